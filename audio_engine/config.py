@@ -1,0 +1,318 @@
+"""Configuration: one frozen dataclass per stage, with ranges, presets and TOML/JSON round trips.
+
+Every field carries its unit in its name and its range in its metadata; the range is checked when an
+instance is made, so a configuration that exists is valid. Presets are TOML files beside this
+module: data with the reason of each value, not code paths.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from audio_engine.errors import ConfigError
+
+SCHEMA_VERSION = 1
+MIN_RATE_HZ, MAX_RATE_HZ = 8000, 96000
+MAX_CHANNELS = 8
+PRESETS = Path(__file__).parent / "presets"
+
+
+def _number(default: float, low: float, high: float, unit: str, text: str) -> Any:
+    """Declare a numeric field with its range, unit and one-line meaning."""
+    return field(default=default, metadata={"low": low, "high": high, "unit": unit, "text": text})
+
+
+def _switch(default: bool, text: str) -> Any:
+    return field(default=default, metadata={"unit": "", "text": text})
+
+
+class _Checked:
+    """Range checks and value parsing shared by the configuration classes."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            if "low" in item.metadata:
+                _check_number(item.name, getattr(self, item.name), item.metadata, item.type)
+            elif item.type == "bool" and not isinstance(getattr(self, item.name), bool):
+                raise ConfigError(
+                    f"{item.name}={getattr(self, item.name)!r} is not a switch; use true or false"
+                )
+
+
+def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: object) -> None:
+    wanted: tuple[type, ...] = (int,) if kind == "int" else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted) or not math.isfinite(value):
+        raise ConfigError(f"{name}={value!r} is not {'a whole' if kind == 'int' else 'a'} number")
+    if not limits["low"] <= value <= limits["high"]:
+        raise ConfigError(
+            f"{name}={value:g} is outside {limits['low']:g} .. {limits['high']:g} {limits['unit']}"
+            .rstrip()
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HighPassConfig(_Checked):
+    """High-pass at the door: takes away rumble, handling noise and DC."""
+
+    enabled: bool = _switch(True, "run the high-pass filter")
+    cutoff_hz: float = _number(80.0, 20.0, 300.0, "Hz", "frequency at which the level is -3 dB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoConfig(_Checked):
+    """Echo canceller: removes the loudspeaker from the microphone when a far end is given."""
+
+    enabled: bool = _switch(True, "cancel echo when a far end is present")
+    tail_ms: int = _number(240, 40, 480, "ms", "length of the modelled echo path")
+    max_delay_ms: int = _number(1000, 0, 1000, "ms", "longest loudspeaker-to-microphone delay")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseConfig(_Checked):
+    """Noise and late-reverberation suppressor."""
+
+    enabled: bool = _switch(True, "suppress noise and late reverberation")
+    attenuation_limit_db: float = _number(
+        22.0, 0.0, 40.0, "dB", "how far noise may be turned down; 0 leaves it alone"
+    )
+    dereverb: float = _number(1.0, 0.0, 1.0, "", "strength of late-reverberation removal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgcConfig(_Checked):
+    """Loudness leveller: brings speech to one loudness without pumping."""
+
+    enabled: bool = _switch(True, "level the speech loudness")
+    target_lufs: float = _number(-18.0, -36.0, -9.0, "LUFS", "loudness that speech is brought to")
+    max_gain_db: float = _number(36.0, 0.0, 40.0, "dB", "most gain for a quiet talker")
+    min_gain_db: float = _number(-26.0, -40.0, 0.0, "dB", "most attenuation for a loud talker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterConfig(_Checked):
+    """Look-ahead true-peak limiter."""
+
+    enabled: bool = _switch(True, "hold the true-peak ceiling")
+    ceiling_dbtp: float = _number(-1.0, -20.0, 0.0, "dBTP", "true peak that is never exceeded")
+    release_ms: float = _number(80.0, 10.0, 1000.0, "ms", "time constant of the gain's return")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterConfig(_Checked):
+    """Loudness meter on the output (ITU-R BS.1770, EBU Tech 3341/3342)."""
+
+    enabled: bool = _switch(True, "measure the output's loudness")
+    true_peak: bool = _switch(True, "measure the output's true peak too")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig(_Checked):
+    """The whole chain: rate, channels, and one section per stage.
+
+    Examples
+    --------
+    >>> config = EngineConfig.preset("cohost", sample_rate_hz=16000)
+    >>> config.sample_rate_hz, config.limiter.ceiling_dbtp
+    (16000, -1.0)
+    >>> config.with_settings({"ns.attenuation_limit_db": "12"}).ns.attenuation_limit_db
+    12.0
+    """
+
+    sample_rate_hz: int = _number(48000, MIN_RATE_HZ, MAX_RATE_HZ, "Hz", "sample rate of all audio")
+    channels: int = _number(1, 1, MAX_CHANNELS, "channels", "channels of the microphone signal")
+    far_channels: int = _number(1, 1, MAX_CHANNELS, "channels", "channels of the far end")
+    highpass: HighPassConfig = field(default_factory=HighPassConfig)
+    echo: EchoConfig = field(default_factory=EchoConfig)
+    ns: NoiseConfig = field(default_factory=NoiseConfig)
+    agc: AgcConfig = field(default_factory=AgcConfig)
+    limiter: LimiterConfig = field(default_factory=LimiterConfig)
+    meter: MeterConfig = field(default_factory=MeterConfig)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """Return the named preset, with top-level fields replaced by `changes`.
+
+        Parameters
+        ----------
+        name : str
+            One of `preset_names()`.
+        **changes
+            Fields of this class, for example ``sample_rate_hz=16000``.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset or a change is outside its range.
+        """
+        return replace(cls.from_toml(preset_text(name)), **changes)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the configuration that `to_dict` described; missing fields keep their defaults."""
+        values = dict(values)
+        version = values.pop("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise ConfigError(
+                f"schema_version={version!r} is not known; this version reads {SCHEMA_VERSION}"
+            )
+        values.pop("description", None)
+        return _build(cls, values, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain nested dictionaries, with the schema version."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"the configuration is not valid JSON: {error}") from None
+        return cls.from_dict(_table(values, "the configuration"))
+
+    def to_json(self) -> str:
+        """Return the configuration as a JSON document."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """Read what `to_toml` wrote, or a preset file."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"the configuration is not valid TOML: {error}") from None
+        return cls.from_dict(values)
+
+    def to_toml(self) -> str:
+        """Return the configuration as a TOML document."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+    def with_settings(self, settings: Mapping[str, str]) -> Self:
+        """Return a copy with dotted fields replaced by parsed text.
+
+        Parameters
+        ----------
+        settings : mapping of str to str
+            For example ``{"ns.attenuation_limit_db": "12", "agc.enabled": "false"}``.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown, a value cannot be read, or it is outside its range.
+        """
+        changed = self
+        for name, text in settings.items():
+            changed = _with_setting(changed, name, text)
+        return changed
+
+
+def _table(values: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} is {values!r}; a table of fields is expected")
+    return values
+
+
+def _build(cls: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
+    known = {item.name: item for item in fields(cls)}
+    ready: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(_unknown(prefix + name, [prefix + other for other in known]))
+        section = None if prefix else SECTIONS.get(name)
+        if section is not None:
+            ready[name] = _build(section, _table(value, name), f"{name}.")
+        else:
+            ready[name] = float(value) if _whole_for_float(known[name].type, value) else value
+    try:
+        return cls(**ready)
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{error}") from None
+
+
+def _whole_for_float(kind: object, value: object) -> bool:
+    return kind == "float" and isinstance(value, int) and not isinstance(value, bool)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"{name} is not a setting; {hint}"
+
+
+def setting_names() -> list[str]:
+    """Return every dotted name that `EngineConfig.with_settings` accepts."""
+    names = []
+    for item in fields(EngineConfig):
+        section = SECTIONS.get(item.name)
+        names += [f"{item.name}.{f.name}" for f in fields(section)] if section else [item.name]
+    return names
+
+
+def _with_setting(config: Any, name: str, text: str) -> Any:
+    if name not in setting_names():
+        raise ConfigError(_unknown(name, setting_names()))
+    section_name, _, field_name = name.rpartition(".")
+    target = getattr(config, section_name) if section_name else config
+    kind = next(item.type for item in fields(target) if item.name == field_name)
+    try:
+        changed = replace(target, **{field_name: _parse(text, str(kind))})
+    except ConfigError as error:
+        raise ConfigError(f"{section_name}.{error}" if section_name else str(error)) from None
+    except (ValueError, KeyError):
+        wanted = {"bool": "true or false", "int": "a whole number"}.get(str(kind), "a number")
+        raise ConfigError(f"{name}={text!r} cannot be read; use {wanted}") from None
+    return replace(config, **{section_name: changed}) if section_name else changed
+
+
+def _parse(text: str, kind: str) -> bool | int | float:
+    if kind == "bool":
+        return {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}[
+            text.strip().lower()
+        ]
+    return int(text) if kind == "int" else float(text)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "highpass": HighPassConfig,
+    "echo": EchoConfig,
+    "ns": NoiseConfig,
+    "agc": AgcConfig,
+    "limiter": LimiterConfig,
+    "meter": MeterConfig,
+}
+
+
+def preset_names() -> list[str]:
+    """Return the names of the built-in presets, in alphabetical order."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return a preset's TOML text, with the reason of each value.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    if name not in preset_names():
+        raise ConfigError(f"preset {name!r} does not exist; there are: {', '.join(preset_names())}")
+    return (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def preset_description(name: str) -> str:
+    """Return the sentence that says whom a preset is for."""
+    return str(tomllib.loads(preset_text(name))["description"])

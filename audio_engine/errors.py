@@ -1,0 +1,27 @@
+"""The exceptions of audio_engine: what was wrong, what was found, what would be right."""
+
+from __future__ import annotations
+
+
+class AudioEngineError(Exception):
+    """Base of every error that audio_engine raises on purpose."""
+
+
+class ConfigError(AudioEngineError, ValueError):
+    """A configuration field, preset name or parameter is outside what is allowed."""
+
+
+class FormatError(AudioEngineError, ValueError):
+    """Audio data has a shape, type or rate that cannot be processed."""
+
+
+class InputFileError(FormatError):
+    """A file cannot be read as audio."""
+
+
+class DeviceError(AudioEngineError):
+    """An audio device is missing, busy or lost."""
+
+
+class StreamError(AudioEngineError, RuntimeError):
+    """A processor or stream was used in a state that does not allow it (closed, flushed)."""
