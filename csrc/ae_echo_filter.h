@@ -1,0 +1,46 @@
+/* ae_echo_filter.h - linear acoustic echo canceller of one capture channel and one far-end channel.
+ *
+ * Method: partitioned-block frequency-domain Kalman filter (ae_kalman.h: Enzner & Vary 2006; Kuech,
+ * Mabande, Enzner 2014), overlap-save in 10 ms blocks on the full band, behind a bulk delay that
+ * ae_delay finds between 0 and max_delay_ms. Two filters run side by side: a main one with a long
+ * memory, which the output comes from, and a fast one that follows a moved microphone; copy rules
+ * between them are in ae_echo_filter.c. What the filter leaves is ae_suppressor's business: it sees
+ * it through ae_echo_filter_view.
+ * Latency: none. Thread: audio; no allocation after create. */
+#ifndef AE_ECHO_FILTER_H
+#define AE_ECHO_FILTER_H
+
+#include "ae_common.h"
+#include "ae_echo_view.h"
+
+/* ffi:begin */
+typedef struct {
+    int sample_rate_hz; /* 8000 .. 96000 */
+    int tail_ms;        /* 40 .. 480, echo path the filter spans after the bulk delay */
+    int max_delay_ms;   /* 0 .. 1000, largest bulk delay to look for */
+} ae_echo_filter_config;
+
+typedef struct {
+    float erle_db;             /* echo return loss enhancement of the linear filter, smoothed */
+    float echo_return_loss_db; /* far-end level minus the level of the echo estimate, smoothed */
+    float delay_ms;            /* bulk delay in use */
+    float delay_confidence;    /* 0..1, 0 while no delay has been found */
+    int divergence_count; /* restarts of a filter that left its bounds, since create or reset */
+} ae_echo_filter_report;
+
+typedef struct ae_echo_filter ae_echo_filter;
+
+ae_echo_filter_config ae_echo_filter_default_config(int sample_rate_hz);
+ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_config *config);
+/* One block of ae_block_frames(rate) frames; `error` may equal `capture`, not `far_end`. */
+void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
+                            float *error);
+/* The block just processed; valid until the next process, reset or destroy. */
+const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self);
+void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out);
+void ae_echo_filter_reset(ae_echo_filter *self);
+void ae_echo_filter_destroy(ae_echo_filter *self);
+int ae_echo_filter_latency_frames(const ae_echo_filter *self);
+/* ffi:end */
+
+#endif

@@ -1,0 +1,29 @@
+/* ae_echo_view.h - what an echo filter lets the suppressor see of one capture channel and one
+ * block.
+ *
+ * A leaf: a plain struct of borrowed planes, valid until the filter's next process call. */
+#ifndef AE_ECHO_VIEW_H
+#define AE_ECHO_VIEW_H
+
+/* ffi:begin */
+typedef struct {
+    int frames;           /* length of the three planes: one 10 ms block */
+    const float *capture; /* microphone block as the filter received it */
+    const float
+        *far_end;      /* far end after the bulk delay: what the echo of this block starts from */
+    const float *echo; /* linear echo estimate; capture - echo is the filter's output */
+
+    /* Expected power of the echo that the filter has not learned yet, from its state covariance, in
+     * the scale of |FFT of the block, rectangular, zero padded|^2. Bin k lies at
+     * k * sample_rate / (2 * (misadjustment_bins - 1)). */
+    const float *misadjustment_power;
+    int misadjustment_bins;
+
+    int far_active;       /* 1: the far end holds signal within the reach of the filter */
+    int capture_clipped;  /* 1: the microphone sat at its rail within the last 60 ms */
+    float echo_coherence; /* 0..1 largest share of the capture that any lag of the far end explains;
+                             < 0: not known yet */
+} ae_echo_view;
+/* ffi:end */
+
+#endif

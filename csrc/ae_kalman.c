@@ -1,0 +1,220 @@
+#include "ae_kalman.h"
+
+#include "ae_math.h"
+
+/* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
+static const float k_prior_decay_blocks = 6.5f;
+static const float k_prior_power = 1.0f;  /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_step = 0.9f;         /* share of the optimal gain, for the bins' dependence */
+static const float k_floor_share = 1e-6f; /* of the prior, that P never falls below */
+static const float k_noise_rise = 0.6f;   /* smoothing of Psi upward, per block */
+static const float k_noise_fall = 0.85f;
+static const float k_noise_share = 0.05f; /* of |E|^2 that Psi never falls below */
+static const float k_noise_power = 1e-7f; /* regularises S: |FFT|^2 far below 16 bit rounding */
+static const int k_constrained_share = 4; /* one in so many partitions is constrained per block */
+
+struct ae_kalman {
+    ae_kalman_config config;
+    ae_fft *fft;
+    int bins, stride;
+    int next_constrained; /* partition */
+    float *re, *im;       /* H: partitions x stride */
+    float *covariance;    /* P */
+    float *prior;         /* per partition */
+    float *noise;         /* Psi */
+    float *expected;      /* 1/2 sum |X|^2 P */
+    float *sum_re, *sum_im;
+    float *inverse; /* 1 / S */
+    float *time;
+};
+
+static int bins_of(const ae_kalman *self, int partition)
+{
+    return partition < self->config.full_partitions ? self->bins : self->config.low_bins;
+}
+
+static size_t lay_out(ae_kalman *self, void *memory)
+{
+    ae_arena arena = {memory, 0};
+    const int plane = self->config.partitions * self->stride;
+    AE_TAKE(&arena, 1, ae_kalman);
+    self->re = AE_TAKE(&arena, plane, float);
+    self->im = AE_TAKE(&arena, plane, float);
+    self->covariance = AE_TAKE(&arena, plane, float);
+    self->prior = AE_TAKE(&arena, self->config.partitions, float);
+    self->noise = AE_TAKE(&arena, self->stride, float);
+    self->expected = AE_TAKE(&arena, self->stride, float);
+    self->sum_re = AE_TAKE(&arena, self->stride, float);
+    self->sum_im = AE_TAKE(&arena, self->stride, float);
+    self->inverse = AE_TAKE(&arena, self->stride, float);
+    self->time = AE_TAKE(&arena, self->config.fft_size, float);
+    return arena.used;
+}
+
+ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
+{
+    *out = NULL;
+    const int bins = config->fft_size / 2 + 1;
+    if (config->block_frames < 8 || config->fft_size < 2 * config->block_frames ||
+        config->partitions < 1 || config->partitions > 256 || config->full_partitions < 1 ||
+        config->full_partitions > config->partitions || config->low_bins < 1 ||
+        config->low_bins > bins || !(config->memory >= 0.9f && config->memory <= 1.0f))
+        return AE_ERROR_ARGUMENT;
+    ae_kalman shape = {.config = *config, .bins = bins, .stride = (bins + 15) & ~15};
+    const size_t bytes = lay_out(&shape, NULL);
+    ae_kalman *self = ae_allocate(bytes);
+    if (self == NULL) return AE_ERROR_MEMORY;
+    *self = shape;
+    lay_out(self, self);
+    const ae_status status = ae_fft_create(&self->fft, config->fft_size);
+    if (status != AE_OK) {
+        ae_kalman_destroy(self);
+        return status;
+    }
+    for (int p = 0; p < config->partitions; p++)
+        self->prior[p] = k_prior_power * expf(-(float)p / k_prior_decay_blocks);
+    ae_kalman_reset(self);
+    *out = self;
+    return AE_OK;
+}
+
+void ae_kalman_destroy(ae_kalman *self)
+{
+    if (self == NULL) return;
+    ae_fft_destroy(self->fft);
+    ae_free(self);
+}
+
+void ae_kalman_reset(ae_kalman *self)
+{
+    const int plane = self->config.partitions * self->stride;
+    ae_zero(self->re, plane);
+    ae_zero(self->im, plane);
+    for (int p = 0; p < self->config.partitions; p++)
+        ae_fill(self->covariance + p * self->stride, self->prior[p], self->stride);
+    ae_fill(self->noise, 1e-6f, self->stride);
+    ae_zero(self->expected, self->stride);
+    self->next_constrained = 0;
+}
+
+const float *ae_kalman_misadjustment(const ae_kalman *self) { return self->expected; }
+
+/* sum += X H, and expected += |X|^2 P, for one partition. */
+static void accumulate(int bins, const float *restrict x_re, const float *restrict x_im,
+                       const float *restrict h_re, const float *restrict h_im,
+                       const float *restrict covariance, float *restrict sum_re,
+                       float *restrict sum_im, float *restrict expected)
+{
+#pragma omp simd
+    for (int k = 0; k < bins; k++) {
+        const float xr = x_re[k], xi = x_im[k];
+        sum_re[k] += xr * h_re[k] - xi * h_im[k];
+        sum_im[k] += xr * h_im[k] + xi * h_re[k];
+        expected[k] += 0.5f * (xr * xr + xi * xi) * covariance[k];
+    }
+}
+
+void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
+{
+    ae_zero(self->sum_re, self->bins);
+    ae_zero(self->sum_im, self->bins);
+    ae_zero(self->expected, self->bins);
+    for (int p = 0; p < self->config.partitions; p++) {
+        const int x = ae_far_spectra_slot(far, p) * far->stride, h = p * self->stride;
+        accumulate(bins_of(self, p), far->re + x, far->im + x, self->re + h, self->im + h,
+                   self->covariance + h, self->sum_re, self->sum_im, self->expected);
+    }
+    ae_fft_inverse(self->fft, self->sum_re, self->sum_im, self->time);
+    const int block = self->config.block_frames;
+    ae_copy(echo, self->time + self->config.fft_size - block, block);
+}
+
+/* Psi follows what the expected misadjustment does not explain; inverse = 1 / S. */
+static void track_noise(int bins, const float *restrict error_re, const float *restrict error_im,
+                        const float *restrict expected, float *restrict noise,
+                        float *restrict inverse)
+{
+#pragma omp simd
+    for (int k = 0; k < bins; k++) {
+        const float power = error_re[k] * error_re[k] + error_im[k] * error_im[k];
+        const float unexplained = power - expected[k], least = k_noise_share * power;
+        const float now = unexplained > least ? unexplained : least;
+        const float keep = now > noise[k] ? k_noise_rise : k_noise_fall;
+        noise[k] = keep * noise[k] + (1.0f - keep) * now;
+        inverse[k] = 1.0f / (expected[k] + noise[k] + k_noise_power);
+    }
+}
+
+/* One partition's state: measurement update, then prediction of the next block. */
+static void step_state(int bins, const float *restrict x_re, const float *restrict x_im,
+                       const float *restrict error_re, const float *restrict error_im,
+                       const float *restrict inverse, float memory, float floor_power,
+                       float *restrict h_re, float *restrict h_im, float *restrict covariance)
+{
+    const float memory2 = memory * memory, forget = 1.0f - memory2, step = k_step * memory;
+#pragma omp simd
+    for (int k = 0; k < bins; k++) {
+        const float xr = x_re[k], xi = x_im[k], er = error_re[k], ei = error_im[k];
+        const float gain = covariance[k] * inverse[k];
+        const float shrink = 1.0f - 0.25f * gain * (xr * xr + xi * xi);
+        const float hr = memory * h_re[k] + step * gain * (xr * er + xi * ei);
+        const float hi = memory * h_im[k] + step * gain * (xr * ei - xi * er);
+        h_re[k] = hr;
+        h_im[k] = hi;
+        covariance[k] = memory2 * covariance[k] * (shrink > 0.0f ? shrink : 0.0f) +
+                        forget * (hr * hr + hi * hi + floor_power);
+    }
+}
+
+/* Zero the part of one partition's impulse response that lies beyond its block. */
+static void constrain(ae_kalman *self, int partition)
+{
+    const int bins = bins_of(self, partition), block = self->config.block_frames;
+    float *re = self->re + partition * self->stride, *im = self->im + partition * self->stride;
+    ae_fft_inverse(self->fft, re, im, self->time);
+    ae_zero(self->time + block, self->config.fft_size - block);
+    ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
+    ae_copy(re, self->sum_re, bins);
+    ae_copy(im, self->sum_im, bins);
+}
+
+void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error)
+{
+    const int block = self->config.block_frames, partitions = self->config.partitions;
+    ae_zero(self->time, self->config.fft_size - block);
+    ae_copy(self->time + self->config.fft_size - block, error, block);
+    ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
+    track_noise(self->bins, self->sum_re, self->sum_im, self->expected, self->noise, self->inverse);
+    for (int p = 0; p < partitions; p++) {
+        const int x = ae_far_spectra_slot(far, p) * far->stride, h = p * self->stride;
+        step_state(bins_of(self, p), far->re + x, far->im + x, self->sum_re, self->sum_im,
+                   self->inverse, self->config.memory, self->prior[p] * k_floor_share, self->re + h,
+                   self->im + h, self->covariance + h);
+    }
+    const int count = (partitions + k_constrained_share - 1) / k_constrained_share;
+    for (int i = 0; i < count; i++) {
+        constrain(self, self->next_constrained);
+        self->next_constrained = (self->next_constrained + 1) % partitions;
+    }
+}
+
+void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from)
+{
+    const int plane = self->config.partitions * self->stride;
+    ae_copy(self->re, from->re, plane);
+    ae_copy(self->im, from->im, plane);
+    for (int i = 0; i < plane; i++)
+        if (from->covariance[i] > self->covariance[i]) self->covariance[i] = from->covariance[i];
+}
+
+void ae_kalman_shrink(ae_kalman *self, float factor)
+{
+    const int plane = self->config.partitions * self->stride;
+    const float lost = (1.0f - factor) * (1.0f - factor);
+#pragma omp simd
+    for (int i = 0; i < plane; i++) {
+        self->covariance[i] += lost * (self->re[i] * self->re[i] + self->im[i] * self->im[i]);
+        self->re[i] *= factor;
+        self->im[i] *= factor;
+    }
+}

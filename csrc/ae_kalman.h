@@ -1,0 +1,62 @@
+/* ae_kalman.h - partitioned-block frequency-domain Kalman filter for one echo path.
+ *
+ * Method: Enzner & Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in
+ * hands-free telephones" (Signal Processing 86, 2006), in the partitioned form of Kuech, Mabande,
+ * Enzner, "State-space architecture of the partitioned-block-based acoustic echo controller"
+ * (ICASSP 2014). Per bin k and partition p: echo path H, its error covariance P (diagonal), and per
+ * bin the power Psi of all that is not echo (near end, noise):
+ *     S = 1/2 sum_p |X_p|^2 P_p + Psi,  H_p += 0.9 P_p X_p* E / S,  P_p *= 1 - 1/4 |X_p|^2 P_p / S,
+ *     H_p *= A,  P_p = A^2 P_p + (1 - A^2) |H_p|^2.
+ * Psi is the only control: it is what |E|^2 holds beyond the expected misadjustment, so double talk
+ * slows the filter down by itself; there is no threshold and no freeze.
+ * Different from the papers: the gradient constraint (the second half of each partition's impulse
+ * response is zero) is applied to H itself, to a few partitions per block in turn; partitions late
+ * in the tail hold only the low bins, where the room still rings. Thread: audio; no allocation
+ * after create. */
+#ifndef AE_KALMAN_H
+#define AE_KALMAN_H
+
+#include "ae_common.h"
+#include "ae_fft.h"
+
+/* Ring of far-end spectra, newest first: partition p is the FFT of the fft_size frames that end p
+ * blocks ago. Shared by all filters of one echo path; stepping it moves an index and no memory. */
+typedef struct {
+    int partitions;
+    int stride; /* floats from one partition's plane to the next */
+    int head;   /* slot of partition 0 */
+    float *re, *im;
+} ae_far_spectra;
+
+static inline int ae_far_spectra_slot(const ae_far_spectra *self, int partition)
+{
+    const int slot = self->head + partition;
+    return slot < self->partitions ? slot : slot - self->partitions;
+}
+
+typedef struct {
+    int block_frames;    /* M; the FFT has at least 2 M points */
+    int fft_size;        /* ae_fft_good_size(2 M) */
+    int partitions;      /* tail length in blocks */
+    int full_partitions; /* the first ones, which hold every bin */
+    int low_bins;        /* how many bins the others hold */
+    float memory;        /* A, share of the echo path that survives one block, 0.9 .. 1 */
+} ae_kalman_config;
+
+typedef struct ae_kalman ae_kalman;
+
+ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config);
+/* Echo estimate of the newest block; also works out the expected misadjustment of every bin. */
+void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo);
+/* Learn from the newest block's error (block_frames). */
+void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error);
+/* 1/2 sum_p |X_p|^2 P_p of the newest block: expected |FFT of the misadjustment echo|^2, bins. */
+const float *ae_kalman_misadjustment(const ae_kalman *self);
+/* Take over the echo path of another filter of the same shape, and the larger covariance. */
+void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from);
+/* Echo path * factor; the covariance grows by what was taken away. */
+void ae_kalman_shrink(ae_kalman *self, float factor);
+void ae_kalman_reset(ae_kalman *self);
+void ae_kalman_destroy(ae_kalman *self);
+
+#endif
