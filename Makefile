@@ -1,0 +1,75 @@
+# make demo, make test: the rest of what they need goes into .venv on first use.
+# Needs Python >= 3.11 with venv and headers, a C compiler and make (tools/system.sh has the packages).
+# PYTHON=python3.12 picks the interpreter, SYSTEM_PACKAGES=no keeps apt-get out of it.
+
+BIN := .venv/bin
+# Ninja and CMake come from PyPI into .venv; the presets find them first.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+CORE := $(wildcard csrc/*.[ch]) csrc/bindings.py CMakeLists.txt pyproject.toml
+C_TESTS := $(wildcard tests/c/*.[ch])
+DEMO_DIR ?= demo-output
+# Timings and numbers must not depend on how many threads a BLAS starts.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help demo test test-c test-python test-asan test-tsan bench lint format clean
+
+help: ## say what can be made (the default)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | tr '@' '\t' | expand -t 20
+
+demo: .venv/.installed ## repair a made-up live-room recording into demo-output/
+	$(BIN)/audio-engine demo $(DEMO_DIR)
+
+test: test-c test-python ## run the C tests, the Python tests, the doctests and the README's examples
+
+test-c: build/dev/.built
+	$(IN_VENV) ctest --preset dev --no-tests=error
+
+test-python: .venv/.installed .venv/.developer .venv/.system-test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-asan test-tsan: test-%: build/%/.built ## run the C tests under the address, or thread, sanitizer
+	$(IN_VENV) tools/run_ctest.sh $*
+
+bench: .venv/.installed .venv/.developer .venv/.system-bench ## measure the kernels and the whole chain
+	$(IN_VENV) $(BIN)/python -m benchmarks.run $(BENCH_ARGS)
+
+lint: .venv/.installed .venv/.developer ## ruff, mypy --strict and clang-format; warnings are errors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
+
+format: .venv/.developer ## let ruff and clang-format rewrite what they can
+	$(BIN)/ruff check --fix-only -q
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
+
+clean: ## remove everything that was made, .venv too
+	rm -rf .venv build dist demo-output .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: each says that a step was done after the files it depends on were last edited.
+.venv/.created: pyproject.toml
+	python=$$(tools/system.sh python) && "$$python" -m venv .venv
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group build
+	touch $@
+
+.venv/.installed: .venv/.created $(CORE)
+	$(IN_VENV) $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e .
+	touch $@
+
+.venv/.developer: .venv/.created
+	$(PIP) install --group dev
+	touch $@
+
+.venv/.system-%: .venv/.created
+	tools/system.sh install $*
+	touch $@
+
+build/%/.built: .venv/.created $(CORE) $(C_TESTS) CMakePresets.json
+	$(IN_VENV) cmake --preset $* -G Ninja --log-level=WARNING
+	$(IN_VENV) cmake --build --preset $*
+	touch $@
+.PRECIOUS: build/%/.built .venv/.system-%
