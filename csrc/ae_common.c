@@ -31,6 +31,16 @@ const char *ae_kernel_build(void)
 #endif
 }
 
+int ae_cpu_has_v3(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi2");
+#else
+    return 0;
+#endif
+}
+
 uint64_t ae_allocation_count(void) { return allocations; }
 
 int ae_block_frames(int sample_rate_hz) { return (sample_rate_hz + 50) / 100; }

@@ -21,6 +21,8 @@ typedef enum {
 const char *ae_status_text(ae_status status);
 /* "baseline" or "x86-64-v3": the instruction set these sources were compiled for. */
 const char *ae_kernel_build(void);
+/* 1 when this processor runs the x86-64-v3 build (AVX2, FMA, BMI2), else 0. */
+int ae_cpu_has_v3(void);
 /* Number of ae_allocate calls made so far by the calling thread. */
 uint64_t ae_allocation_count(void);
 /* Frames of one internal 10 ms block at a sample rate: round(rate / 100). 480 at 48 kHz. */

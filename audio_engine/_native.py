@@ -1,0 +1,249 @@
+"""The one door to the C core: picks the kernel build, wraps handles, turns status into exceptions.
+
+Everything above this module sees Python types only. Set ``AUDIO_ENGINE_KERNELS`` to ``baseline`` or
+``v3`` before the import to choose the kernel build by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_engine import _kernels
+from audio_engine.errors import AudioEngineError, ConfigError, StreamError
+
+AudioArray = NDArray[np.float32]
+
+
+def _choose_build() -> Any:
+    wanted = os.environ.get("AUDIO_ENGINE_KERNELS", "")
+    if wanted not in {"", "baseline", "v3"}:
+        raise ConfigError(f"AUDIO_ENGINE_KERNELS={wanted!r} is not known; use baseline or v3")
+    has_v3 = bool(_kernels.lib.ae_cpu_has_v3())
+    if wanted == "baseline" or not (wanted or has_v3):
+        return _kernels
+    if not has_v3:
+        raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but this processor has no AVX2; use baseline")
+    try:
+        from audio_engine import _kernels_x86_64_v3
+    except ImportError:
+        if wanted:
+            raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but that build is not installed") from None
+        return _kernels
+    return _kernels_x86_64_v3
+
+
+_build = _choose_build()
+ffi, lib = _build.ffi, _build.lib
+
+
+def kernel_build() -> str:
+    """Return the instruction set of the kernels in use: ``baseline`` or ``x86-64-v3``."""
+    return str(ffi.string(lib.ae_kernel_build()).decode())
+
+
+def allocation_count() -> int:
+    """Return how many allocations the C core has made on this thread."""
+    return int(lib.ae_allocation_count())
+
+
+def block_frames(sample_rate_hz: int) -> int:
+    """Return the frames of one internal 10 ms block."""
+    return int(lib.ae_block_frames(sample_rate_hz))
+
+
+def check(status: int, what: str) -> None:
+    """Raise the exception that belongs to a C status."""
+    if status == lib.AE_OK:
+        return
+    text = f"{what}: {ffi.string(lib.ae_status_text(status)).decode()}"
+    if status == lib.AE_ERROR_ARGUMENT:
+        raise ConfigError(text)
+    if status == lib.AE_ERROR_MEMORY:
+        raise MemoryError(text)
+    raise AudioEngineError(text)
+
+
+def pointer(audio: AudioArray) -> Any:
+    """Return a C pointer to a C-contiguous float32 array, which must be kept alive meanwhile."""
+    return ffi.from_buffer("float[]", audio.data)
+
+
+class Kernel:
+    """A C kernel object: created from its configuration's fields, destroyed with this object.
+
+    Parameters
+    ----------
+    name : str
+        Name in C without the prefix, for example ``"limiter"`` for ``ae_limiter``.
+    **fields
+        Fields of its configuration struct; the others keep the kernel's defaults.
+    """
+
+    __slots__ = ("config", "handle", "name")
+
+    def __init__(self, name: str, **fields: float) -> None:
+        config = ffi.new(f"ae_{name}_config *")
+        if hasattr(lib, f"ae_{name}_default_config"):
+            config[0] = getattr(lib, f"ae_{name}_default_config")(fields["sample_rate_hz"])
+        for field, value in fields.items():
+            setattr(config, field, value)
+        out = ffi.new(f"ae_{name} **")
+        check(getattr(lib, f"ae_{name}_create")(out, config), f"{name} kernel with {fields}")
+        self.name = name
+        self.config = config
+        self.handle = ffi.gc(out[0], getattr(lib, f"ae_{name}_destroy"))
+
+    def call(self, verb: str, *arguments: Any) -> Any:
+        """Call ``ae_<name>_<verb>`` on this object."""
+        return getattr(lib, f"ae_{self.name}_{verb}")(self.handle, *arguments)
+
+    def close(self) -> None:
+        """Free the C object now; later calls would fail."""
+        ffi.release(self.handle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a plan: its kernels and the buses they read and write (see ``ae_graph.h``)."""
+
+    kind: str
+    kernels: tuple[Kernel, ...]
+    input_bus: int
+    output_bus: int = -1
+    side_bus: int = -1
+    source_step: int = -1
+
+
+class Plan:
+    """A frozen C graph with its re-blocking front; keeps alive the kernels that it borrows.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        8000 to 96000.
+    bus_channels : sequence of int
+        Channels of every bus.
+    inputs, outputs : sequence of int
+        Buses that are fed and read by `process`.
+    steps : sequence of Step
+        In the order in which they run.
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        bus_channels: Sequence[int],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        steps: Sequence[Step],
+    ) -> None:
+        self.steps = tuple(steps)
+        self._graph = self._create_graph(sample_rate_hz, bus_channels, inputs, outputs)
+        out = ffi.new("ae_reblock **")
+        check(lib.ae_reblock_create(out, self._graph), "reblock")
+        self._reblock = ffi.gc(out[0], lib.ae_reblock_destroy)
+        self._inputs = ffi.new("float *[]", len(inputs))
+        self._outputs = ffi.new("float *[]", len(outputs))
+        self._report = ffi.new("ae_graph_report *")
+        self.latency_frames = int(
+            lib.ae_reblock_latency_frames(self._reblock) + lib.ae_graph_latency_frames(self._graph)
+        )
+        self.closed = False
+
+    def _create_graph(
+        self,
+        sample_rate_hz: int,
+        bus_channels: Sequence[int],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+    ) -> Any:
+        arrays = [ffi.new("int[]", list(values)) for values in (bus_channels, inputs, outputs)]
+        steps = ffi.new("ae_step[]", [self._c_step(step) for step in self.steps])
+        config = ffi.new(
+            "ae_graph_config *",
+            {
+                "sample_rate_hz": sample_rate_hz,
+                "bus_count": len(bus_channels),
+                "bus_channels": arrays[0],
+                "input_count": len(inputs),
+                "input_buses": arrays[1],
+                "output_count": len(outputs),
+                "output_buses": arrays[2],
+                "step_count": len(self.steps),
+                "steps": steps,
+            },
+        )
+        out = ffi.new("ae_graph **")
+        check(lib.ae_graph_create(out, config), "graph")
+        return ffi.gc(out[0], lib.ae_graph_destroy)
+
+    @staticmethod
+    def _c_step(step: Step) -> dict[str, Any]:
+        return {
+            "kind": getattr(lib, f"AE_STEP_{step.kind}"),
+            "input_bus": step.input_bus,
+            "side_bus": step.side_bus,
+            "output_bus": step.output_bus,
+            "source_step": step.source_step,
+            "nodes": [ffi.cast("void *", kernel.handle) for kernel in step.kernels],
+        }
+
+    def process(self, inputs: Sequence[AudioArray | None], outputs: Sequence[AudioArray]) -> None:
+        """Run any number of frames through the graph.
+
+        Parameters
+        ----------
+        inputs : sequence of ndarray of float32, shape (frames, channels), or None for silence
+            C-contiguous, one per graph input.
+        outputs : sequence of ndarray of float32, shape (frames, channels)
+            C-contiguous, filled in place, one per graph output.
+        """
+        self.check_open()
+        null = ffi.NULL
+        keep = [None if audio is None else pointer(audio) for audio in (*inputs, *outputs)]
+        for i in range(len(inputs)):
+            self._inputs[i] = null if keep[i] is None else keep[i]
+        for i in range(len(outputs)):
+            self._outputs[i] = keep[len(inputs) + i]
+        lib.ae_reblock_process(self._reblock, self._inputs, self._outputs, len(outputs[0]))
+
+    def report(self) -> Any:
+        """Return the C report (``ae_graph_report``), brought up to date."""
+        self.check_open()
+        lib.ae_graph_publish(self._graph)
+        lib.ae_graph_read(self._graph, self._report)
+        return self._report
+
+    def post(self, step: int, parameter: str, value: float) -> None:
+        """Queue a parameter change; it is ramped in from the next block on."""
+        self.check_open()
+        command = ffi.new("ae_command *", [step, getattr(lib, f"AE_PARAMETER_{parameter}"), value])
+        check(lib.ae_graph_post(self._graph, command), f"setting {parameter.lower()}")
+
+    def reset(self) -> None:
+        """Clear all signal state; parameters stay."""
+        self.check_open()
+        lib.ae_graph_reset(self._graph)
+        lib.ae_reblock_reset(self._reblock)
+
+    def check_open(self) -> None:
+        """Raise `StreamError` if the plan has been closed."""
+        if self.closed:
+            raise StreamError("this processor is closed; make a new one")
+
+    def close(self) -> None:
+        """Free all C objects; calling it again is fine."""
+        if self.closed:
+            return
+        self.closed = True
+        ffi.release(self._reblock)
+        ffi.release(self._graph)
+        for step in self.steps:
+            for kernel in step.kernels:
+                kernel.close()
