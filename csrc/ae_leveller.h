@@ -1,0 +1,52 @@
+/* ae_leveller.h - brings a voice to one loudness, live: the AGC of audio_engine.
+ *
+ * Method: the loudness of the voice (ae_speech_loudness: BS.1770-5 windows over speech only) sets a
+ * slow gain toward target_lufs; a fast guard holds 100 ms loudness near the target while the
+ * estimate is not there yet (a hot host, a shout); in pauses the noise is not lifted. The gain
+ * moves upward only while speech, and not at all within a dead band, so a steady tone stays
+ * undistorted. Gain is ramped per sample over the block and common to all channels. The block's own
+ * energy is used: a block is complete when it is processed, so this adds no latency. Latency: 0.
+ * Cost: K-weighting plus some hundred operations a block. Thread: audio, no allocation after
+ * create. */
+#ifndef AE_LEVELLER_H
+#define AE_LEVELLER_H
+
+#include "ae_common.h"
+
+/* ffi:begin */
+typedef struct {
+    int sample_rate_hz;    /* 8000 .. 96000 */
+    int channels;          /* 1 .. 8, one gain for all */
+    float target_lufs;     /* -36 .. -6, loudness of the voice (all channels summed, BS.1770-5) */
+    float max_gain_db;     /* 0 .. 60 */
+    float min_gain_db;     /* -60 .. 0 */
+    float initial_gain_db; /* min_gain_db .. max_gain_db, before the first speech */
+    float pause_reduction_db; /* 0 .. 24, how far the gain may fall in long pauses */
+} ae_leveller_config;
+
+typedef struct {
+    float gain_db;              /* at the end of the last block, all parts together */
+    float guard_reduction_db;   /* >= 0: part of gain_db, taken away by the fast guard */
+    float pause_reduction_db;   /* >= 0: part of gain_db, taken away in a pause */
+    float speech_loudness_lufs; /* of the voice at the input; -200 before the first speech */
+    float noise_floor_lufs;     /* of the input; -200 for digital silence */
+    int speech;                 /* 0/1: the last block was taken for speech */
+} ae_leveller_report;
+
+typedef struct ae_leveller ae_leveller;
+
+ae_leveller_config ae_leveller_default_config(int sample_rate_hz);
+ae_status ae_leveller_create(ae_leveller **out, const ae_leveller_config *config);
+/* One block of ae_block_frames(rate) frames per channel. speech_probability: 0..1 for this block,
+ * or < 0 when not known (then energy over the noise floor decides). `out` may equal `in`. */
+void ae_leveller_process(ae_leveller *self, const float *const *in, float speech_probability,
+                         float *const *out);
+/* The gain walks to the new target at its usual speed. Clamped to -36 .. -6. */
+void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs);
+void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out);
+void ae_leveller_reset(ae_leveller *self);
+void ae_leveller_destroy(ae_leveller *self);
+int ae_leveller_latency_frames(const ae_leveller *self);
+/* ffi:end */
+
+#endif
