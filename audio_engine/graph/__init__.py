@@ -1,0 +1,1 @@
+"""Graphs: nodes and edges in Python, checked, compiled to the C plan; and the ready-made Engine."""

@@ -1,0 +1,237 @@
+"""The ready-made chain: one configuration, one object, any block length in, as many frames out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from audio_engine.config import EngineConfig
+from audio_engine.errors import ConfigError, FormatError
+from audio_engine.graph.compile import compile_graph
+from audio_engine.graph.model import Graph
+from audio_engine.processors.audio import AudioArray, channel_count
+from audio_engine.processors.base import Processor, process_whole
+from audio_engine.processors.stats import (
+    EchoStats,
+    EngineStats,
+    LevelStats,
+    LimiterStats,
+    LoudnessStats,
+    NoiseStats,
+)
+
+#: Settings that may change while audio runs, with the C core's name for each.
+LIVE_PARAMETERS = {
+    "highpass.cutoff_hz": "CUTOFF_HZ",
+    "ns.attenuation_limit_db": "ATTENUATION_LIMIT_DB",
+    "ns.dereverb": "DEREVERB",
+    "agc.target_lufs": "TARGET_LUFS",
+    "limiter.ceiling_dbtp": "CEILING_DBTP",
+}
+
+
+def engine_graph(config: EngineConfig) -> Graph:
+    """Return the chain of a configuration as a graph: only what is enabled is in it.
+
+    The order is high-pass, echo filter, suppressor, leveller, limiter, meter. Residual echo is
+    removed by the suppressor, so that stage runs whenever echo or noise is to be removed.
+    """
+    graph = Graph(config.sample_rate_hz)
+    graph.add_input("mic", config.channels)
+    signal = "mic"
+    if config.echo.enabled:
+        graph.add_input("far", config.far_channels)
+    if config.highpass.enabled:
+        graph.add("highpass", config.highpass, source=signal)
+        signal = "highpass"
+    if config.echo.enabled:
+        graph.add("echo", config.echo, source=signal, far_end="far")
+        signal = "echo"
+    if config.echo.enabled or config.ns.enabled:
+        graph.add("ns", config.ns, source=signal)
+        signal = "ns"
+    if config.agc.enabled:
+        graph.add("agc", config.agc, source=signal)
+        signal = "agc"
+    if config.limiter.enabled:
+        graph.add("limiter", config.limiter, source=signal)
+        signal = "limiter"
+    if config.meter.enabled:
+        graph.add("meter", config.meter, source=signal)
+    graph.add_output(signal)
+    return graph
+
+
+class Engine(Processor):
+    """The whole chain as a stream: echo, noise, reverberation, loudness, true peak.
+
+    Parameters
+    ----------
+    config : EngineConfig, optional
+        Rate, channels and the settings of every stage; 48 kHz mono with all stages by default.
+
+    Notes
+    -----
+    Channels of one microphone signal belong together: each has its own echo filter, but all
+    share one suppression gain, one level gain and one limiter gain, so the stereo picture stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with Engine(EngineConfig(sample_rate_hz=16000)) as engine:
+    ...     out = engine.process(np.zeros(1000, np.float32), np.zeros(1000, np.float32))
+    ...     tail = engine.flush()
+    >>> out.shape, len(tail) == engine.latency_frames
+    ((1000,), True)
+    """
+
+    def __init__(self, config: EngineConfig | None = None) -> None:
+        self._config = EngineConfig() if config is None else config
+        compiled = compile_graph(engine_graph(self._config))
+        self._step_of = compiled.step_of
+        super().__init__(
+            compiled.plan,
+            self._config.sample_rate_hz,
+            self._config.channels,
+            self._config.far_channels if self._config.echo.enabled else 0,
+        )
+
+    @property
+    def config(self) -> EngineConfig:
+        """The configuration in force, with the changes made by `set`."""
+        return self._config
+
+    def process(self, audio: ArrayLike, far_end: ArrayLike | None = None) -> AudioArray:
+        """Process a block of any length.
+
+        Parameters
+        ----------
+        audio : array_like, shape (frames,) or (frames, channels)
+            The microphone signal: float32 or float64 with full scale +-1.0, int16 or int32.
+        far_end : array_like, shape (frames,) or (frames, far_channels), optional
+            What the loudspeaker plays in the same period; None is silence.
+
+        Returns
+        -------
+        ndarray of float32, the shape of `audio`
+            The repaired signal, `latency_frames` late.
+
+        Raises
+        ------
+        FormatError
+            If shapes, lengths or dtypes do not fit, or a far end comes with echo disabled.
+        StreamError
+            If the engine is closed, or flushed and not reset.
+        """
+        return self._run(audio, far_end)
+
+    def set(self, name: str, value: float) -> None:
+        """Change a setting while audio runs; it is ramped in from the next 10 ms block on.
+
+        Parameters
+        ----------
+        name : str
+            ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
+            ``limiter.ceiling_dbtp`` or ``highpass.cutoff_hz``.
+        value : float
+            In the unit of the name, within the range of the configuration.
+
+        Raises
+        ------
+        ConfigError
+            If the setting cannot change live, its stage does not run, or the value is out of range.
+        """
+        stage = name.partition(".")[0]
+        if name not in LIVE_PARAMETERS:
+            known = ", ".join(LIVE_PARAMETERS)
+            raise ConfigError(f"{name} cannot change while audio runs; these can: {known}")
+        if not getattr(self._config, stage).enabled:
+            raise ConfigError(f"{name} cannot change: {stage} is not enabled in this engine")
+        config = self._config.with_settings({name: repr(float(value))})
+        self._plan.post(self._step_of[stage], LIVE_PARAMETERS[name], float(value))
+        self._config = config
+
+    def stats(self) -> EngineStats:
+        """Return what every running stage measures now."""
+        report = self._plan.report()
+        stage: dict[str, Any] = {name: report.steps[i] for name, i in self._step_of.items()}
+        with np.errstate(divide="ignore"):
+            peaks = 20.0 * np.log10([report.input_peak, report.output_peak])
+        return EngineStats(
+            frames=report.frames,
+            non_finite_count=report.non_finite_count,
+            input_peak_dbfs=float(peaks[0]),
+            output_peak_dbfs=float(peaks[1]),
+            echo=EchoStats.from_report(stage["echo"].echo) if "echo" in stage else None,
+            noise=NoiseStats.from_report(stage["ns"].suppressor) if "ns" in stage else None,
+            agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
+            limiter=(
+                LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None
+            ),
+            loudness=(
+                LoudnessStats.from_report(stage["meter"].loudness) if "meter" in stage else None
+            ),
+        )
+
+
+def enhance(
+    mic: ArrayLike,
+    *,
+    sample_rate_hz: int,
+    far_end: ArrayLike | None = None,
+    preset: str | None = None,
+    config: EngineConfig | None = None,
+) -> AudioArray:
+    """Repair a whole recording in one call.
+
+    Parameters
+    ----------
+    mic : array_like, shape (frames,) or (frames, channels)
+        The microphone signal, up to 8 channels: float32 or float64 with full scale +-1.0, int16
+        or int32. Not modified.
+    sample_rate_hz : int
+        8000 to 96000.
+    far_end : array_like, optional
+        What the loudspeaker played, at the same rate; cut or padded to the length of `mic`.
+        Without it no echo is cancelled.
+    preset : str, optional
+        Name of a preset, ``"cohost"`` by default.
+    config : EngineConfig, optional
+        Instead of a preset; its rate, channels and echo switch are set from the other arguments.
+
+    Returns
+    -------
+    ndarray of float32, the shape of `mic`
+        Latency is compensated: sample n belongs to sample n of `mic`.
+
+    Raises
+    ------
+    ConfigError
+        If both `preset` and `config` are given, or a value is out of range.
+    FormatError
+        If shapes or dtypes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mic = np.random.default_rng(1).standard_normal((8000, 2)) * 0.01
+    >>> enhance(mic, sample_rate_hz=16000, preset="solo-host").shape
+    (8000, 2)
+    """
+    if preset is not None and config is not None:
+        raise ConfigError("give a preset or a config, not both")
+    base = EngineConfig.preset(preset or "cohost") if config is None else config
+    ready = replace(
+        base,
+        sample_rate_hz=sample_rate_hz,
+        channels=channel_count(mic, "mic"),
+        far_channels=1 if far_end is None else channel_count(far_end, "far_end"),
+        echo=replace(base.echo, enabled=far_end is not None and base.echo.enabled),
+    )
+    if far_end is not None and not ready.echo.enabled:
+        raise FormatError("a far end was given, but the configuration disables echo cancellation")
+    with Engine(ready) as engine:
+        return process_whole(engine, mic, far_end)

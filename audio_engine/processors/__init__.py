@@ -1,0 +1,1 @@
+"""Single processors: each stage of the chain, usable alone, all with the same verbs."""

@@ -1,0 +1,89 @@
+"""Typed measurements of every stage, read from the kernels' reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Base of all measurements: fields named as in the C report they are read from."""
+
+    @classmethod
+    def from_report(cls, report: Any) -> Self:
+        """Copy the fields of this class from a C report struct."""
+        return cls(**{item.name: getattr(report, item.name) for item in fields(cls)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain nested dictionaries; infinities stay floats."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EchoStats(Stats):
+    """Echo filter: how much echo the linear filter removes, and where it found it.
+
+    ERLE in dB, delay in ms (loudspeaker to microphone), confidence 0 to 1.
+    """
+
+    erle_db: float
+    echo_return_loss_db: float
+    delay_ms: float
+    delay_confidence: float
+    divergence_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseStats(Stats):
+    """Suppressor: noise level in dBFS, what is taken off it in dB, speech probability 0 to 1."""
+
+    noise_level_dbfs: float
+    noise_reduction_db: float
+    echo_reduction_db: float
+    speech_probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelStats(Stats):
+    """Leveller: gain in dB, loudness of the voice and of the noise before it, in LUFS."""
+
+    gain_db: float
+    speech_loudness_lufs: float
+    noise_floor_lufs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimiterStats(Stats):
+    """Limiter: gain reduction now and at most since the last reset, in dB."""
+
+    reduction_db: float
+    max_reduction_db: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoudnessStats(Stats):
+    """Loudness of a programme (BS.1770-5, EBU Tech 3341/3342); ``-inf`` where nothing was loud."""
+
+    momentary_lufs: float
+    short_term_lufs: float
+    integrated_lufs: float
+    loudness_range_lu: float
+    max_momentary_lufs: float
+    max_short_term_lufs: float
+    true_peak_dbtp: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats(Stats):
+    """The whole chain; a section is None where its stage does not run."""
+
+    frames: int
+    non_finite_count: int
+    input_peak_dbfs: float
+    output_peak_dbfs: float
+    echo: EchoStats | None = None
+    noise: NoiseStats | None = None
+    agc: LevelStats | None = None
+    limiter: LimiterStats | None = None
+    loudness: LoudnessStats | None = None

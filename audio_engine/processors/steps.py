@@ -1,0 +1,124 @@
+"""From a stage's configuration to its C kernels: one function per kind of step.
+
+Both the single processors and the graph compiler make their steps here, so a stage has the same
+kernels and the same values wherever it runs.
+"""
+
+from __future__ import annotations
+
+from audio_engine._native import Kernel, Step
+from audio_engine.config import (
+    AgcConfig,
+    EchoConfig,
+    HighPassConfig,
+    LimiterConfig,
+    MeterConfig,
+    NoiseConfig,
+)
+
+
+def highpass_step(
+    config: HighPassConfig, rate_hz: int, channels: int, *, bus: int, output_bus: int
+) -> Step:
+    """Make the high-pass step."""
+    kernel = Kernel(
+        "highpass", sample_rate_hz=rate_hz, channels=channels, cutoff_hz=config.cutoff_hz
+    )
+    return Step(kind="HIGHPASS", kernels=(kernel,), input_bus=bus, output_bus=output_bus)
+
+
+def echo_step(
+    config: EchoConfig, rate_hz: int, channels: int, *, bus: int, far_bus: int, output_bus: int
+) -> Step:
+    """Make the echo filter step: one filter per microphone channel, one reference."""
+    kernels = tuple(
+        Kernel(
+            "echo_filter",
+            sample_rate_hz=rate_hz,
+            tail_ms=config.tail_ms,
+            max_delay_ms=config.max_delay_ms,
+        )
+        for _ in range(channels)
+    )
+    return Step(
+        kind="ECHO", kernels=kernels, input_bus=bus, side_bus=far_bus, output_bus=output_bus
+    )
+
+
+def suppressor_step(
+    config: NoiseConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    output_bus: int,
+    echo_step_index: int = -1,
+) -> Step:
+    """Make the suppressor step; with an echo step it removes the residual echo too."""
+    kernel = Kernel(
+        "suppressor",
+        sample_rate_hz=rate_hz,
+        channels=channels,
+        echo=int(echo_step_index >= 0),
+        max_attenuation_db=config.attenuation_limit_db if config.enabled else 0.0,
+        dereverb=config.dereverb if config.enabled else 0.0,
+    )
+    return Step(
+        kind="SUPPRESSOR",
+        kernels=(kernel,),
+        input_bus=bus,
+        output_bus=output_bus,
+        source_step=echo_step_index,
+    )
+
+
+def leveller_step(
+    config: AgcConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    output_bus: int,
+    suppressor_step_index: int = -1,
+) -> Step:
+    """Make the leveller step; with a suppressor step it uses that one's speech probability."""
+    kernel = Kernel(
+        "leveller",
+        sample_rate_hz=rate_hz,
+        channels=channels,
+        target_lufs=config.target_lufs,
+        max_gain_db=config.max_gain_db,
+        min_gain_db=config.min_gain_db,
+    )
+    return Step(
+        kind="LEVELLER",
+        kernels=(kernel,),
+        input_bus=bus,
+        output_bus=output_bus,
+        source_step=suppressor_step_index,
+    )
+
+
+def limiter_step(
+    config: LimiterConfig, rate_hz: int, channels: int, *, bus: int, output_bus: int
+) -> Step:
+    """Make the true-peak limiter step."""
+    kernel = Kernel(
+        "limiter",
+        sample_rate_hz=rate_hz,
+        channels=channels,
+        ceiling_dbtp=config.ceiling_dbtp,
+        release_ms=config.release_ms,
+    )
+    return Step(kind="LIMITER", kernels=(kernel,), input_bus=bus, output_bus=output_bus)
+
+
+def loudness_step(config: MeterConfig, rate_hz: int, channels: int, *, bus: int) -> Step:
+    """Make the loudness meter step; it reads its bus and writes nothing."""
+    kernel = Kernel(
+        "loudness",
+        sample_rate_hz=rate_hz,
+        channels=channels,
+        true_peak=int(config.true_peak),
+    )
+    return Step(kind="LOUDNESS", kernels=(kernel,), input_bus=bus)
