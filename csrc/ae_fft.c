@@ -20,7 +20,7 @@ struct ae_fft {
     float *work_re[2], *work_im[2];
 };
 
-/* Where one row of butterflies reads and writes: legs are `leg` apart, columns `stride`. */
+/* One column of a row of butterflies: leg k of column i is element k * leg + i * stride. */
 typedef struct {
     const float *re, *im;
     int leg, stride;
@@ -31,152 +31,222 @@ typedef struct {
     int leg, stride;
 } fft_sink;
 
+typedef struct {
+    const float *re, *im;
+    int leg, stride;
+    int used; /* 0: all factors are 1. Known at compile time, like the strides */
+} fft_turns;
+
+typedef struct {
+    float re, im;
+} point;
+
+/* The layouts of a pass; one copy of each loop is compiled per layout. */
+typedef enum {
+    k_first_interleaved, /* reads the even and odd samples of a signal, columns == 1 */
+    k_first,             /* columns == 1 */
+    k_middle,
+    k_last,             /* rows == 1: no twiddles */
+    k_last_interleaved, /* rows == 1: writes even and odd samples */
+} fft_layout;
+
 #define FFT_INLINE static inline __attribute__((always_inline))
 
-/* Store a value times its twiddle factor; `w` is the leg's index + 1, `t` the column's twiddle. */
-#define FFT_STORE_TURNED(leg_index, value_re, value_im)                                            \
-    do {                                                                                           \
-        const float wr_ = w.re[((leg_index) - 1) * w.leg + i * w.stride];                          \
-        const float wi_ = w.im[((leg_index) - 1) * w.leg + i * w.stride];                          \
-        y.re[(leg_index) * y.leg + i * y.stride] = (value_re) * wr_ - (value_im) * wi_;            \
-        y.im[(leg_index) * y.leg + i * y.stride] = (value_re) * wi_ + (value_im) * wr_;            \
-    } while (0)
+FFT_INLINE point load(fft_source x, int leg, int i)
+{
+    return (point){x.re[leg * x.leg + i * x.stride], x.im[leg * x.leg + i * x.stride]};
+}
 
-#define FFT_LOAD(leg_index)                                                                        \
-    const float re##leg_index = x.re[leg_index * x.leg + i * x.stride];                            \
-    const float im##leg_index = x.im[leg_index * x.leg + i * x.stride]
+FFT_INLINE void store(fft_sink y, int leg, int i, point value)
+{
+    y.re[leg * y.leg + i * y.stride] = value.re;
+    y.im[leg * y.leg + i * y.stride] = value.im;
+}
 
-#define FFT_STORE(value_re, value_im)                                                              \
-    y.re[i * y.stride] = (value_re);                                                               \
-    y.im[i * y.stride] = (value_im)
+FFT_INLINE point turn(fft_turns w, int leg, int i, point value)
+{
+    if (!w.used) return value;
+    const int at = (leg - 1) * w.leg + i * w.stride;
+    const point t = {w.re[at], w.im[at]};
+    return (point){value.re * t.re - value.im * t.im, value.re * t.im + value.im * t.re};
+}
 
-FFT_INLINE void radix2(int count, fft_source x, fft_sink y, fft_source w)
+FFT_INLINE point add(point a, point b) { return (point){a.re + b.re, a.im + b.im}; }
+FFT_INLINE point sub(point a, point b) { return (point){a.re - b.re, a.im - b.im}; }
+FFT_INLINE point scaled(float scale, point a) { return (point){scale * a.re, scale * a.im}; }
+FFT_INLINE point add_i(point a, point b) { return (point){a.re - b.im, a.im + b.re}; } /* a + i b */
+FFT_INLINE point sub_i(point a, point b) { return (point){a.re + b.im, a.im - b.re}; } /* a - i b */
+
+typedef struct {
+    point at0, at1, at2, at3;
+} quad;
+
+FFT_INLINE quad dft4(point a, point b, point c, point d)
+{
+    const point even = add(a, c), odd = add(b, d), even_dif = sub(a, c), odd_dif = sub(b, d);
+    return (quad){add(even, odd), sub_i(even_dif, odd_dif), sub(even, odd),
+                  add_i(even_dif, odd_dif)};
+}
+
+FFT_INLINE void radix2(int count, fft_source x, fft_sink y, fft_turns w)
 {
 #pragma omp simd
     for (int i = 0; i < count; i++) {
-        FFT_LOAD(0);
-        FFT_LOAD(1);
-        FFT_STORE(re0 + re1, im0 + im1);
-        FFT_STORE_TURNED(1, (re0 - re1), (im0 - im1));
+        const point a = load(x, 0, i), b = load(x, 1, i);
+        store(y, 0, i, add(a, b));
+        store(y, 1, i, turn(w, 1, i, sub(a, b)));
     }
 }
 
-FFT_INLINE void radix3(int count, fft_source x, fft_sink y, fft_source w)
+FFT_INLINE void radix3(int count, fft_source x, fft_sink y, fft_turns w)
 {
     const float sine = 0.866025403784438647f; /* sin(2 pi / 3) */
 #pragma omp simd
     for (int i = 0; i < count; i++) {
-        FFT_LOAD(0);
-        FFT_LOAD(1);
-        FFT_LOAD(2);
-        const float sum_re = re1 + re2, sum_im = im1 + im2;
-        const float mid_re = re0 - 0.5f * sum_re, mid_im = im0 - 0.5f * sum_im;
-        const float dif_re = sine * (im1 - im2), dif_im = sine * (re2 - re1);
-        FFT_STORE(re0 + sum_re, im0 + sum_im);
-        FFT_STORE_TURNED(1, (mid_re + dif_re), (mid_im + dif_im));
-        FFT_STORE_TURNED(2, (mid_re - dif_re), (mid_im - dif_im));
+        const point a = load(x, 0, i), b = load(x, 1, i), c = load(x, 2, i);
+        const point sum = add(b, c), side = scaled(sine, sub(b, c));
+        const point middle = sub(a, scaled(0.5f, sum));
+        store(y, 0, i, add(a, sum));
+        store(y, 1, i, turn(w, 1, i, sub_i(middle, side)));
+        store(y, 2, i, turn(w, 2, i, add_i(middle, side)));
     }
 }
 
-FFT_INLINE void radix4(int count, fft_source x, fft_sink y, fft_source w)
+FFT_INLINE void radix4(int count, fft_source x, fft_sink y, fft_turns w)
 {
 #pragma omp simd
     for (int i = 0; i < count; i++) {
-        FFT_LOAD(0);
-        FFT_LOAD(1);
-        FFT_LOAD(2);
-        FFT_LOAD(3);
-        const float even_re = re0 + re2, even_im = im0 + im2;
-        const float odd_re = re1 + re3, odd_im = im1 + im3;
-        const float even_dif_re = re0 - re2, even_dif_im = im0 - im2;
-        const float odd_dif_re = im1 - im3, odd_dif_im = re3 - re1; /* times -i */
-        FFT_STORE(even_re + odd_re, even_im + odd_im);
-        FFT_STORE_TURNED(1, (even_dif_re + odd_dif_re), (even_dif_im + odd_dif_im));
-        FFT_STORE_TURNED(2, (even_re - odd_re), (even_im - odd_im));
-        FFT_STORE_TURNED(3, (even_dif_re - odd_dif_re), (even_dif_im - odd_dif_im));
+        const quad out = dft4(load(x, 0, i), load(x, 1, i), load(x, 2, i), load(x, 3, i));
+        store(y, 0, i, out.at0);
+        store(y, 1, i, turn(w, 1, i, out.at1));
+        store(y, 2, i, turn(w, 2, i, out.at2));
+        store(y, 3, i, turn(w, 3, i, out.at3));
     }
 }
 
-FFT_INLINE void radix5(int count, fft_source x, fft_sink y, fft_source w)
+FFT_INLINE void radix5(int count, fft_source x, fft_sink y, fft_turns w)
 {
     const float cos1 = 0.309016994374947424f, cos2 = -0.809016994374947424f; /* cos(2 pi k / 5) */
-    const float sin1 = 0.951056516295153572f, sin2 = 0.587785252292473129f;
+    const float sin1 = 0.951056516295153572f, sin2 = 0.587785252292473129f;  /* sin(2 pi k / 5) */
 #pragma omp simd
     for (int i = 0; i < count; i++) {
-        FFT_LOAD(0);
-        FFT_LOAD(1);
-        FFT_LOAD(2);
-        FFT_LOAD(3);
-        FFT_LOAD(4);
-        const float s14_re = re1 + re4, s14_im = im1 + im4, d14_re = re1 - re4, d14_im = im1 - im4;
-        const float s23_re = re2 + re3, s23_im = im2 + im3, d23_re = re2 - re3, d23_im = im2 - im3;
-        const float a_re = re0 + cos1 * s14_re + cos2 * s23_re;
-        const float a_im = im0 + cos1 * s14_im + cos2 * s23_im;
-        const float b_re = re0 + cos2 * s14_re + cos1 * s23_re;
-        const float b_im = im0 + cos2 * s14_im + cos1 * s23_im;
-        const float c_re = sin1 * d14_im + sin2 * d23_im, c_im = sin1 * d14_re + sin2 * d23_re;
-        const float d_re = sin2 * d14_im - sin1 * d23_im, d_im = sin2 * d14_re - sin1 * d23_re;
-        FFT_STORE(re0 + s14_re + s23_re, im0 + s14_im + s23_im);
-        FFT_STORE_TURNED(1, (a_re + c_re), (a_im - c_im));
-        FFT_STORE_TURNED(2, (b_re + d_re), (b_im - d_im));
-        FFT_STORE_TURNED(3, (b_re - d_re), (b_im + d_im));
-        FFT_STORE_TURNED(4, (a_re - c_re), (a_im + c_im));
+        const point a = load(x, 0, i), b = load(x, 1, i), c = load(x, 2, i);
+        const point d = load(x, 3, i), e = load(x, 4, i);
+        const point sum1 = add(b, e), sum2 = add(c, d), dif1 = sub(b, e), dif2 = sub(c, d);
+        const point middle1 = add(a, add(scaled(cos1, sum1), scaled(cos2, sum2)));
+        const point middle2 = add(a, add(scaled(cos2, sum1), scaled(cos1, sum2)));
+        const point side1 = add(scaled(sin1, dif1), scaled(sin2, dif2));
+        const point side2 = sub(scaled(sin2, dif1), scaled(sin1, dif2));
+        store(y, 0, i, add(a, add(sum1, sum2)));
+        store(y, 1, i, turn(w, 1, i, sub_i(middle1, side1)));
+        store(y, 2, i, turn(w, 2, i, sub_i(middle2, side2)));
+        store(y, 3, i, turn(w, 3, i, add_i(middle2, side2)));
+        store(y, 4, i, turn(w, 4, i, add_i(middle1, side1)));
     }
 }
 
-FFT_INLINE void butterflies(int radix, int count, fft_source x, fft_sink y, fft_source w)
+FFT_INLINE void radix8(int count, fft_source x, fft_sink y, fft_turns w)
 {
-    switch (radix) {
-    case 2: radix2(count, x, y, w); break;
-    case 3: radix3(count, x, y, w); break;
-    case 4: radix4(count, x, y, w); break;
-    default: radix5(count, x, y, w); break;
+    const float r = 0.707106781186547524f; /* sqrt(1/2) */
+#pragma omp simd
+    for (int i = 0; i < count; i++) {
+        const quad even = dft4(load(x, 0, i), load(x, 2, i), load(x, 4, i), load(x, 6, i));
+        const quad odd = dft4(load(x, 1, i), load(x, 3, i), load(x, 5, i), load(x, 7, i));
+        /* odd.at1 and odd.at3 times exp(-i pi / 4) and exp(-3 i pi / 4) */
+        const point odd1 = {r * (odd.at1.re + odd.at1.im), r * (odd.at1.im - odd.at1.re)};
+        const point odd3 = {r * (odd.at3.im - odd.at3.re), -r * (odd.at3.im + odd.at3.re)};
+        store(y, 0, i, add(even.at0, odd.at0));
+        store(y, 1, i, turn(w, 1, i, add(even.at1, odd1)));
+        store(y, 2, i, turn(w, 2, i, sub_i(even.at2, odd.at2)));
+        store(y, 3, i, turn(w, 3, i, add(even.at3, odd3)));
+        store(y, 4, i, turn(w, 4, i, sub(even.at0, odd.at0)));
+        store(y, 5, i, turn(w, 5, i, sub(even.at1, odd1)));
+        store(y, 6, i, turn(w, 6, i, add_i(even.at2, odd.at2)));
+        store(y, 7, i, turn(w, 7, i, sub(even.at3, odd3)));
     }
 }
 
-/* One pass; `in_stride` and `out_stride` are 2 where the plane is one half of interleaved samples.
+FFT_INLINE void butterflies(int radix, int count, fft_source x, fft_sink y, fft_turns w)
+{
+    if (radix == 2) radix2(count, x, y, w);
+    if (radix == 3) radix3(count, x, y, w);
+    if (radix == 4) radix4(count, x, y, w);
+    if (radix == 5) radix5(count, x, y, w);
+    if (radix == 8) radix8(count, x, y, w);
+}
+
+/* One pass of a radix and a layout known at compile time; an interleaved signal is passed as `re`.
  */
-static void run_pass(const fft_pass *pass, const float *in_re, const float *in_im, int in_stride,
-                     float *out_re, float *out_im, int out_stride)
+FFT_INLINE void run_pass(const fft_pass *pass, fft_layout layout, int radix, const float *in_re,
+                         const float *in_im, float *out_re, float *out_im)
 {
-    const int s = pass->columns, m = pass->rows, radix = pass->radix;
-    if (s == 1) {
-        const fft_source x = {in_re, in_im, m * in_stride, in_stride};
-        const fft_sink y = {out_re, out_im, out_stride, radix * out_stride};
-        const fft_source w = {pass->twiddle_re, pass->twiddle_im, m, 1};
-        butterflies(radix, m, x, y, w);
-        return;
-    }
-    for (int p = 0; p < m; p++) {
-        const fft_source x = {in_re + s * p, in_im + s * p, s * m, 1};
-        fft_sink y = {out_re + s * radix * p * out_stride, out_im + s * radix * p * out_stride,
-                      s * out_stride, out_stride};
-        const fft_source w = {pass->twiddle_re + p, pass->twiddle_im + p, m, 0};
-        butterflies(radix, s, x, y, w);
+    const int s = pass->columns, m = pass->rows;
+    if (layout == k_first_interleaved || layout == k_first) {
+        const int step = layout == k_first_interleaved ? 2 : 1;
+        const fft_source x = {in_re, step == 2 ? in_re + 1 : in_im, m * step, step};
+        const fft_turns w = {pass->twiddle_re, pass->twiddle_im, m, 1, 1};
+        butterflies(radix, m, x, (fft_sink){out_re, out_im, 1, radix}, w);
+    } else if (layout == k_middle) {
+        for (int p = 0; p < m; p++) {
+            const fft_source x = {in_re + s * p, in_im + s * p, s * m, 1};
+            const fft_turns w = {pass->twiddle_re + p, pass->twiddle_im + p, m, 0, 1};
+            const int at = s * radix * p;
+            butterflies(radix, s, x, (fft_sink){out_re + at, out_im + at, s, 1}, w);
+        }
+    } else {
+        const int step = layout == k_last_interleaved ? 2 : 1;
+        const fft_source x = {in_re, in_im, s, 1};
+        const fft_turns none = {0};
+        /* The inverse's planes are exchanged: re is the odd sample. */
+        const fft_sink y = {step == 2 ? out_re + 1 : out_re, step == 2 ? out_re : out_im, s * step,
+                            step};
+        butterflies(radix, s, x, y, none);
     }
 }
 
-static int next_radix(int remaining)
-{
-    static const int preferred[] = {4, 5, 3, 2};
-    for (int i = 0; i < 4; i++)
-        if (remaining % preferred[i] == 0) return preferred[i];
-    return 0;
-}
-
-static int is_smooth(int value)
-{
-    while (value > 1) {
-        const int radix = next_radix(value);
-        if (radix == 0) return 0;
-        value /= radix;
+#define FFT_PASSES(name, layout)                                                                   \
+    static void name(const fft_pass *pass, const float *in_re, const float *in_im, float *out_re,  \
+                     float *out_im)                                                                \
+    {                                                                                              \
+        switch (pass->radix) {                                                                     \
+        case 2: run_pass(pass, layout, 2, in_re, in_im, out_re, out_im); break;                    \
+        case 3: run_pass(pass, layout, 3, in_re, in_im, out_re, out_im); break;                    \
+        case 4: run_pass(pass, layout, 4, in_re, in_im, out_re, out_im); break;                    \
+        case 5: run_pass(pass, layout, 5, in_re, in_im, out_re, out_im); break;                    \
+        case 8: run_pass(pass, layout, 8, in_re, in_im, out_re, out_im); break;                    \
+        }                                                                                          \
     }
-    return value == 1;
+
+FFT_PASSES(first_interleaved_pass, k_first_interleaved)
+FFT_PASSES(first_pass, k_first)
+FFT_PASSES(middle_pass, k_middle)
+FFT_PASSES(last_pass, k_last)
+FFT_PASSES(last_interleaved_pass, k_last_interleaved)
+
+/* The radices of `half` points in the order of their passes, and their number; 0 if it is not
+ * smooth. 8 before all else: its stores of 8 columns fill a vector for the second pass. What is
+ * left over goes 4, 5, 3, then 8 again, since the last pass needs no twiddles. (An exhaustive
+ * search at 12 sizes found nothing more than 7 % faster.) */
+static int plan_radices(int half, int radices[k_max_passes])
+{
+    int exponent = 0, count = 0;
+    for (; half % 2 == 0; half /= 2) exponent++;
+    if (exponent == 1) radices[count++] = 2;
+    const int fours = exponent % 3 == 2 ? 1 : exponent % 3 == 1 && exponent > 1 ? 2 : 0;
+    const int eights = (exponent - 2 * fours) / 3;
+    if (eights > 0) radices[count++] = 8;
+    for (int i = 0; i < fours; i++) radices[count++] = 4;
+    for (; half % 5 == 0; half /= 5) radices[count++] = 5;
+    for (; half % 3 == 0; half /= 3) radices[count++] = 3;
+    for (int i = 1; i < eights; i++) radices[count++] = 8;
+    return half == 1 ? count : 0;
 }
 
 static int is_good_size(int size)
 {
-    return size >= k_min_size && size <= k_max_size && size % 2 == 0 && is_smooth(size);
+    int radices[k_max_passes];
+    return size >= k_min_size && size <= k_max_size && size % 2 == 0 &&
+           plan_radices(size / 2, radices) > 0;
 }
 
 int ae_fft_good_size(int minimum)
@@ -212,21 +282,19 @@ static ae_fft *lay_out(ae_arena *arena, int half)
         for (int k = 0; k < split; k++)
             unit_root(k, self->size, &self->split_re[k], &self->split_im[k]);
     }
-    int remaining = half, columns = 1, count = 0;
-    while (remaining > 1) {
-        const int radix = next_radix(remaining), rows = remaining / radix;
+    int radices[k_max_passes];
+    const int count = plan_radices(half, radices);
+    int columns = 1;
+    for (int i = 0; i < count; i++) {
+        const int radix = radices[i], points = half / columns, rows = points / radix;
         float *re = AE_TAKE(arena, (radix - 1) * rows, float);
         float *im = AE_TAKE(arena, (radix - 1) * rows, float);
-        if (self != NULL) {
-            self->passes[count] = (fft_pass){radix, rows, columns, re, im};
-            for (int leg = 1; leg < radix; leg++)
-                for (int p = 0; p < rows; p++)
-                    unit_root(leg * p, remaining, &re[(leg - 1) * rows + p],
-                              &im[(leg - 1) * rows + p]);
-        }
-        count++;
         columns *= radix;
-        remaining = rows;
+        if (self == NULL) continue;
+        self->passes[i] = (fft_pass){radix, rows, columns / radix, re, im};
+        for (int leg = 1; leg < radix; leg++)
+            for (int p = 0; p < rows; p++)
+                unit_root(leg * p, points, &re[(leg - 1) * rows + p], &im[(leg - 1) * rows + p]);
     }
     if (self != NULL) self->pass_count = count;
     return self;
@@ -307,27 +375,30 @@ static void join(const ae_fft *self, const float *restrict re, const float *rest
 
 void ae_fft_forward(ae_fft *self, const float *time, float *re, float *im)
 {
-    const float *in_re = time, *in_im = time + 1;
-    for (int i = 0; i < self->pass_count; i++) {
-        float *out_re = self->work_re[i % 2], *out_im = self->work_im[i % 2];
-        run_pass(&self->passes[i], in_re, in_im, i == 0 ? 2 : 1, out_re, out_im, 1);
-        in_re = out_re;
-        in_im = out_im;
+    const fft_pass *passes = self->passes;
+    const int last = self->pass_count - 1;
+    float **work_re = self->work_re, **work_im = self->work_im;
+    first_interleaved_pass(&passes[0], time, NULL, work_re[0], work_im[0]);
+    for (int i = 1; i <= last; i++) {
+        const int from = (i + 1) % 2, to = i % 2;
+        (i == last ? last_pass : middle_pass)(&passes[i], work_re[from], work_im[from], work_re[to],
+                                              work_im[to]);
     }
-    separate(self, in_re, in_im, re, im);
+    separate(self, work_re[last % 2], work_im[last % 2], re, im);
 }
 
 void ae_fft_inverse(ae_fft *self, const float *re, const float *im, float *time)
 {
-    join(self, re, im, self->work_re[1], self->work_im[1]);
-    /* IDFT(z) = swap(DFT(swap(z))): the planes are exchanged at both ends. */
-    const float *in_re = self->work_im[1], *in_im = self->work_re[1];
-    for (int i = 0; i < self->pass_count; i++) {
-        const int last = i == self->pass_count - 1;
-        float *out_re = last ? time + 1 : self->work_re[i % 2];
-        float *out_im = last ? time : self->work_im[i % 2];
-        run_pass(&self->passes[i], in_re, in_im, 1, out_re, out_im, last ? 2 : 1);
-        in_re = out_re;
-        in_im = out_im;
+    const fft_pass *passes = self->passes;
+    const int last = self->pass_count - 1;
+    /* IDFT(z) = swap(DFT(swap(z))): `join` and the last pass exchange the planes. */
+    float **work_re = self->work_re, **work_im = self->work_im;
+    join(self, re, im, work_im[1], work_re[1]);
+    if (last > 0) first_pass(&passes[0], work_re[1], work_im[1], work_re[0], work_im[0]);
+    for (int i = 1; i < last; i++) {
+        const int from = (i + 1) % 2, to = i % 2;
+        middle_pass(&passes[i], work_re[from], work_im[from], work_re[to], work_im[to]);
     }
+    const int from = (last + 1) % 2;
+    last_interleaved_pass(&passes[last], work_re[from], work_im[from], time, NULL);
 }
