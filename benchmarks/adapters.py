@@ -1,0 +1,78 @@
+"""The package behind the call signatures that benchmark runners use; public API only, no tuning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import audio_engine as ae
+
+Signal = NDArray[np.float32]
+
+
+def aec(mic_int16: NDArray[np.int16], far_int16: NDArray[np.int16], rate: int) -> Signal:
+    """Cancel the far end; one cold start per call, latency compensated."""
+    with ae.EchoCanceller(sample_rate_hz=rate) as processor:
+        return ae.process_whole(processor, mic_int16, far_int16)
+
+
+def ns(x: Signal, rate: int) -> Signal:
+    """Suppress noise and late reverberation with the default settings."""
+    with ae.NoiseSuppressor(sample_rate_hz=rate) as processor:
+        return ae.process_whole(processor, x)
+
+
+def vad(x: Signal, rate: int = 16000) -> tuple[NDArray[np.float64], float]:
+    """Return a speech probability per hop, and the hop in seconds."""
+    with ae.VoiceActivityDetector(sample_rate_hz=rate) as detector:
+        return np.asarray(detector.process(x), np.float64), 0.01
+
+
+def leveller(x: Signal, fs: int, target_lufs: float, ceiling_dbtp: float) -> Signal:
+    """Level speech loudness and hold the true-peak ceiling; one host from a cold start."""
+    config = ae.EngineConfig(sample_rate_hz=fs)
+    config = replace(
+        config,
+        highpass=replace(config.highpass, enabled=False),
+        echo=replace(config.echo, enabled=False),
+        ns=replace(config.ns, enabled=False),
+        agc=replace(config.agc, target_lufs=target_lufs),
+        limiter=replace(config.limiter, ceiling_dbtp=ceiling_dbtp),
+        meter=replace(config.meter, enabled=False),
+    )
+    with ae.Engine(config) as engine:
+        return ae.process_whole(engine, x)
+
+
+def meter(x: Signal, fs: int, need: set[str], hop_s: float) -> dict[str, Any]:
+    """Measure a programme; the series hold one live reading per `hop_s`."""
+    series = bool(need & {"M", "S"})
+    hop = max(1, round(hop_s * fs)) if series else max(1, len(x))
+    momentary, short_term = [], []
+    with ae.LoudnessMeter(fs, channels=ae.channel_count(x), true_peak="TP" in need) as loudness:
+        for start in range(0, len(x), hop):
+            loudness.process(x[start : start + hop])
+            if series:
+                reading = loudness.stats()
+                momentary.append(max(reading.momentary_lufs, -200.0))
+                short_term.append(max(reading.short_term_lufs, -200.0))
+        total = loudness.stats()
+    return {
+        "integrated": total.integrated_lufs,
+        "lra": total.loudness_range_lu,
+        "true_peak_dbtp": total.true_peak_dbtp if "TP" in need else None,
+        "momentary": momentary,
+        "shortterm": short_term,
+        "hop_s": hop_s,
+        "max_momentary": total.max_momentary_lufs,
+        "max_shortterm": total.max_short_term_lufs,
+    }
+
+
+def poison_factory() -> ae.Engine:
+    """Return a 48 kHz engine without a far end, as a solo host has it."""
+    config = ae.EngineConfig.preset("solo-host", sample_rate_hz=48000)
+    return ae.Engine(replace(config, echo=replace(config.echo, enabled=False)))

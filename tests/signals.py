@@ -1,0 +1,38 @@
+"""Signals that several tests use: a syllabic tone complex (speech-like), noise, an echo path."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Signal = NDArray[np.float32]
+
+
+def voice(seconds: float, rate_hz: int, *, pitch_hz: float = 120.0, seed: int = 1) -> Signal:
+    """Harmonics under a spectral tilt, switched at 4 syllables a second with pauses in between."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.05 * np.sin(2 * np.pi * 2.3 * time))) / rate_hz
+    harmonics = range(1, int(min(4000, 0.45 * rate_hz) // pitch_hz))
+    tone = sum(np.sin(h * phase + rng.uniform(0, 6)) / h for h in harmonics)
+    syllables = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1) ** 0.5
+    phrases = (np.sin(2 * np.pi * 0.4 * time + rng.uniform(0, 6)) > -0.5).astype(float)
+    return (0.1 * tone * syllables * phrases).astype(np.float32)
+
+
+def noise(seconds: float, rate_hz: int, level: float = 0.005, *, seed: int = 2) -> Signal:
+    """White noise of a given root mean square."""
+    samples = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
+    return (level * samples).astype(np.float32)
+
+
+def echo_of(far: Signal, rate_hz: int, *, delay_ms: float = 40.0, seed: int = 3) -> Signal:
+    """The far end through a decaying room of 60 ms, 6 dB down, `delay_ms` late."""
+    rng = np.random.default_rng(seed)
+    length = round(0.06 * rate_hz)
+    room = rng.standard_normal(length) * np.exp(-np.arange(length) / (0.01 * rate_hz))
+    room *= 0.5 / np.sqrt(np.sum(room**2))
+    late = np.concatenate([np.zeros(round(delay_ms * rate_hz / 1000)), room])
+    size = 1 << int(len(far) + len(late)).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(far, size) * np.fft.rfft(late, size), size)[: len(far)]
+    return wet.astype(np.float32)
