@@ -51,7 +51,7 @@ clean: ## remove everything that was made, .venv too
 
 # Stamps: each says that a step was done after the files it depends on were last edited.
 .venv/.created: pyproject.toml
-	python=$$(tools/system.sh python) && "$$python" -m venv .venv
+	@python=$$(tools/system.sh python) && "$$python" -m venv .venv
 	$(PIP) install --upgrade 'pip>=25.1'
 	$(PIP) install --group build
 	touch $@

@@ -78,14 +78,20 @@ find_python() {
     return 1
 }
 
-compiler() { command -v "${CC:-cc}" >/dev/null || command -v gcc >/dev/null; }
+# CMake takes CC, or finds cc or gcc by itself. Debian's gcc alone cannot link: it needs libc6-dev.
+compiler() {
+    for name in "${CC:-cc}" gcc; do
+        echo 'int main(void) { return 0; }' | "$name" -x c -o /dev/null - 2>/dev/null && return 0
+    done
+    return 1
+}
 
 python_for_build() {
     if compiler && find_python; then return 0; fi
     absent=$(missing $(packages build))
     [ -n "$absent" ] && apt_install $absent && compiler && find_python && return 0
-    compiler || reason="a C compiler"
-    say "missing: $reason. On Debian or Ubuntu, as root: apt-get install $(packages build | tr '\n' ' ')"
+    compiler || reason="a C compiler that can link"
+    say "missing: $reason. On Debian or Ubuntu, as root: apt-get install $(packages build)"
     return 1
 }
 
