@@ -52,7 +52,8 @@ def meter(x: Signal, fs: int, need: set[str], hop_s: float) -> dict[str, Any]:
     series = bool(need & {"M", "S"})
     hop = max(1, round(hop_s * fs)) if series else max(1, len(x))
     momentary, short_term = [], []
-    with ae.LoudnessMeter(fs, channels=ae.channel_count(x), true_peak="TP" in need) as loudness:
+    channels = 1 if np.ndim(x) == 1 else np.shape(x)[1]
+    with ae.LoudnessMeter(fs, channels=channels, true_peak="TP" in need) as loudness:
         for start in range(0, len(x), hop):
             loudness.process(x[start : start + hop])
             if series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
 
 from audio_engine.config import (
     MAX_CHANNELS,
@@ -17,6 +18,9 @@ from audio_engine.config import (
     NoiseConfig,
 )
 from audio_engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audio_engine._native import Plan
 
 StageConfig = HighPassConfig | EchoConfig | NoiseConfig | AgcConfig | LimiterConfig | MeterConfig
 
@@ -144,3 +148,15 @@ class Graph:
             raise ConfigError(f"{reader} reads {name!r}, which does not exist; there are: {known}")
         if name in self.nodes and isinstance(self.nodes[name].config, MeterConfig):
             raise ConfigError(f"{reader} reads {name!r}, a meter, which gives no signal")
+
+    def compile(self) -> Plan:
+        """Make the C objects and return the plan that runs this graph.
+
+        Returns
+        -------
+        Plan
+            Its ``process(inputs, outputs)`` takes and fills arrays of shape (frames, channels).
+        """
+        from audio_engine.graph.compile import compile_graph
+
+        return compile_graph(self).plan
