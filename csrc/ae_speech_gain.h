@@ -1,0 +1,28 @@
+/* ae_speech_gain.h - the gain that keeps speech and turns noise down, from powers.
+ *
+ * Method: decision-directed a priori SNR (Ephraim & Malah 1984, eq. 51) and the log-spectral
+ * amplitude gain (Ephraim & Malah 1985, eq. 20), floored.
+ * Gains are log2 of an amplitude ratio, <= 0. Thread: audio, no allocation after create. */
+#ifndef AE_SPEECH_GAIN_H
+#define AE_SPEECH_GAIN_H
+
+#include "ae_common.h"
+
+typedef struct {
+    int points;   /* 1 .. 65536 */
+    float hop_ms; /* 1 .. 100 */
+} ae_speech_gain_config;
+
+typedef struct ae_speech_gain ae_speech_gain;
+
+ae_status ae_speech_gain_create(ae_speech_gain **out, const ae_speech_gain_config *config);
+void ae_speech_gain_destroy(ae_speech_gain *self);
+void ae_speech_gain_reset(ae_speech_gain *self);
+/* log2 of the log-spectral amplitude gain for one a priori SNR and v = prior / (1 + prior) *
+ * posterior. */
+float ae_speech_gain_lsa_log2(const ae_speech_gain *self, float prior_snr, float v);
+/* One hop. power, interference [points]; least_log2 <= 0: the floor. */
+void ae_speech_gain_update(ae_speech_gain *self, const float *power, const float *interference,
+                           float least_log2, float *gain_log2);
+
+#endif

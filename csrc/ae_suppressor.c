@@ -1,0 +1,315 @@
+#include "ae_suppressor.h"
+
+#include "ae_echo_gain.h"
+#include "ae_noise_psd.h"
+#include "ae_residual_echo.h"
+#include "ae_spectral_points.h"
+#include "ae_speech_gain.h"
+#include "ae_stft.h"
+#include "ae_vector_math.h"
+
+static const float k_most_attenuation_db = 40.0f;
+static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
+static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+
+typedef struct {
+    ae_stft *stft;
+    ae_residual_echo *residual;
+    float *re, *im;
+} channel;
+
+struct ae_suppressor {
+    ae_suppressor_config config; /* the parameters as last set */
+    int hop, bins, point_count;
+    float power_scale;    /* |X|^2 to the power of white noise, mean over channels */
+    float attenuation_db; /* ramped */
+    channel channels[AE_MAX_CHANNELS];
+    ae_spectral_points *points;
+    ae_noise_psd *noise;
+    ae_speech_gain *speech;
+    ae_echo_gain *echo;
+    float *power, *residual, *presence, *bin_gain, *echo_gain, *channel_power,
+        *scratch;                                     /* [bins] */
+    float *point_power, *point_residual, *point_gain; /* [points] */
+    uint32_t random;
+    ae_suppressor_report report;
+    float noise_kept, echo_kept; /* smoothed power ratios behind the report */
+};
+
+ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
+{
+    return (ae_suppressor_config){sample_rate_hz, 1, 0, 22.0f, 1.0f};
+}
+
+static int config_is_valid(const ae_suppressor_config *config)
+{
+    return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
+           config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
+           (config->echo == 0 || config->echo == 1) && config->max_attenuation_db >= 0.0f &&
+           config->max_attenuation_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
+           config->dereverb <= 1.0f;
+}
+
+static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
+{
+    ae_suppressor *self = AE_TAKE(arena, 1, ae_suppressor);
+    ae_suppressor filled = *shape;
+    float **bin_planes[] = {&filled.power,    &filled.residual,  &filled.presence,
+                            &filled.bin_gain, &filled.echo_gain, &filled.channel_power,
+                            &filled.scratch};
+    float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.point_gain};
+    for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
+        *bin_planes[i] = AE_TAKE(arena, shape->bins, float);
+    for (size_t i = 0; i < sizeof point_planes / sizeof *point_planes; i++)
+        *point_planes[i] = AE_TAKE(arena, shape->point_count, float);
+    for (int c = 0; c < shape->config.channels; c++) {
+        filled.channels[c].re = AE_TAKE(arena, shape->bins, float);
+        filled.channels[c].im = AE_TAKE(arena, shape->bins, float);
+    }
+    if (self == NULL) return NULL;
+    *self = filled;
+    return self;
+}
+
+static void destroy_parts(ae_suppressor *self)
+{
+    for (int c = 0; c < AE_MAX_CHANNELS; c++) {
+        ae_stft_destroy(self->channels[c].stft);
+        ae_residual_echo_destroy(self->channels[c].residual);
+    }
+    ae_spectral_points_destroy(self->points);
+    ae_noise_psd_destroy(self->noise);
+    ae_speech_gain_destroy(self->speech);
+    ae_echo_gain_destroy(self->echo);
+}
+
+static ae_status create_channels(ae_suppressor *shape)
+{
+    const int rate_hz = shape->config.sample_rate_hz;
+    const ae_stft_config stft = {shape->hop, (int)(k_window_hops * (float)shape->hop + 0.5f)};
+    const ae_residual_echo_config residual = {rate_hz, stft.hop_frames, stft.window_frames};
+    for (int c = 0; c < shape->config.channels; c++) {
+        ae_status status = ae_stft_create(&shape->channels[c].stft, &stft);
+        if (status == AE_OK && shape->config.echo)
+            status = ae_residual_echo_create(&shape->channels[c].residual, &residual);
+        if (status != AE_OK) return status;
+    }
+    return AE_OK;
+}
+
+static ae_status create_parts(ae_suppressor *shape)
+{
+    ae_status status = create_channels(shape);
+    if (status != AE_OK) return status;
+    const ae_stft *stft = shape->channels[0].stft;
+    shape->bins = ae_stft_bins(stft);
+    shape->power_scale = 1.0f / (ae_stft_window_power(stft) * (float)shape->config.channels);
+    const ae_spectral_points_config points = {shape->config.sample_rate_hz, ae_stft_fft_size(stft)};
+    status = ae_spectral_points_create(&shape->points, &points);
+    if (status != AE_OK) return status;
+    shape->point_count = ae_spectral_points_count(shape->points);
+    const ae_noise_psd_config noise = {shape->point_count, k_hop_ms};
+    status = ae_noise_psd_create(&shape->noise, &noise);
+    if (status != AE_OK) return status;
+    const ae_speech_gain_config speech = {shape->point_count, k_hop_ms};
+    status = ae_speech_gain_create(&shape->speech, &speech);
+    if (status != AE_OK || !shape->config.echo) return status;
+    return ae_echo_gain_create(&shape->echo, &(ae_echo_gain_config){shape->bins});
+}
+
+ae_status ae_suppressor_create(ae_suppressor **out, const ae_suppressor_config *config)
+{
+    *out = NULL;
+    if (!config_is_valid(config)) return AE_ERROR_ARGUMENT;
+    ae_suppressor shape = {.config = *config, .hop = ae_block_frames(config->sample_rate_hz)};
+    ae_status status = create_parts(&shape);
+    ae_arena arena = {0};
+    if (status == AE_OK) {
+        lay_out(&arena, &shape);
+        arena.base = ae_allocate(arena.used);
+        if (arena.base == NULL) status = AE_ERROR_MEMORY;
+    }
+    if (status != AE_OK) {
+        destroy_parts(&shape);
+        return status;
+    }
+    arena.used = 0;
+    *out = lay_out(&arena, &shape);
+    ae_suppressor_reset(*out);
+    return AE_OK;
+}
+
+void ae_suppressor_destroy(ae_suppressor *self)
+{
+    if (self == NULL) return;
+    destroy_parts(self);
+    ae_free(self);
+}
+
+void ae_suppressor_reset(ae_suppressor *self)
+{
+    for (int c = 0; c < self->config.channels; c++) {
+        ae_stft_reset(self->channels[c].stft);
+        if (self->config.echo) ae_residual_echo_reset(self->channels[c].residual);
+    }
+    ae_noise_psd_reset(self->noise);
+    ae_speech_gain_reset(self->speech);
+    if (self->config.echo) ae_echo_gain_reset(self->echo);
+    self->attenuation_db = self->config.max_attenuation_db;
+    self->random = 1;
+    self->noise_kept = self->echo_kept = 1.0f;
+    self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f};
+}
+
+int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
+
+void ae_suppressor_set_max_attenuation_db(ae_suppressor *self, float max_attenuation_db)
+{
+    if (max_attenuation_db != max_attenuation_db) return;
+    self->config.max_attenuation_db = ae_clamp(max_attenuation_db, 0.0f, k_most_attenuation_db);
+}
+
+void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb)
+{
+    if (dereverb != dereverb) return;
+    self->config.dereverb = ae_clamp(dereverb, 0.0f, 1.0f);
+}
+
+void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
+{
+    *out = self->report;
+}
+
+/* Mean power over the channels of the newest hop. */
+static void analyse(ae_suppressor *self, const float *const *in)
+{
+    const int bins = self->bins;
+    const float scale = self->power_scale;
+    float *restrict power = self->power;
+    for (int c = 0; c < self->config.channels; c++) {
+        float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
+        ae_stft_analyse(self->channels[c].stft, in[c], re, im);
+        if (c == 0) ae_zero(power, bins);
+#pragma omp simd
+        for (int k = 0; k < bins; k++) power[k] += scale * (re[k] * re[k] + im[k] * im[k]);
+    }
+}
+
+/* Residual echo: mean power, and the least near-end presence... of any channel decides. */
+static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
+{
+    const int bins = self->bins;
+    float *restrict error = self->channel_power, *restrict scratch = self->scratch;
+    ae_zero(self->residual, bins);
+    ae_zero(self->presence, bins);
+    for (int c = 0; c < self->config.channels; c++) {
+        const float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
+#pragma omp simd
+        for (int k = 0; k < bins; k++) error[k] = re[k] * re[k] + im[k] * im[k];
+        ae_residual_echo_update(self->channels[c].residual, echo[c], error, scratch,
+                                self->bin_gain);
+        for (int k = 0; k < bins; k++) {
+            self->residual[k] += self->power_scale * scratch[k];
+            self->presence[k] = fmaxf(self->presence[k], self->bin_gain[k]);
+        }
+    }
+    ae_echo_gain_update(self->echo, self->power, self->residual, self->presence, self->echo_gain);
+}
+
+static void apply_gain(ae_suppressor *self)
+{
+    for (int c = 0; c < self->config.channels; c++) {
+        float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
+        const float *restrict gain = self->bin_gain;
+#pragma omp simd
+        for (int k = 0; k < self->bins; k++) {
+            re[k] *= gain[k];
+            im[k] *= gain[k];
+        }
+    }
+}
+
+/* Fills what the echo gain takes below the room's floor, with noise of the floor's level. */
+static void add_comfort_noise(ae_suppressor *self)
+{
+    const int bins = self->bins;
+    float *restrict floor_gain = self->scratch;
+    const float least = ae_amplitude_from_db(-self->attenuation_db);
+    ae_spectral_points_spread(self->points, ae_noise_psd_power(self->noise), floor_gain);
+    for (int k = 0; k < bins; k++) {
+        const float missing = fmaxf(least * least - self->bin_gain[k] * self->bin_gain[k], 0.0f);
+        floor_gain[k] =
+            sqrtf(missing * floor_gain[k] / (self->power_scale * (float)self->config.channels));
+    }
+    for (int c = 0; c < self->config.channels; c++) {
+        float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
+        for (int k = 1; k < bins - 1; k++) {
+            if (floor_gain[k] <= 0.0f) continue;
+            /* uniform in a square: variance 1/3 each */
+            re[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
+            im[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
+        }
+    }
+}
+
+static void measure(ae_suppressor *self, int has_echo)
+{
+    const float *noise = ae_noise_psd_power(self->noise);
+    const float *widths = ae_spectral_points_widths(self->points);
+    float level = 0.0f, kept = 0.0f, before = 0.0f, after = 0.0f;
+    for (int k = 0; k < self->point_count; k++) {
+        const float power = widths[k] * noise[k];
+        level += power;
+        kept += power * self->point_gain[k] * self->point_gain[k];
+    }
+    for (int k = 0; has_echo && k < self->bins; k++) {
+        before += self->power[k];
+        after += self->power[k] * self->echo_gain[k] * self->echo_gain[k];
+    }
+    const float rate = ae_one_pole(k_meter_ms, k_hop_ms);
+    self->noise_kept += rate * (kept / level - self->noise_kept);
+    self->echo_kept += rate * ((before > 0.0f ? after / before : 1.0f) - self->echo_kept);
+    self->report.noise_level_dbfs = ae_db_from_power(level / (float)self->bins);
+    self->report.noise_reduction_db = fmaxf(-ae_db_from_power(self->noise_kept), 0.0f);
+    self->report.echo_reduction_db = fmaxf(-ae_db_from_power(self->echo_kept), 0.0f);
+}
+
+/* Placeholder until ae_speech_presence: mean SNR of 200 Hz .. 4 kHz. */
+static void judge_speech(ae_suppressor *self)
+{
+    const float *noise = ae_noise_psd_power(self->noise);
+    const int low = ae_spectral_points_at(self->points, 200.0f);
+    const int high = ae_spectral_points_at(self->points, 3800.0f);
+    float sum = 0.0f;
+    for (int k = low; k < high; k++) sum += ae_log2(fmaxf(self->point_power[k], 1e-12f) / noise[k]);
+    const float mean_db = 3.0103f * sum / (float)(high - low);
+    self->report.speech_probability = 1.0f / (1.0f + expf(-0.8f * (mean_db - 3.0f)));
+}
+
+void ae_suppressor_process(ae_suppressor *self, const float *const *in,
+                           const ae_echo_view *const *echo, float *const *out)
+{
+    const int has_echo = echo != NULL && self->config.echo;
+    self->attenuation_db +=
+        ae_one_pole(k_ramp_ms, k_hop_ms) * (self->config.max_attenuation_db - self->attenuation_db);
+    analyse(self, in);
+    ae_spectral_points_gather(self->points, self->power, self->point_power);
+    if (has_echo) {
+        find_residual(self, echo);
+        ae_spectral_points_gather(self->points, self->residual, self->point_residual);
+    }
+    ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
+    ae_speech_gain_update(self->speech, self->point_power, ae_noise_psd_power(self->noise),
+                          -0.5f * k_ae_log2_per_db * self->attenuation_db, self->point_gain);
+    for (int k = 0; k < self->point_count; k++) self->point_gain[k] = ae_exp2(self->point_gain[k]);
+    judge_speech(self);
+    measure(self, has_echo);
+    ae_spectral_points_spread(self->points, self->point_gain, self->bin_gain);
+    if (has_echo)
+        for (int k = 0; k < self->bins; k++) self->bin_gain[k] *= self->echo_gain[k];
+    apply_gain(self);
+    if (has_echo) add_comfort_noise(self);
+    for (int c = 0; c < self->config.channels; c++)
+        ae_stft_synthesise(self->channels[c].stft, self->channels[c].re, self->channels[c].im,
+                           out[c]);
+}

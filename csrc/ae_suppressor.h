@@ -1,0 +1,52 @@
+/* ae_suppressor.h - takes noise, residual echo and late reverberation away in one short-time
+ * spectrum, and says how likely speech is.
+ *
+ * One gain per bin = noise and late-reverberation gain x residual-echo gain, the same for all
+ * channels (it is worked out from their mean power, so the stereo picture stays). The parts:
+ *   ae_spectral_points  every bin to 8 kHz, third octaves above
+ *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
+ *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
+ *   ae_residual_echo    residual echo power, one per channel; ae_echo_gain: its gain
+ * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
+ * the hole. With max_attenuation_db = 0 and no echo the output is the input, one hop late.
+ * Latency: one block of 10 ms. Cost: two FFTs of 32 ms per channel and block.
+ * Thread: audio, no allocation after create. */
+#ifndef AE_SUPPRESSOR_H
+#define AE_SUPPRESSOR_H
+
+#include "ae_common.h"
+#include "ae_echo_view.h"
+
+/* ffi:begin */
+typedef struct ae_suppressor ae_suppressor;
+
+typedef struct {
+    int sample_rate_hz;       /* 8000 .. 96000 */
+    int channels;             /* 1 .. 8 */
+    int echo;                 /* 0, 1: make room for the residual echo stage */
+    float max_attenuation_db; /* 0 .. 40: how far noise and reverberation may be turned down */
+    float dereverb;           /* 0 .. 1: strength of late-reverberation removal */
+} ae_suppressor_config;
+
+typedef struct {
+    float noise_level_dbfs;   /* level of the noise estimate, all frequencies */
+    float noise_reduction_db; /* what the noise gain takes off it, >= 0, last 300 ms */
+    float echo_reduction_db;  /* what the echo gain takes off the signal, >= 0, last 300 ms */
+    float speech_probability; /* 0 .. 1, of the newest block (one ahead of the output) */
+} ae_suppressor_report;
+
+ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz);
+ae_status ae_suppressor_create(ae_suppressor **out, const ae_suppressor_config *config);
+void ae_suppressor_destroy(ae_suppressor *self);
+void ae_suppressor_reset(ae_suppressor *self);
+int ae_suppressor_latency_frames(const ae_suppressor *self); /* ae_block_frames(rate) */
+/* One block of ae_block_frames(rate) frames per channel. `out` may equal `in`. `echo`: one view per
+ * channel, or NULL: no echo in this block; needs config.echo = 1. */
+void ae_suppressor_process(ae_suppressor *self, const float *const *in,
+                           const ae_echo_view *const *echo, float *const *out);
+void ae_suppressor_set_max_attenuation_db(ae_suppressor *self, float max_attenuation_db);
+void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb);
+void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
+/* ffi:end */
+
+#endif
