@@ -135,14 +135,21 @@ C_ROWS: list[set[str]] = [
         "ae_noise_psd",
         "ae_speech_gain",
         "ae_speech_presence",
+        "ae_spectral_points",
+        "ae_cepstral_snr",
+        "ae_late_reverb",
+        "ae_transients",
+        "ae_echo_gain",
+        "ae_comfort_noise",
     },
     {"ae_resample"},  # also a kernel of its own
     {"ae_echo_view"},
     {"ae_fft", "ae_stft", "ae_biquad", "ae_kweight", "ae_true_peak", "ae_ring"},
+    {"ae_vector_math"},
     {"ae_common", "ae_math"},
 ]
 SAME_ROW = {("ae_stft", "ae_fft"), ("ae_kweight", "ae_biquad")}
-HEADER_ONLY = {"ae_math", "ae_echo_view"}
+HEADER_ONLY = {"ae_math", "ae_vector_math", "ae_echo_view"}
 ATOMICS = {"ae_ring"}
 # Calls that the audio thread must never make; ae_common wraps the allocator and counts.
 FORBIDDEN = re.compile(
