@@ -83,8 +83,13 @@ def test_input_is_not_modified_and_dtypes_agree(name: str) -> None:
     exact = (mic16 / 32768).astype(np.float32)
     before = mic16.copy()
     outputs = []
-    for variant in (exact, mic16, exact.astype(np.float64), (mic16.astype(np.int32) << 16),
-                    np.repeat(exact, 2)[::2]):
+    for variant in (
+        exact,
+        mic16,
+        exact.astype(np.float64),
+        (mic16.astype(np.int32) << 16),
+        np.repeat(exact, 2)[::2],
+    ):
         with PROCESSORS[name]() as processor:
             outputs.append(run_in_blocks(processor, variant, far, 480))
     assert np.array_equal(mic16, before)

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "processors": {"_native", *LEAVES},
     "graph": {"processors", "_native", *LEAVES},
     "room": {"graph", "processors", *LEAVES},
-    "io": {"graph", "processors", *LEAVES},
+    "io": {"graph", "processors", "_native", *LEAVES},
     "cli": {"room", "io", "graph", "processors", *LEAVES},
     # The package's own face, and `python -m audio_engine`.
     "__init__": {"room", "io", "graph", "processors", "_native", *LEAVES},
