@@ -1,5 +1,8 @@
 #include "ae_echo_filter.h"
 
+#include "ae_delay.h"
+#include "ae_echo_align.h"
+#include "ae_far_end.h"
 #include "ae_kalman.h"
 #include "ae_math.h"
 
@@ -8,20 +11,22 @@ static const float k_fast_memory = 0.996f;  /* 1.7 s */
 static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
 static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
 static const int k_full_ms = 60;            /* the first part of the tail, which holds all bins */
+static const float k_good_share = 0.1f;     /* error / capture of a filter worth remembering */
+static const int k_remember_blocks = 30;    /* how often it is remembered */
+static const float k_doubt = 0.02f;         /* share of the prior covariance after a move */
 
 struct ae_echo_filter {
     ae_echo_filter_config config;
-    int block, fft_size, bins, stride, partitions;
-    ae_fft *fft;
+    int block, bins;
+    ae_kalman_config kalman;
+    ae_far_end *far;
+    ae_delay *finder;
+    ae_echo_align *align;
     ae_kalman *main_filter, *fast_filter;
-    ae_far_spectra far;
-    float *history; /* ring of far-end samples */
-    int history_frames, write;
-    int delay_frames;
-    float *segment; /* fft_size */
-    float *capture, *far_end, *echo, *fast_echo, *main_error, *fast_error;
-    float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed */
+    float *capture, *echo, *fast_echo, *main_error, *fast_error;
+    float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
     int better_blocks; /* for how long the fast filter has been the better one */
+    int good_blocks;   /* for how long the main filter has cancelled well */
     int divergence_count;
     ae_echo_view view;
 };
@@ -36,12 +41,7 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
 {
     ae_arena arena = {memory, 0};
     AE_TAKE(&arena, 1, ae_echo_filter);
-    self->history = AE_TAKE(&arena, self->history_frames, float);
-    self->far.re = AE_TAKE(&arena, self->partitions * self->stride, float);
-    self->far.im = AE_TAKE(&arena, self->partitions * self->stride, float);
-    self->segment = AE_TAKE(&arena, self->fft_size, float);
     self->capture = AE_TAKE(&arena, self->block, float);
-    self->far_end = AE_TAKE(&arena, self->block, float);
     self->echo = AE_TAKE(&arena, self->block, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
     self->main_error = AE_TAKE(&arena, self->block, float);
@@ -49,22 +49,40 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     return arena.used;
 }
 
-static ae_status create_parts(ae_echo_filter *self)
+static ae_kalman_config kalman_shape(const ae_echo_filter_config *config)
 {
-    const int rate = self->config.sample_rate_hz;
-    const int low_bins = (int)((int64_t)k_low_hz * self->fft_size / rate) + 1;
-    ae_kalman_config kalman = {
-        .block_frames = self->block,
-        .fft_size = self->fft_size,
-        .partitions = self->partitions,
-        .full_partitions = ae_clamp_int(k_full_ms / 10, 1, self->partitions),
-        .low_bins = ae_clamp_int(low_bins, 1, self->bins),
+    const int block = ae_block_frames(config->sample_rate_hz);
+    const int fft_size = ae_fft_good_size(2 * block), partitions = (config->tail_ms + 9) / 10;
+    const int low_bins = (int)((int64_t)k_low_hz * fft_size / config->sample_rate_hz) + 1;
+    return (ae_kalman_config){
+        .block_frames = block,
+        .fft_size = fft_size,
+        .partitions = partitions,
+        .full_partitions = ae_clamp_int(k_full_ms / 10, 1, partitions),
+        .low_bins = ae_clamp_int(low_bins, 1, fft_size / 2 + 1),
         .memory = k_main_memory,
     };
-    ae_status status = ae_fft_create(&self->fft, self->fft_size);
-    if (status == AE_OK) status = ae_kalman_create(&self->main_filter, &kalman);
-    kalman.memory = k_fast_memory;
-    if (status == AE_OK) status = ae_kalman_create(&self->fast_filter, &kalman);
+}
+
+static ae_status create_parts(ae_echo_filter *self)
+{
+    const int rate = self->config.sample_rate_hz, max_delay_ms = self->config.max_delay_ms;
+    const ae_far_end_config far = {
+        .block_frames = self->block,
+        .fft_size = self->kalman.fft_size,
+        .partitions = self->kalman.partitions,
+        .max_delay_frames = (int)((int64_t)max_delay_ms * rate / 1000) + self->block,
+        .extra_blocks = 2 * AE_ECHO_ALIGN_BLOCKS,
+    };
+    const ae_delay_config finder = {rate, max_delay_ms};
+    const ae_echo_align_config align = {rate, self->kalman};
+    ae_kalman_config fast = self->kalman;
+    fast.memory = k_fast_memory;
+    ae_status status = ae_far_end_create(&self->far, &far);
+    if (status == AE_OK) status = ae_delay_create(&self->finder, &finder);
+    if (status == AE_OK) status = ae_echo_align_create(&self->align, &align);
+    if (status == AE_OK) status = ae_kalman_create(&self->main_filter, &self->kalman);
+    if (status == AE_OK) status = ae_kalman_create(&self->fast_filter, &fast);
     return status;
 }
 
@@ -75,13 +93,9 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
         config->tail_ms < 40 || config->tail_ms > 480 || config->max_delay_ms < 0 ||
         config->max_delay_ms > 1000)
         return AE_ERROR_ARGUMENT;
-    ae_echo_filter shape = {.config = *config};
-    shape.block = ae_block_frames(config->sample_rate_hz);
-    shape.fft_size = ae_fft_good_size(2 * shape.block);
-    shape.bins = shape.fft_size / 2 + 1;
-    shape.stride = (shape.bins + 15) & ~15;
-    shape.partitions = (config->tail_ms + 9) / 10;
-    shape.history_frames = (config->max_delay_ms / 10 + shape.partitions + 4) * shape.block;
+    ae_echo_filter shape = {.config = *config, .kalman = kalman_shape(config)};
+    shape.block = shape.kalman.block_frames;
+    shape.bins = shape.kalman.fft_size / 2 + 1;
     ae_echo_filter *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
@@ -91,11 +105,10 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
         ae_echo_filter_destroy(self);
         return status;
     }
-    self->far.partitions = self->partitions;
-    self->far.stride = self->stride;
     self->view = (ae_echo_view){.frames = self->block,
                                 .capture = self->capture,
-                                .far_end = self->far_end,
+                                .far_end = ae_far_end_segment(self->far) + self->kalman.fft_size -
+                                           self->block,
                                 .echo = self->echo,
                                 .misadjustment_power = ae_kalman_misadjustment(self->main_filter),
                                 .misadjustment_bins = self->bins};
@@ -107,7 +120,9 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
 void ae_echo_filter_destroy(ae_echo_filter *self)
 {
     if (self == NULL) return;
-    ae_fft_destroy(self->fft);
+    ae_far_end_destroy(self->far);
+    ae_delay_destroy(self->finder);
+    ae_echo_align_destroy(self->align);
     ae_kalman_destroy(self->main_filter);
     ae_kalman_destroy(self->fast_filter);
     ae_free(self);
@@ -115,18 +130,16 @@ void ae_echo_filter_destroy(ae_echo_filter *self)
 
 void ae_echo_filter_reset(ae_echo_filter *self)
 {
+    ae_far_end_reset(self->far);
+    ae_delay_reset(self->finder);
+    ae_echo_align_reset(self->align);
     ae_kalman_reset(self->main_filter);
     ae_kalman_reset(self->fast_filter);
-    ae_zero(self->far.re, self->partitions * self->stride);
-    ae_zero(self->far.im, self->partitions * self->stride);
-    ae_zero(self->history, self->history_frames);
     ae_zero(self->capture, self->block);
-    ae_zero(self->far_end, self->block);
     ae_zero(self->echo, self->block);
-    self->far.head = self->write = self->delay_frames = 0;
     self->main_power = self->fast_power = self->capture_power = 1e-9f;
     self->far_power = self->echo_power = 1e-9f;
-    self->better_blocks = self->divergence_count = 0;
+    self->better_blocks = self->good_blocks = self->divergence_count = 0;
     self->view.far_active = self->view.capture_clipped = 0;
     self->view.echo_coherence = -1.0f;
 }
@@ -139,34 +152,9 @@ int ae_echo_filter_latency_frames(const ae_echo_filter *self)
 
 const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self) { return &self->view; }
 
-/* Copy the `count` far-end frames that end `age` frames before the newest one. */
-static void read_history(const ae_echo_filter *self, int age, int count, float *to)
-{
-    int start = self->write - age - count;
-    while (start < 0) start += self->history_frames;
-    const int first = count < self->history_frames - start ? count : self->history_frames - start;
-    ae_copy(to, self->history + start, first);
-    ae_copy(to + first, self->history, count - first);
-}
-
-static void push_far_end(ae_echo_filter *self, const float *far_end)
-{
-    ae_copy(self->history + self->write, far_end, self->block);
-    self->write = (self->write + self->block) % self->history_frames;
-    read_history(self, self->delay_frames, self->fft_size, self->segment);
-    self->far.head = (self->far.head + self->partitions - 1) % self->partitions;
-    const int slot = self->far.head * self->stride;
-    ae_fft_forward(self->fft, self->segment, self->far.re + slot, self->far.im + slot);
-    ae_copy(self->far_end, self->segment + self->fft_size - self->block, self->block);
-}
-
 /* Which filter speaks for the echo path (notes/aec.md 2.2). */
 static void compare_filters(ae_echo_filter *self)
 {
-    const float a = 0.1f;
-    self->main_power += a * (ae_energy(self->main_error, self->block) - self->main_power);
-    self->fast_power += a * (ae_energy(self->fast_error, self->block) - self->fast_power);
-    self->capture_power += a * (ae_energy(self->capture, self->block) - self->capture_power);
     self->better_blocks = self->fast_power < 0.5f * self->main_power ? self->better_blocks + 1 : 0;
     if (self->better_blocks > 6) {
         ae_kalman_adopt(self->main_filter, self->fast_filter);
@@ -182,36 +170,88 @@ static void compare_filters(ae_echo_filter *self)
     }
 }
 
+/* Move both filters to where the finder hears the echo. */
+static void follow_delay(ae_echo_filter *self)
+{
+    ae_delay_report found;
+    ae_delay_read(self->finder, &found);
+    const ae_kalman *remembered = NULL;
+    const float error = ae_energy(self->main_error, self->block);
+    const int before = ae_far_end_delay(self->far);
+    int delay = before;
+    if (ae_echo_align_step(self->align, self->far, self->capture, error, &found, &delay,
+                           &remembered)) {
+        ae_far_end_set_delay(self->far, delay);
+        if (remembered != NULL) {
+            ae_kalman_copy_path(self->main_filter, remembered);
+            ae_kalman_copy_path(self->fast_filter, remembered);
+        } else {
+            ae_kalman_shift(self->main_filter, (delay - before) / self->block);
+            ae_kalman_shift(self->fast_filter, (delay - before) / self->block);
+        }
+        ae_kalman_doubt(self->main_filter, k_doubt);
+        ae_kalman_doubt(self->fast_filter, k_doubt);
+        self->main_power = self->fast_power = self->capture_power;
+        return;
+    }
+    /* Remember a path that cancels well; after it has worked, its collapse is news to the finder.
+     */
+    if (!self->view.far_active) return;
+    if (self->main_power < k_good_share * self->capture_power) {
+        if (++self->good_blocks % k_remember_blocks == 0 && found.accepted > 0)
+            ae_echo_align_remember(self->align, self->main_filter, before, found.lag_frames);
+    } else if (self->main_power > 0.5f * self->capture_power) {
+        if (self->good_blocks >= k_remember_blocks) ae_delay_forget(self->finder);
+        self->good_blocks = 0;
+    }
+}
+
+static void smooth_powers(ae_echo_filter *self)
+{
+    const float a = 0.1f;
+    const float *powers_of[] = {self->main_error, self->fast_error, self->capture,
+                                self->view.far_end, self->echo};
+    float *powers[] = {&self->main_power, &self->fast_power, &self->capture_power, &self->far_power,
+                       &self->echo_power};
+    for (int i = 0; i < 5; i++)
+        *powers[i] += a * (ae_energy(powers_of[i], self->block) - *powers[i]);
+}
+
 void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
                             float *error)
 {
-    const int block = self->block;
+    const int block = self->block, fft_size = self->kalman.fft_size;
+    const ae_far_spectra *spectra = ae_far_end_spectra(self->far);
     ae_copy(self->capture, capture, block);
-    push_far_end(self, far_end);
-    ae_kalman_predict(self->main_filter, &self->far, self->echo);
-    ae_kalman_predict(self->fast_filter, &self->far, self->fast_echo);
+    ae_far_end_push(self->far, far_end);
+    ae_kalman_predict(self->main_filter, spectra, self->echo);
+    ae_kalman_predict(self->fast_filter, spectra, self->fast_echo);
     for (int i = 0; i < block; i++) {
         self->main_error[i] = self->capture[i] - self->echo[i];
         self->fast_error[i] = self->capture[i] - self->fast_echo[i];
     }
     self->view.far_active =
-        ae_energy(self->segment, self->fft_size) > k_far_floor * (float)self->fft_size;
+        ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
     if (self->view.far_active) {
-        ae_kalman_adapt(self->main_filter, &self->far, self->main_error);
-        ae_kalman_adapt(self->fast_filter, &self->far, self->fast_error);
+        ae_kalman_adapt(self->main_filter, spectra, self->main_error);
+        ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
     }
+    smooth_powers(self);
     compare_filters(self);
-    self->far_power += 0.1f * (ae_energy(self->far_end, block) - self->far_power);
-    self->echo_power += 0.1f * (ae_energy(self->echo, block) - self->echo_power);
-    for (int i = 0; i < block; i++) error[i] = self->capture[i] - self->echo[i];
+    ae_delay_process(self->finder, self->capture, far_end);
+    follow_delay(self);
+    ae_copy(error, self->main_error, block);
 }
 
 void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)
 {
+    ae_delay_report found;
+    ae_delay_read(self->finder, &found);
     out->erle_db = ae_db_from_power(self->capture_power) - ae_db_from_power(self->main_power);
     out->echo_return_loss_db =
         ae_db_from_power(self->far_power) - ae_db_from_power(self->echo_power);
-    out->delay_ms = 1000.0f * (float)self->delay_frames / (float)self->config.sample_rate_hz;
-    out->delay_confidence = 0.0f;
+    out->delay_ms =
+        1000.0f * (float)ae_far_end_delay(self->far) / (float)self->config.sample_rate_hz;
+    out->delay_confidence = found.accepted > 0 ? ae_clamp(found.quality / 20.0f, 0.0f, 1.0f) : 0.0f;
     out->divergence_count = self->divergence_count;
 }

@@ -198,13 +198,63 @@ void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *er
     }
 }
 
-void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from)
+void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)
 {
     const int plane = self->config.partitions * self->stride;
     ae_copy(self->re, from->re, plane);
     ae_copy(self->im, from->im, plane);
+}
+
+void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from)
+{
+    const int plane = self->config.partitions * self->stride;
+    ae_kalman_copy_path(self, from);
     for (int i = 0; i < plane; i++)
         if (from->covariance[i] > self->covariance[i]) self->covariance[i] = from->covariance[i];
+}
+
+static void move_partition(ae_kalman *self, int to, int from)
+{
+    const int t = to * self->stride, f = from * self->stride;
+    /* The covariance keeps its distance from the prior of its place. */
+    const float ratio = self->prior[to] / self->prior[from];
+    ae_copy(self->re + t, self->re + f, self->stride);
+    ae_copy(self->im + t, self->im + f, self->stride);
+    for (int k = 0; k < self->stride; k++)
+        self->covariance[t + k] = fminf(ratio * self->covariance[f + k], self->prior[to]);
+    if (bins_of(self, to) == self->bins) return;
+    ae_zero(self->re + t + self->config.low_bins, self->stride - self->config.low_bins);
+    ae_zero(self->im + t + self->config.low_bins, self->stride - self->config.low_bins);
+}
+
+static void clear_partition(ae_kalman *self, int partition)
+{
+    const int at = partition * self->stride;
+    ae_zero(self->re + at, self->stride);
+    ae_zero(self->im + at, self->stride);
+    ae_fill(self->covariance + at, self->prior[partition], self->stride);
+}
+
+void ae_kalman_shift(ae_kalman *self, int blocks)
+{
+    const int partitions = self->config.partitions;
+    if (blocks > 0)
+        for (int p = 0; p < partitions; p++)
+            p + blocks < partitions ? move_partition(self, p, p + blocks)
+                                    : clear_partition(self, p);
+    if (blocks < 0)
+        for (int p = partitions - 1; p >= 0; p--)
+            p + blocks >= 0 ? move_partition(self, p, p + blocks) : clear_partition(self, p);
+}
+
+void ae_kalman_doubt(ae_kalman *self, float share)
+{
+    for (int p = 0; p < self->config.partitions; p++) {
+        float *covariance = self->covariance + p * self->stride;
+        const float least = share * self->prior[p];
+        for (int k = 0; k < self->stride; k++)
+            if (covariance[k] < least) covariance[k] = least;
+    }
 }
 
 void ae_kalman_shrink(ae_kalman *self, float factor)

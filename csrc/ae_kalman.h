@@ -16,23 +16,8 @@
 #ifndef AE_KALMAN_H
 #define AE_KALMAN_H
 
-#include "ae_common.h"
+#include "ae_far_end.h"
 #include "ae_fft.h"
-
-/* Ring of far-end spectra, newest first: partition p is the FFT of the fft_size frames that end p
- * blocks ago. Shared by all filters of one echo path; stepping it moves an index and no memory. */
-typedef struct {
-    int partitions;
-    int stride; /* floats from one partition's plane to the next */
-    int head;   /* slot of partition 0 */
-    float *re, *im;
-} ae_far_spectra;
-
-static inline int ae_far_spectra_slot(const ae_far_spectra *self, int partition)
-{
-    const int slot = self->head + partition;
-    return slot < self->partitions ? slot : slot - self->partitions;
-}
 
 typedef struct {
     int block_frames;    /* M; the FFT has at least 2 M points */
@@ -54,6 +39,12 @@ void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *er
 const float *ae_kalman_misadjustment(const ae_kalman *self);
 /* Take over the echo path of another filter of the same shape, and the larger covariance. */
 void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from);
+/* Take over only the echo path. */
+void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from);
+/* The far end's delay grew by so many blocks (may be negative): keep the echo path where it is. */
+void ae_kalman_shift(ae_kalman *self, int blocks);
+/* Raise the covariance to at least this share of the prior: the path may have changed. */
+void ae_kalman_doubt(ae_kalman *self, float share);
 /* Echo path * factor; the covariance grows by what was taken away. */
 void ae_kalman_shrink(ae_kalman *self, float factor);
 void ae_kalman_reset(ae_kalman *self);

@@ -1,0 +1,53 @@
+/* ae_far_end.h - the far end's past: a ring of samples behind a bulk delay, and the ring of its
+ * spectra that the filters of one echo path share.
+ *
+ * A new block costs one FFT. A new delay costs one FFT per partition, once: no filter state moves.
+ * Thread: audio; no allocation after create. */
+#ifndef AE_FAR_END_H
+#define AE_FAR_END_H
+
+#include "ae_common.h"
+
+/* Ring of spectra, newest first: partition p is the FFT of the fft_size delayed frames that end p
+ * blocks ago. Stepping it moves an index and no memory. */
+typedef struct {
+    int partitions;
+    int stride; /* floats from one partition's plane to the next */
+    int head;   /* slot of partition 0 */
+    float *re, *im;
+} ae_far_spectra;
+
+static inline int ae_far_spectra_slot(const ae_far_spectra *self, int partition)
+{
+    const int slot = self->head + partition;
+    return slot < self->partitions ? slot : slot - self->partitions;
+}
+
+typedef struct {
+    int block_frames;
+    int fft_size;
+    int partitions;
+    int max_delay_frames;
+    int extra_blocks; /* how many blocks older than delay and tail must stay readable */
+} ae_far_end_config;
+
+typedef struct ae_far_end ae_far_end;
+
+ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config);
+/* Takes one block of far end and transforms the newest delayed frames. */
+void ae_far_end_push(ae_far_end *self, const float *block);
+/* The `count` frames that end `age` frames before the newest one. */
+void ae_far_end_read(const ae_far_end *self, int age, int count, float *to);
+int ae_far_end_delay(const ae_far_end *self);
+int ae_far_end_max_delay(const ae_far_end *self);
+/* Moves the spectra to another bulk delay, 0 .. max_delay_frames. */
+void ae_far_end_set_delay(ae_far_end *self, int delay_frames);
+const ae_far_spectra *ae_far_end_spectra(const ae_far_end *self);
+/* The newest fft_size delayed frames: the time signal of partition 0. */
+const float *ae_far_end_segment(const ae_far_end *self);
+/* Transforms the frames that end `age` frames before the newest one; the delay plays no part. */
+void ae_far_end_transform(ae_far_end *self, int age, float *re, float *im);
+void ae_far_end_reset(ae_far_end *self);
+void ae_far_end_destroy(ae_far_end *self);
+
+#endif
