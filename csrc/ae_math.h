@@ -8,6 +8,11 @@
 
 static const float k_ae_pi = 3.14159265358979f;
 
+/* The larger and the smaller: one instruction. fmaxf and fminf are calls into the C library without
+ * -ffinite-math-only, and keep a loop from being vectorised. A NaN in `a` gives b. */
+static inline float ae_max(float a, float b) { return a > b ? a : b; }
+static inline float ae_min(float a, float b) { return a < b ? a : b; }
+
 static inline float ae_clamp(float value, float low, float high)
 {
     return value < low ? low : value > high ? high : value;

@@ -43,6 +43,8 @@ static void test_denormals_flushed_only_inside(void)
 
 static void test_math(void)
 {
+    CHECK(ae_max(-1.0f, 2.0f) == 2.0f && ae_min(-1.0f, 2.0f) == -1.0f);
+    CHECK(ae_max(NAN, 2.0f) == 2.0f && ae_min(NAN, 2.0f) == 2.0f);
     CHECK_NEAR(ae_amplitude_from_db(-6.0206f), 0.5f, 1e-5f);
     CHECK_NEAR(ae_db_from_power(ae_power_from_db(-37.0f)), -37.0f, 1e-4f);
     CHECK_NEAR(ae_db_from_amplitude(0.0f), -200.0f, 1e-3f);
