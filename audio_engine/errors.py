@@ -25,3 +25,7 @@ class DeviceError(AudioEngineError):
 
 class StreamError(AudioEngineError, RuntimeError):
     """A processor or stream was used in a state that does not allow it (closed, flushed)."""
+
+
+class OutputFileError(AudioEngineError):
+    """A file cannot be written: no permission, no space."""

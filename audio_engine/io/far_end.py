@@ -1,0 +1,87 @@
+"""The far end of a recording from a file of any rate, length and channel count."""
+
+from __future__ import annotations
+
+import os
+from typing import Self
+
+import numpy as np
+import soxr
+
+from audio_engine.io.files import open_reader
+from audio_engine.processors.audio import AudioArray
+
+_READ_SECONDS = 0.5
+
+
+class FarEndReader:
+    """Read a far-end file at the microphone's rate, followed by silence for ever.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file that `open_reader` takes.
+    sample_rate_hz : int
+        The microphone's rate; another one is converted on the fly (soxr, HQ).
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    channels : int
+        Channels of the file.
+    frames : int
+        Length of the file at the microphone's rate.
+    warnings : list of str
+        What is wrong with the file though it can be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], sample_rate_hz: int) -> None:
+        self._reader = open_reader(path)
+        self.path = self._reader.path
+        self.channels = self._reader.channels
+        self.warnings = self._reader.warnings
+        self.converted = self._reader.sample_rate_hz != sample_rate_hz
+        self._resampler = (
+            soxr.ResampleStream(self._reader.sample_rate_hz, sample_rate_hz, self.channels)
+            if self.converted
+            else None
+        )
+        self.frames = round(self._reader.frames * sample_rate_hz / self._reader.sample_rate_hz)
+        self._frames_left = self.frames
+        self._read_frames = max(1, round(_READ_SECONDS * self._reader.sample_rate_hz))
+        self._ready: AudioArray = np.zeros((0, self.channels), np.float32)
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """True once only silence is left."""
+        return self._ended and not len(self._ready)
+
+    def read(self, frames: int) -> AudioArray:
+        """Return exactly `frames` frames, shape (frames, channels), silent after the file's end."""
+        while len(self._ready) < frames and not self._ended:
+            self._ready = np.concatenate([self._ready, self._next()])
+        block, self._ready = self._ready[:frames], self._ready[frames:]
+        missing = frames - len(block)
+        return np.pad(block, ((0, missing), (0, 0))) if missing else block
+
+    def _next(self) -> AudioArray:
+        """Read and convert the next piece; a converted file ends after its own duration."""
+        block = self._reader.read(self._read_frames)
+        self._ended = len(block) < self._read_frames
+        if self._resampler is not None:
+            block = self._resampler.resample_chunk(block, last=self._ended)
+            block = block[: self._frames_left]
+            self._frames_left -= len(block)
+        return block
+
+    def close(self) -> None:
+        """Close the file; doing so twice is fine."""
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,435 @@
+"""Read and write audio files in blocks: any length in constant memory, never a half-written file.
+
+Reading goes through libsndfile (soundfile), after `riff` has checked a WAV header. Writing goes to
+a temporary name in the target's folder and is renamed when complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from audio_engine.errors import AudioEngineError, ConfigError, InputFileError, OutputFileError
+from audio_engine.io.riff import RiffReport, check_riff
+from audio_engine.processors.audio import AudioArray
+
+# Containers that are read; libsndfile's others (RAW, SDS, MAT ...) have no use here and no fuzzing.
+_READ_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "CAF"}
+_WRITE_FORMATS = {
+    ".wav": "WAV",
+    ".rf64": "RF64",
+    ".w64": "W64",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".oga": "OGG",
+    ".mp3": "MP3",
+    ".aif": "AIFF",
+    ".aiff": "AIFF",
+    ".caf": "CAF",
+}
+_PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
+_WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
+_WILD_SAMPLE = 64.0  # +36 dBFS: no signal, but a damaged float file
+
+
+class AudioReader:
+    """An audio file, read in blocks of float32.
+
+    Made by `open_reader`. Samples that are not finite or beyond +36 dBFS become 0.0, counted.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    sample_rate_hz, channels : int
+        8000 to 96000 Hz and 1 to 8.
+    frames : int
+        Frames that are expected; a damaged compressed file may end earlier.
+    subtype, container : str
+        libsndfile's names, for example ``PCM_16`` in ``WAV``.
+    warnings : list of str
+        What is wrong with the file though it can be read. Grows while reading.
+    invalid_count : int
+        Samples replaced by 0.0 so far.
+    """
+
+    def __init__(self, path: Path, file: io.FileIO) -> None:
+        self.path = path
+        self._file = file
+        report = check_riff(file)
+        if report:
+            _check_limits(report.sample_rate_hz, report.channels, "WAV")
+        self.warnings = list(report.warnings) if report else []
+        self._sound = _open_sound(file, report)
+        self.sample_rate_hz = int(self._sound.samplerate)
+        self.channels = int(self._sound.channels)
+        self.subtype = str(self._sound.subtype)
+        self.container = "WAV" if report else str(self._sound.format)
+        self.frames = report.frames if report else int(self._sound.frames)
+        self.invalid_count = 0
+        self._position = 0
+        _check_limits(self.sample_rate_hz, self.channels, self.container)
+
+    @property
+    def duration_s(self) -> float:
+        """Expected length in seconds."""
+        return self.frames / self.sample_rate_hz
+
+    def read(self, frames: int) -> AudioArray:
+        """Read the next frames.
+
+        Parameters
+        ----------
+        frames : int
+            At least 1.
+
+        Returns
+        -------
+        ndarray of float32, shape (frames, channels)
+            Fewer frames at the end of the file, none after it.
+        """
+        wanted = min(frames, self.frames - self._position)
+        if wanted <= 0:
+            return np.zeros((0, self.channels), np.float32)
+        try:
+            block = self._sound.read(wanted, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            block = np.zeros((0, self.channels), np.float32)
+        if len(block) < wanted:
+            self._stop_early(self._position + len(block))
+        self._position += len(block)
+        return self._without_invalid(np.asarray(block, np.float32))
+
+    def blocks(self, frames: int) -> Iterator[AudioArray]:
+        """Yield the rest of the file in blocks of `frames`; the last one may be shorter."""
+        while len(block := self.read(frames)):
+            yield block
+
+    def close(self) -> None:
+        """Close the file; doing so twice is fine."""
+        self._sound.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"AudioReader({str(self.path)!r}, {self.sample_rate_hz} Hz, {self.channels} channels, "
+            f"{self.duration_s:.3f} s, {self.subtype})"
+        )
+
+    def _stop_early(self, position: int) -> None:
+        self.warnings.append(
+            f"the samples can be decoded up to frame {position} of {self.frames} only; "
+            "the file is cut off or damaged, what is there is used"
+        )
+        self.frames = position
+
+    def _without_invalid(self, block: AudioArray) -> AudioArray:
+        valid = np.abs(block) <= _WILD_SAMPLE  # false for NaN too
+        if not valid.all():
+            self.invalid_count += int(valid.size - np.count_nonzero(valid))
+            block = np.where(valid, block, np.float32(0.0))
+        return block
+
+
+def open_reader(path: str | os.PathLike[str]) -> AudioReader:
+    """Open an audio file for reading.
+
+    Parameters
+    ----------
+    path : path-like
+        WAV, RF64, W64, FLAC, OGG, MP3, AIFF or CAF; 8000 to 96000 Hz, 1 to 8 channels.
+
+    Raises
+    ------
+    InputFileError
+        If the file is missing or cannot be read as audio; the text is one line and names the file.
+    """
+    path = Path(path)
+    try:
+        file = _open_regular(path)
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror or error}") from None
+    try:
+        return AudioReader(path, file)
+    except InputFileError as error:
+        file.close()
+        raise InputFileError(f"{path}: {error}") from None
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_regular(path: Path) -> io.FileIO:
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise OSError(f"this is {kind}; name an audio file")
+    return io.FileIO(path)  # unbuffered: libsndfile reads the same descriptor
+
+
+def _open_sound(file: io.FileIO, report: RiffReport | None) -> Any:
+    """Open with libsndfile: by the file's own header, or as raw samples where the header lies."""
+    file.seek(0)
+    try:
+        if report is None or report.sizes_are_right:
+            return soundfile.SoundFile(file.fileno(), closefd=False)
+        return soundfile.SoundFile(
+            _Window(file, report.data_offset),
+            samplerate=report.sample_rate_hz,
+            channels=report.channels,
+            subtype=report.subtype,
+            format="RAW",
+            endian="LITTLE",
+        )
+    except soundfile.LibsndfileError as error:
+        found = "the file is empty" if not file.seek(0, os.SEEK_END) else "no audio was recognised"
+        said = error.error_string.strip().rstrip(".")
+        raise InputFileError(
+            f"{found} ({said}); WAV, RF64, W64, FLAC, OGG, MP3, AIFF and CAF can be read"
+        ) from None
+
+
+def _check_limits(sample_rate_hz: int, channels: int, container: str) -> None:
+    if container not in _READ_FORMATS:
+        raise InputFileError(
+            f"files of type {container} are not read; convert this one to WAV or FLAC"
+        )
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+        raise InputFileError(
+            f"the sample rate is {sample_rate_hz} Hz, {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz can be "
+            "processed; convert the file to 48000 Hz"
+        )
+    if channels > MAX_CHANNELS:
+        raise InputFileError(
+            f"the file has {channels} channels, 1 to {MAX_CHANNELS} can be processed; split it"
+        )
+
+
+class _Window(io.RawIOBase):
+    """The bytes of a file from `start` on, as a file of their own."""
+
+    def __init__(self, file: io.FileIO, start: int) -> None:
+        self._file, self._start = file, start
+        file.seek(start)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = self._start if whence == os.SEEK_SET else 0
+        return self._file.seek(base + offset, whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def readinto(self, buffer: Any) -> int:
+        return self._file.readinto(buffer) or 0
+
+
+class AudioWriter:
+    """An audio file being written under a temporary name; it appears when complete.
+
+    Made by `open_writer`, used as a context manager: leaving it normally renames the temporary
+    file, leaving it by any exception (Ctrl-C too) removes it.
+
+    Attributes
+    ----------
+    path : Path
+        The target.
+    subtype, container : str
+        libsndfile's names of what is written.
+    clipped_count : int
+        Samples beyond full scale that were set to full scale. Float files are not clipped.
+    """
+
+    def __init__(
+        self, path: Path, *, sample_rate_hz: int, channels: int, subtype: str, container: str
+    ) -> None:
+        self.path, self.subtype, self.container = path, subtype, container
+        self.channels = channels
+        self.clipped_count = 0
+        self._target = Path(os.path.realpath(path))  # a link's target is replaced, not the link
+        self._temporary = self._target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
+        with _output_errors(path):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+            self._descriptor = os.open(self._temporary, flags, 0o666)
+        try:
+            with _output_errors(path):
+                self._sound: Any = soundfile.SoundFile(
+                    self._descriptor,
+                    "w",
+                    samplerate=sample_rate_hz,
+                    channels=channels,
+                    subtype=subtype,
+                    format=container,
+                    closefd=False,
+                )
+        except BaseException:
+            self._discard()
+            raise
+
+    def write(self, block: AudioArray) -> None:
+        """Append a block of float32, shape (frames, channels), full scale +-1.0."""
+        samples = self._to_samples(block)
+        with _output_errors(self.path):
+            self._sound.write(samples)
+
+    def _to_samples(self, block: AudioArray) -> NDArray[Any]:
+        """Round to the file's resolution; beyond full scale clips and never wraps.
+
+        Rounding is plain, without dither: a microphone's own noise is far above one step of 16
+        bits, and digital silence stays silent.
+        """
+        if self.subtype in _FLOAT_SUBTYPES:
+            return block
+        self.clipped_count += int(np.count_nonzero(np.abs(block) > 1.0))
+        bits = _PCM_BITS.get(self.subtype)
+        if bits is None:
+            return np.clip(block, -1.0, 1.0)
+        full_scale = 2.0 ** (bits - 1)
+        steps = np.clip(np.rint(block * np.float64(full_scale)), -full_scale, full_scale - 1.0)
+        return (steps * 2.0 ** (32 - bits)).astype(np.int32)  # libsndfile takes the upper bits
+
+    def commit(self) -> None:
+        """Finish the file and give it its name."""
+        try:
+            with _output_errors(self.path):
+                self._sound.close()
+                os.replace(self._temporary, self._target)
+        except BaseException:
+            self._discard()
+            raise
+        os.close(self._descriptor)
+
+    def _discard(self) -> None:
+        with contextlib.suppress(Exception):
+            self._sound.close()
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+        with contextlib.suppress(OSError):
+            self._temporary.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self._discard()
+
+
+def open_writer(
+    path: str | os.PathLike[str],
+    *,
+    sample_rate_hz: int,
+    channels: int,
+    subtype: str = "PCM_16",
+    container: str = "WAV",
+    expected_frames: int = 0,
+    never: tuple[str | os.PathLike[str], ...] = (),
+) -> AudioWriter:
+    """Open an audio file for writing.
+
+    Parameters
+    ----------
+    path : path-like
+        The extension chooses the container; without one it is `container`.
+    sample_rate_hz, channels : int
+        Layout of the blocks that will be written.
+    subtype : str
+        Wanted sample format, libsndfile's name; the nearest one that the container has is taken.
+    container : str
+        Container for a path without an extension.
+    expected_frames : int
+        Decides between WAV and RF64 (more than 4 GiB).
+    never : tuple of path-like
+        Files that must not be overwritten: the inputs.
+
+    Raises
+    ------
+    ConfigError
+        If the target is one of `never` or its extension is unknown.
+    OutputFileError
+        If the file cannot be created.
+    """
+    path = Path(path)
+    container = _container_for(path, container)
+    subtype = _subtype_for(container, subtype)
+    check_target(path, never)
+    if container == "WAV":
+        frame_bytes = channels * max(1, _PCM_BITS.get(subtype, 64) // 8)
+        container = "RF64" if expected_frames * frame_bytes > _WAV_LIMIT_BYTES else "WAV"
+    return AudioWriter(
+        path,
+        sample_rate_hz=sample_rate_hz,
+        channels=channels,
+        subtype=subtype,
+        container=container,
+    )
+
+
+def check_target(path: Path, never: tuple[str | os.PathLike[str], ...] = ()) -> None:
+    """Raise `ConfigError` if a file may not be written at `path`: an input, a device, a folder."""
+    with _output_errors(path):
+        if not path.exists():
+            return
+        if any(Path(other).exists() and path.samefile(other) for other in never):
+            raise ConfigError(f"{path}: this is an input file, which is never overwritten")
+        if path.is_dir():
+            raise ConfigError(f"{path}: this is a folder; name a file")
+        if not path.is_file():
+            raise ConfigError(f"{path}: this is not a regular file; name a file")
+
+
+def _container_for(path: Path, container: str) -> str:
+    extension = path.suffix.lower()
+    if extension and extension not in _WRITE_FORMATS:
+        raise ConfigError(
+            f"{path}: files of type {extension} are not written; "
+            f"use one of {', '.join(sorted(_WRITE_FORMATS))}"
+        )
+    return _WRITE_FORMATS.get(extension, container)
+
+
+def _subtype_for(container: str, subtype: str) -> str:
+    """Return `subtype` where the container has it, else the nearest of at least its resolution."""
+    choices = [subtype]
+    if subtype in _FLOAT_SUBTYPES or subtype == "PCM_32":
+        choices.append("PCM_24")
+    choices.append("PCM_16")
+    for choice in choices:
+        if soundfile.check_format(container, choice):
+            return choice
+    return str(soundfile.default_subtype(container))
+
+
+@contextlib.contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """Turn what can go wrong while writing (disk full, no permission) into `OutputFileError`."""
+    try:
+        yield
+    except AudioEngineError:
+        raise
+    except OSError as error:
+        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except soundfile.LibsndfileError as error:
+        raise OutputFileError(f"{path}: cannot be written: {error.error_string}") from None
+    except AssertionError:  # soundfile's answer to a short write
+        raise OutputFileError(f"{path}: cannot be written completely; is the disk full?") from None
