@@ -48,13 +48,13 @@ class _Checked:
 
 
 def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: object) -> None:
-    wanted: tuple[type, ...] = (int,) if kind == "int" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, wanted) or not math.isfinite(value):
-        raise ConfigError(f"{name}={value!r} is not {'a whole' if kind == 'int' else 'a'} number")
+    whole = kind == "int"
+    fits = isinstance(value, int) or (isinstance(value, float) and not whole)
+    if isinstance(value, bool) or not fits or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ConfigError(f"{name}={value!r} is not {'a whole' if whole else 'a'} number")
     if not limits["low"] <= value <= limits["high"]:
         raise ConfigError(
-            f"{name}={value:g} is outside {limits['low']:g} .. {limits['high']:g} {limits['unit']}"
-            .rstrip()
+            f"{name}={value:g} is outside {limits['low']:g} .. {limits['high']:g} {limits['unit']}".rstrip()
         )
 
 
@@ -164,7 +164,8 @@ class EngineConfig(_Checked):
                 f"schema_version={version!r} is not known; this version reads {SCHEMA_VERSION}"
             )
         values.pop("description", None)
-        return _build(cls, values, "")
+        config: Self = _build(cls, values, "")
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, with the schema version."""

@@ -1,7 +1,7 @@
 /* ae_common.h - status codes, the counted one-block allocator, and the floating-point mode guard.
  *
- * Every kernel object is one zeroed, 64-byte aligned allocation, cut into planes by an ae_arena: its
- * layout function runs once to measure (base NULL) and once to hand out memory. All allocation
+ * Every kernel object is one zeroed, 64-byte aligned allocation, cut into planes by an ae_arena:
+ * its layout function runs once to measure (base NULL) and once to hand out memory. All allocation
  * goes through ae_allocate, which counts per thread, so a test can prove that processing allocates
  * nothing. Thread: any; no shared state. */
 #ifndef AE_COMMON_H

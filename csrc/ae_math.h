@@ -35,7 +35,8 @@ static inline float ae_db_from_power(float power)
     return 10.0f * log10f(power > 1e-20f ? power : 1e-20f);
 }
 
-/* Coefficient a of y += a (x - y), run once per `step_ms`, that closes 1 - 1/e of a step in time_ms. */
+/* Coefficient a of y += a (x - y), run once per `step_ms`, that closes 1 - 1/e of a step in
+ * time_ms. */
 static inline float ae_one_pole(float time_ms, float step_ms)
 {
     return time_ms <= 0.0f ? 1.0f : 1.0f - expf(-step_ms / time_ms);

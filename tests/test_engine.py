@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import audio_engine as ae
 from audio_engine import _native
-
 from signals import Signal, echo_of, noise, voice
 
 RATE_HZ = 16000

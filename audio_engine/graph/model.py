@@ -113,7 +113,9 @@ class Graph:
                 self._check_readable(read, f"stage {node.name}")
         for name in self.outputs:
             self._check_readable(name, "an output")
-        edges = {n.name: [r for r in self._reads(n) if r in self.nodes] for n in self.nodes.values()}
+        edges = {
+            n.name: [r for r in self._reads(n) if r in self.nodes] for n in self.nodes.values()
+        }
         try:
             return [self.nodes[name] for name in TopologicalSorter(edges).static_order()]
         except CycleError as error:

@@ -38,7 +38,7 @@ def as_audio(audio: ArrayLike, channels: int, name: str = "audio") -> AudioArray
 
 def _as_float32(values: NDArray[np.generic], name: str) -> AudioArray:
     if values.dtype in (np.int16, np.int32):
-        scale = np.float32(1.0 / (np.iinfo(values.dtype).max + 1.0))
+        scale = np.float32(2.0 ** (1 - 8 * values.dtype.itemsize))
         return np.ascontiguousarray(values.astype(np.float32) * scale)
     if values.dtype not in (np.float32, np.float64):
         raise FormatError(
