@@ -53,9 +53,8 @@ def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: obj
     if isinstance(value, bool) or not fits or not math.isfinite(value):  # type: ignore[arg-type]
         raise ConfigError(f"{name}={value!r} is not {'a whole' if whole else 'a'} number")
     if not limits["low"] <= value <= limits["high"]:
-        raise ConfigError(
-            f"{name}={value:g} is outside {limits['low']:g} .. {limits['high']:g} {limits['unit']}".rstrip()
-        )
+        allowed = f"{limits['low']:g} .. {limits['high']:g} {limits['unit']}".rstrip()
+        raise ConfigError(f"{name}={value:g} is outside {allowed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,10 +96,13 @@ def add_loop(graph: Graph) -> None:
     ],
 )
 def test_wrong_graphs_are_refused(spoil: Callable[[Graph], None], words: str) -> None:
-    graph = chain()
-    with pytest.raises(ConfigError, match=words):
+    def build() -> None:
+        graph = chain()
         spoil(graph)
         graph.ordered_nodes()
+
+    with pytest.raises(ConfigError, match=words):
+        build()
 
 
 def test_graph_without_input_or_output_is_refused() -> None:

@@ -113,11 +113,10 @@ class Graph:
                 self._check_readable(read, f"stage {node.name}")
         for name in self.outputs:
             self._check_readable(name, "an output")
-        edges = {
-            n.name: [r for r in self._reads(n) if r in self.nodes] for n in self.nodes.values()
-        }
+        edges = {name: self._reads(node) for name, node in self.nodes.items()}
         try:
-            return [self.nodes[name] for name in TopologicalSorter(edges).static_order()]
+            order = TopologicalSorter(edges).static_order()
+            return [self.nodes[name] for name in order if name in self.nodes]
         except CycleError as error:
             loop = " -> ".join(error.args[1])
             raise ConfigError(f"the stages form a loop: {loop}") from None
