@@ -51,25 +51,28 @@ clean: ## remove everything that was made, .venv too
 
 # Stamps: each says that a step was done after the files it depends on were last edited.
 .venv/.created: pyproject.toml
+	@echo "setting up .venv"
 	@python=$$(tools/system.sh python) && "$$python" -m venv .venv
-	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --group build
-	touch $@
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group build
+	@touch $@
 
 .venv/.installed: .venv/.created $(CORE)
-	$(IN_VENV) $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e .
-	touch $@
+	@echo "building the package"
+	@$(IN_VENV) $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e .
+	@touch $@
 
 .venv/.developer: .venv/.created
-	$(PIP) install --group dev
-	touch $@
+	@$(PIP) install --group dev
+	@touch $@
 
 .venv/.system-%: .venv/.created
-	tools/system.sh install $*
-	touch $@
+	@tools/system.sh install $*
+	@touch $@
 
 build/%/.built: .venv/.created $(CORE) $(C_TESTS) CMakePresets.json
-	$(IN_VENV) cmake --preset $* -G Ninja --log-level=WARNING
-	$(IN_VENV) cmake --build --preset $*
-	touch $@
+	@echo "building the C tests ($*)"
+	@$(IN_VENV) cmake --preset $* -G Ninja --log-level=WARNING >/dev/null
+	@$(IN_VENV) cmake --build --preset $* -- --quiet
+	@touch $@
 .PRECIOUS: build/%/.built .venv/.system-%
