@@ -1,0 +1,446 @@
+#include "ae_graph.h"
+
+#include "ae_math.h"
+#include "ae_ring.h"
+
+enum {
+    k_max_steps = 32,
+    k_max_buses = 64,
+    k_command_capacity = 64,
+    k_commands_per_block = 16,  /* bounds the work of one block */
+    k_blocks_per_loudness = 10, /* integrated loudness and LRA walk histograms: every 100 ms */
+};
+
+/* +36 dBFS: louder than any float file with headroom, quieter than any overflow of a power. */
+static const float k_largest_sample = 64.0f;
+
+typedef struct {
+    int channels;
+    float *rows[AE_MAX_CHANNELS];
+} bus;
+
+struct ae_graph {
+    int block_frames;
+    int latency_frames;
+    int bus_count, step_count, input_count, output_count;
+    bus *buses;
+    ae_step *steps;
+    int *input_buses, *output_buses;
+    ae_ring *commands;
+    ae_triple *published;
+    int blocks_to_loudness;
+    ae_graph_report report; /* the audio thread's own */
+    ae_graph_report newest; /* the reading thread's last copy */
+};
+
+/* ---- steps: one small adapter per kernel, all with the same four verbs ---- */
+
+typedef struct {
+    void (*process)(ae_graph *graph, const ae_step *step);
+    void (*reset)(const ae_step *step, int channels);
+    int (*latency_frames)(const ae_step *step);
+    void (*read)(const ae_step *step, ae_step_report *out);
+} step_verbs;
+
+static const float *const *input_rows(const ae_graph *graph, const ae_step *step)
+{
+    return (const float *const *)graph->buses[step->input_bus].rows;
+}
+
+static float *const *output_rows(const ae_graph *graph, const ae_step *step)
+{
+    return graph->buses[step->output_bus].rows;
+}
+
+static int no_latency(const ae_step *step)
+{
+    (void)step;
+    return 0;
+}
+
+static void read_nothing(const ae_step *step, ae_step_report *out)
+{
+    (void)step;
+    (void)out;
+}
+
+static void highpass_process(ae_graph *graph, const ae_step *step)
+{
+    ae_highpass_process(step->nodes[0], input_rows(graph, step), output_rows(graph, step));
+}
+
+static void highpass_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_highpass_reset(step->nodes[0]);
+}
+
+static void echo_process(ae_graph *graph, const ae_step *step)
+{
+    const bus *capture = &graph->buses[step->input_bus], *far = &graph->buses[step->side_bus];
+    /* One reference: the mean of the far channels is left in the first row. */
+    for (int c = 1; c < far->channels; c++) {
+        for (int n = 0; n < graph->block_frames; n++) far->rows[0][n] += far->rows[c][n];
+    }
+    if (far->channels > 1) {
+        const float share = 1.0f / (float)far->channels;
+        for (int n = 0; n < graph->block_frames; n++) far->rows[0][n] *= share;
+    }
+    for (int c = 0; c < capture->channels; c++) {
+        ae_echo_filter_process(step->nodes[c], capture->rows[c], far->rows[0],
+                               graph->buses[step->output_bus].rows[c]);
+    }
+}
+
+static void echo_reset(const ae_step *step, int channels)
+{
+    for (int c = 0; c < channels; c++) ae_echo_filter_reset(step->nodes[c]);
+}
+
+static void echo_read(const ae_step *step, ae_step_report *out)
+{
+    ae_echo_filter_read(step->nodes[0], &out->echo);
+}
+
+static void suppressor_process(ae_graph *graph, const ae_step *step)
+{
+    const ae_echo_view *views[AE_MAX_CHANNELS];
+    const ae_step *source = step->source_step < 0 ? NULL : &graph->steps[step->source_step];
+    for (int c = 0; source != NULL && c < graph->buses[step->input_bus].channels; c++) {
+        views[c] = ae_echo_filter_view(source->nodes[c]);
+    }
+    ae_suppressor_process(step->nodes[0], input_rows(graph, step), source == NULL ? NULL : views,
+                          output_rows(graph, step));
+}
+
+static void suppressor_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_suppressor_reset(step->nodes[0]);
+}
+
+static int suppressor_latency(const ae_step *step)
+{
+    return ae_suppressor_latency_frames(step->nodes[0]);
+}
+
+static void suppressor_read(const ae_step *step, ae_step_report *out)
+{
+    ae_suppressor_read(step->nodes[0], &out->suppressor);
+}
+
+static void leveller_process(ae_graph *graph, const ae_step *step)
+{
+    float probability = -1.0f; /* not known */
+    if (step->source_step >= 0) {
+        probability = graph->report.steps[step->source_step].suppressor.speech_probability;
+    }
+    ae_leveller_process(step->nodes[0], input_rows(graph, step), probability,
+                        output_rows(graph, step));
+}
+
+static void leveller_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_leveller_reset(step->nodes[0]);
+}
+
+static void leveller_read(const ae_step *step, ae_step_report *out)
+{
+    ae_leveller_read(step->nodes[0], &out->leveller);
+}
+
+static const step_verbs k_verbs[] = {
+    [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
+    [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
+    [AE_STEP_SUPPRESSOR] = {suppressor_process, suppressor_reset, suppressor_latency,
+                            suppressor_read},
+    [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
+};
+
+/* ---- create: check the plan, lay out one allocation, sum the latency ---- */
+
+static int bus_exists(const ae_graph_config *config, int index)
+{
+    return index >= 0 && index < config->bus_count;
+}
+
+static int step_is_valid(const ae_graph_config *config, int index)
+{
+    const ae_step *step = &config->steps[index];
+    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LEVELLER) return 0;
+    if (!bus_exists(config, step->input_bus) || step->source_step >= index) return 0;
+    const int channels = config->bus_channels[step->input_bus];
+    for (int c = 0; c < (step->kind == AE_STEP_ECHO ? channels : 1); c++) {
+        if (step->nodes[c] == NULL) return 0;
+    }
+    if (step->kind == AE_STEP_ECHO && !bus_exists(config, step->side_bus)) return 0;
+    if (step->source_step >= 0) {
+        const int wanted = step->kind == AE_STEP_SUPPRESSOR ? AE_STEP_ECHO : AE_STEP_SUPPRESSOR;
+        const ae_step *source = &config->steps[step->source_step];
+        if (source->kind != wanted || config->bus_channels[source->input_bus] != channels) return 0;
+    }
+    if (step->kind == AE_STEP_LOUDNESS) return step->output_bus == -1;
+    return bus_exists(config, step->output_bus) &&
+           config->bus_channels[step->output_bus] == channels;
+}
+
+static int config_is_valid(const ae_graph_config *config)
+{
+    if (config == NULL || config->sample_rate_hz < AE_MIN_RATE_HZ ||
+        config->sample_rate_hz > AE_MAX_RATE_HZ || config->bus_count < 1 ||
+        config->bus_count > k_max_buses || config->step_count < 0 ||
+        config->step_count > k_max_steps || config->input_count < 1 || config->output_count < 1) {
+        return 0;
+    }
+    for (int b = 0; b < config->bus_count; b++) {
+        if (config->bus_channels[b] < 1 || config->bus_channels[b] > AE_MAX_CHANNELS) return 0;
+    }
+    for (int i = 0; i < config->input_count; i++) {
+        if (!bus_exists(config, config->input_buses[i])) return 0;
+    }
+    for (int i = 0; i < config->output_count; i++) {
+        if (!bus_exists(config, config->output_buses[i])) return 0;
+    }
+    for (int s = 0; s < config->step_count; s++) {
+        if (!step_is_valid(config, s)) return 0;
+    }
+    return 1;
+}
+
+/* Takes the planes; with a real arena it also points the object at them. */
+static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
+{
+    ae_graph *self = AE_TAKE(arena, 1, ae_graph);
+    bus *buses = AE_TAKE(arena, config->bus_count, bus);
+    ae_step *steps = AE_TAKE(arena, config->step_count, ae_step);
+    int *inputs = AE_TAKE(arena, config->input_count, int);
+    int *outputs = AE_TAKE(arena, config->output_count, int);
+    for (int b = 0; b < config->bus_count; b++) {
+        for (int c = 0; c < config->bus_channels[b]; c++) {
+            float *row = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
+            if (self != NULL) buses[b].rows[c] = row;
+        }
+        if (self != NULL) buses[b].channels = config->bus_channels[b];
+    }
+    if (self == NULL) return NULL;
+    self->buses = buses;
+    self->steps = steps;
+    self->input_buses = inputs;
+    self->output_buses = outputs;
+    return self;
+}
+
+static void copy_plan(ae_graph *self, const ae_graph_config *config)
+{
+    self->block_frames = ae_block_frames(config->sample_rate_hz);
+    self->bus_count = config->bus_count;
+    self->step_count = config->step_count;
+    self->input_count = config->input_count;
+    self->output_count = config->output_count;
+    for (int s = 0; s < config->step_count; s++) self->steps[s] = config->steps[s];
+    for (int i = 0; i < config->input_count; i++) self->input_buses[i] = config->input_buses[i];
+    for (int i = 0; i < config->output_count; i++) self->output_buses[i] = config->output_buses[i];
+}
+
+static int sum_latency(const ae_graph *self)
+{
+    int of_bus[k_max_buses] = {0};
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step *step = &self->steps[s];
+        if (step->output_bus < 0) continue;
+        of_bus[step->output_bus] =
+            of_bus[step->input_bus] + k_verbs[step->kind].latency_frames(step);
+    }
+    return of_bus[self->output_buses[0]];
+}
+
+ae_status ae_graph_create(ae_graph **out, const ae_graph_config *config)
+{
+    *out = NULL;
+    if (!config_is_valid(config)) return AE_ERROR_ARGUMENT;
+    ae_arena measure = {0};
+    layout(&measure, config);
+    ae_arena arena = {ae_allocate(measure.used), 0};
+    if (arena.base == NULL) return AE_ERROR_MEMORY;
+    ae_graph *self = layout(&arena, config);
+    copy_plan(self, config);
+    self->latency_frames = sum_latency(self);
+    ae_status status = ae_ring_create(&self->commands, (int)sizeof(ae_command), k_command_capacity);
+    if (status == AE_OK) {
+        status = ae_triple_create(&self->published, (int)sizeof(ae_graph_report));
+    }
+    if (status != AE_OK) {
+        ae_graph_destroy(self);
+        return status;
+    }
+    ae_graph_publish(self);
+    *out = self;
+    return AE_OK;
+}
+
+void ae_graph_destroy(ae_graph *self)
+{
+    if (self == NULL) return;
+    ae_ring_destroy(self->commands);
+    ae_triple_destroy(self->published);
+    ae_free(self);
+}
+
+void ae_graph_reset(ae_graph *self)
+{
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step *step = &self->steps[s];
+        k_verbs[step->kind].reset(step, self->buses[step->input_bus].channels);
+    }
+    memset(&self->report, 0, sizeof self->report);
+    self->blocks_to_loudness = 0;
+    ae_graph_publish(self);
+}
+
+int ae_graph_block_frames(const ae_graph *self) { return self->block_frames; }
+int ae_graph_latency_frames(const ae_graph *self) { return self->latency_frames; }
+int ae_graph_input_count(const ae_graph *self) { return self->input_count; }
+int ae_graph_output_count(const ae_graph *self) { return self->output_count; }
+
+int ae_graph_input_channels(const ae_graph *self, int input)
+{
+    return self->buses[self->input_buses[input]].channels;
+}
+
+int ae_graph_output_channels(const ae_graph *self, int output)
+{
+    return self->buses[self->output_buses[output]].channels;
+}
+
+/* ---- process ---- */
+
+static void apply_command(const ae_graph *self, const ae_command *command)
+{
+    if (command->step < 0 || command->step >= self->step_count) return;
+    const ae_step *step = &self->steps[command->step];
+    void *node = step->nodes[0];
+    const float value = command->value;
+    if (step->kind == AE_STEP_HIGHPASS && command->parameter == AE_PARAMETER_CUTOFF_HZ) {
+        ae_highpass_set_cutoff_hz(node, value);
+    } else if (step->kind == AE_STEP_SUPPRESSOR) {
+        if (command->parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
+            ae_suppressor_set_max_attenuation_db(node, value);
+        } else if (command->parameter == AE_PARAMETER_DEREVERB) {
+            ae_suppressor_set_dereverb(node, value);
+        }
+    } else if (step->kind == AE_STEP_LEVELLER && command->parameter == AE_PARAMETER_TARGET_LUFS) {
+        ae_leveller_set_target_lufs(node, value);
+    }
+}
+
+static void drain_commands(ae_graph *self)
+{
+    ae_command command;
+    for (int i = 0; i < k_commands_per_block && ae_ring_read(self->commands, &command, 1); i++) {
+        apply_command(self, &command);
+        self->report.commands_applied++;
+    }
+}
+
+static float largest(float peak, const float *values, int count)
+{
+#pragma omp simd reduction(max : peak)
+    for (int n = 0; n < count; n++) {
+        const float magnitude = fabsf(values[n]);
+        peak = magnitude > peak ? magnitude : peak;
+    }
+    return peak;
+}
+
+/* The range test is false for NaN too, so one comparison cleans everything. */
+static int clean(const float *restrict from, float *restrict to, int count)
+{
+    int replaced = 0;
+#pragma omp simd reduction(+ : replaced)
+    for (int n = 0; n < count; n++) {
+        const int usable = fabsf(from[n]) <= k_largest_sample;
+        to[n] = usable ? from[n] : 0.0f;
+        replaced += !usable;
+    }
+    return replaced;
+}
+
+static void take_inputs(ae_graph *self, const float *const *inputs)
+{
+    for (int i = 0; i < self->input_count; i++) {
+        const bus *to = &self->buses[self->input_buses[i]];
+        for (int c = 0; c < to->channels; c++, inputs++) {
+            if (*inputs == NULL) {
+                ae_zero(to->rows[c], self->block_frames);
+                continue;
+            }
+            self->report.non_finite_count += clean(*inputs, to->rows[c], self->block_frames);
+            if (i == 0) {
+                self->report.input_peak =
+                    largest(self->report.input_peak, to->rows[c], self->block_frames);
+            }
+        }
+    }
+}
+
+static void give_outputs(ae_graph *self, float *const *outputs)
+{
+    for (int i = 0; i < self->output_count; i++) {
+        const bus *from = &self->buses[self->output_buses[i]];
+        for (int c = 0; c < from->channels; c++, outputs++) {
+            ae_copy(*outputs, from->rows[c], self->block_frames);
+            if (i == 0) {
+                self->report.output_peak =
+                    largest(self->report.output_peak, from->rows[c], self->block_frames);
+            }
+        }
+    }
+}
+
+static void read_step(ae_graph *self, int index)
+{
+    k_verbs[self->steps[index].kind].read(&self->steps[index], &self->report.steps[index]);
+}
+
+static void run_steps(ae_graph *self)
+{
+    const int loudness_is_due = self->blocks_to_loudness == 0;
+    self->blocks_to_loudness = (self->blocks_to_loudness + 1) % k_blocks_per_loudness;
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step *step = &self->steps[s];
+        k_verbs[step->kind].process(self, step);
+        if (step->kind != AE_STEP_LOUDNESS || loudness_is_due) read_step(self, s);
+    }
+}
+
+void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *outputs)
+{
+    const ae_fp_mode mode = ae_fp_enter();
+    drain_commands(self);
+    take_inputs(self, inputs);
+    run_steps(self);
+    give_outputs(self, outputs);
+    self->report.frames += self->block_frames;
+    ae_triple_write(self->published, &self->report);
+    ae_fp_leave(mode);
+}
+
+/* ---- control ---- */
+
+ae_status ae_graph_post(ae_graph *self, const ae_command *command)
+{
+    return ae_ring_write(self->commands, command, 1) == 1 ? AE_OK : AE_ERROR_FULL;
+}
+
+void ae_graph_read(ae_graph *self, ae_graph_report *out)
+{
+    ae_triple_read(self->published, &self->newest); /* keeps the last copy when nothing is new */
+    *out = self->newest;
+}
+
+void ae_graph_publish(ae_graph *self)
+{
+    for (int s = 0; s < self->step_count; s++) read_step(self, s);
+    ae_triple_write(self->published, &self->report);
+}
