@@ -1,0 +1,55 @@
+"""Noise and late-reverberation suppression as a processor of its own."""
+
+from __future__ import annotations
+
+from audio_engine._native import Plan
+from audio_engine.config import NoiseConfig
+from audio_engine.processors.base import Processor
+from audio_engine.processors.stats import NoiseStats
+from audio_engine.processors.steps import suppressor_step
+
+
+class NoiseSuppressor(Processor):
+    """Turn steady noise and late reverberation down, and leave the voice alone.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        8000 to 96000.
+    channels : int
+        1 to 8. All channels share one gain per frequency, so the stereo picture stays.
+    attenuation_limit_db : float
+        How far noise may be turned down, 0 to 40 dB.
+    dereverb : float
+        Strength of late-reverberation removal, 0 to 1; it engages in boomy rooms only.
+
+    Notes
+    -----
+    Noise power by speech presence probability (Gerkmann & Hendriks 2012), log-spectral amplitude
+    gain (Ephraim & Malah 1985; Cohen 2002), asymmetric windows (Mauler & Martin 2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hiss = np.random.default_rng(1).standard_normal(48000).astype(np.float32) * 0.01
+    >>> with NoiseSuppressor(sample_rate_hz=16000) as ns:
+    ...     out = ns.process(hiss)
+    >>> bool(np.std(out[16000:]) < 0.2 * np.std(hiss))
+    True
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int = 48000,
+        channels: int = 1,
+        *,
+        attenuation_limit_db: float = 22.0,
+        dereverb: float = 1.0,
+    ) -> None:
+        config = NoiseConfig(attenuation_limit_db=attenuation_limit_db, dereverb=dereverb)
+        steps = [suppressor_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
+        super().__init__(Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels)
+
+    def stats(self) -> NoiseStats:
+        """Return the noise level, what is taken off it, and the speech probability."""
+        return NoiseStats.from_report(self._plan.report().steps[0].suppressor)
