@@ -26,7 +26,6 @@ typedef struct {
     int channels;       /* 1 .. 8 */
 } ae_resample_config;
 
-ae_resample_config ae_resample_default_config(int input_rate_hz, int output_rate_hz);
 ae_status ae_resample_create(ae_resample **out, const ae_resample_config *config);
 /* Takes all `in_frames` frames of each channel (any number, 0 too) and returns how many frames it
  * wrote to each channel of `out`. `out_capacity` must be at least
