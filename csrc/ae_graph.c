@@ -150,12 +150,34 @@ static void leveller_read(const ae_step *step, ae_step_report *out)
     ae_leveller_read(step->nodes[0], &out->leveller);
 }
 
+static void limiter_process(ae_graph *graph, const ae_step *step)
+{
+    ae_limiter_process(step->nodes[0], input_rows(graph, step), output_rows(graph, step));
+}
+
+static void limiter_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_limiter_reset(step->nodes[0]);
+}
+
+static int limiter_latency(const ae_step *step)
+{
+    return ae_limiter_latency_frames(step->nodes[0]);
+}
+
+static void limiter_read(const ae_step *step, ae_step_report *out)
+{
+    ae_limiter_read(step->nodes[0], &out->limiter);
+}
+
 static const step_verbs k_verbs[] = {
     [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
     [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
     [AE_STEP_SUPPRESSOR] = {suppressor_process, suppressor_reset, suppressor_latency,
                             suppressor_read},
     [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
+    [AE_STEP_LIMITER] = {limiter_process, limiter_reset, limiter_latency, limiter_read},
 };
 
 /* ---- create: check the plan, lay out one allocation, sum the latency ---- */
@@ -168,7 +190,7 @@ static int bus_exists(const ae_graph_config *config, int index)
 static int step_is_valid(const ae_graph_config *config, int index)
 {
     const ae_step *step = &config->steps[index];
-    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LEVELLER) return 0;
+    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LIMITER) return 0;
     if (!bus_exists(config, step->input_bus) || step->source_step >= index) return 0;
     const int channels = config->bus_channels[step->input_bus];
     for (int c = 0; c < (step->kind == AE_STEP_ECHO ? channels : 1); c++) {
@@ -331,6 +353,8 @@ static void apply_command(const ae_graph *self, const ae_command *command)
         }
     } else if (step->kind == AE_STEP_LEVELLER && command->parameter == AE_PARAMETER_TARGET_LUFS) {
         ae_leveller_set_target_lufs(node, value);
+    } else if (step->kind == AE_STEP_LIMITER && command->parameter == AE_PARAMETER_CEILING_DBTP) {
+        ae_limiter_set_ceiling_dbtp(node, value);
     }
 }
 

@@ -19,6 +19,7 @@
 #include "ae_echo_filter.h"
 #include "ae_highpass.h"
 #include "ae_leveller.h"
+#include "ae_limiter.h"
 #include "ae_suppressor.h"
 
 /* ffi:begin */
@@ -72,6 +73,7 @@ typedef union {
     ae_echo_filter_report echo; /* of the first channel */
     ae_suppressor_report suppressor;
     ae_leveller_report leveller;
+    ae_limiter_report limiter;
 } ae_step_report;
 
 typedef struct {
