@@ -50,7 +50,9 @@ class LoudnessLeveler(Processor):
             target_lufs=target_lufs, max_gain_db=max_gain_db, min_gain_db=min_gain_db
         )
         steps = [leveller_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
-        super().__init__(Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels)
+        super().__init__(
+            Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels
+        )
 
     def stats(self) -> LevelStats:
         """Return the gain in force and the loudness of voice and noise before it."""

@@ -48,7 +48,9 @@ class TruePeakLimiter(Processor):
     ) -> None:
         config = LimiterConfig(ceiling_dbtp=ceiling_dbtp, release_ms=release_ms)
         steps = [limiter_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
-        super().__init__(Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels)
+        super().__init__(
+            Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels
+        )
 
     def stats(self) -> LimiterStats:
         """Return the gain reduction now and at most."""

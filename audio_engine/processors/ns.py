@@ -48,7 +48,9 @@ class NoiseSuppressor(Processor):
     ) -> None:
         config = NoiseConfig(attenuation_limit_db=attenuation_limit_db, dereverb=dereverb)
         steps = [suppressor_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
-        super().__init__(Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels)
+        super().__init__(
+            Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels
+        )
 
     def stats(self) -> NoiseStats:
         """Return the noise level, what is taken off it, and the speech probability."""

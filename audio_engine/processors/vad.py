@@ -1,0 +1,277 @@
+"""Voice activity: a speech probability every 10 ms, decisions with hang-over, and segments."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audio_engine._native import Kernel, block_frames, ffi, pointer
+from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from audio_engine.errors import ConfigError, StreamError
+from audio_engine.processors.audio import AudioArray, as_audio
+from audio_engine.processors.resample import Resampler
+
+BLOCK_MS = 10
+
+
+class _Engine(Protocol):
+    """Judges one mono block of 10 ms after the other."""
+
+    def judge(self, block: AudioArray) -> float: ...
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _KernelEngine:
+    """The suppressor's own speech probability; its audio output is not used."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._kernel = Kernel(
+            "suppressor",
+            sample_rate_hz=sample_rate_hz,
+            channels=1,
+            echo=0,
+            max_attenuation_db=0.0,
+            dereverb=0.0,
+        )
+        self._audio = np.zeros(block_frames(sample_rate_hz), np.float32)
+        self._rows = ffi.new("float *[]", [pointer(self._audio)])
+        self._report = ffi.new("ae_suppressor_report *")
+
+    def judge(self, block: AudioArray) -> float:
+        self._audio[:] = np.where(np.abs(block) <= 64.0, block, 0.0)  # as the graph's door does
+        self._kernel.call("process", self._rows, ffi.NULL, self._rows)
+        self._kernel.call("read", self._report)
+        return float(self._report.speech_probability)
+
+    def reset(self) -> None:
+        self._kernel.call("reset")
+
+    def close(self) -> None:
+        self._kernel.close()
+
+
+class _WebRtcEngine:
+    """The webrtcvad package (mode 2), at 16 kHz where it does not know the rate."""
+
+    _RATES_HZ = (8000, 16000, 32000, 48000)
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._native = sample_rate_hz in self._RATES_HZ
+        self._rate_hz = sample_rate_hz if self._native else 16000
+        self._resampler = None if self._native else Resampler(sample_rate_hz, self._rate_hz)
+        self._frames = self._rate_hz * BLOCK_MS // 1000
+        self.reset()
+
+    def judge(self, block: AudioArray) -> float:
+        if self._resampler is not None:
+            block = self._resampler.process(block)
+        self._waiting = np.concatenate([self._waiting, block])
+        while len(self._waiting) >= self._frames:
+            frame, self._waiting = np.split(self._waiting, [self._frames])
+            pcm = np.clip(np.nan_to_num(frame) * 32768.0, -32768, 32767).astype("<i2")
+            self._speech = bool(self._vad.is_speech(pcm.tobytes(), self._rate_hz))
+        return float(self._speech)
+
+    def reset(self) -> None:
+        import webrtcvad
+
+        self._vad = webrtcvad.Vad(2)
+        self._waiting = np.zeros(0, np.float32)
+        self._speech = False
+        if self._resampler is not None:
+            self._resampler.reset()
+
+    def close(self) -> None:
+        if self._resampler is not None:
+            self._resampler.close()
+
+
+class _EnergyEngine:
+    """Level over the running minimum of 3 s: 6 dB over it is 0.5."""
+
+    _MEMORY_BLOCKS = 300
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        del sample_rate_hz  # the rule does not depend on it
+        self.reset()
+
+    def judge(self, block: AudioArray) -> float:
+        power = float(np.mean(np.nan_to_num(block, posinf=0.0, neginf=0.0) ** 2)) + 1e-10
+        self._powers = [*self._powers[1 - self._MEMORY_BLOCKS :], power]
+        over_db = 10.0 * np.log10(power / min(self._powers))
+        return float(1.0 / (1.0 + np.exp(-(over_db - 6.0))))
+
+    def reset(self) -> None:
+        self._powers: list[float] = []
+
+    def close(self) -> None:
+        pass
+
+
+_ENGINES: dict[str, type[_KernelEngine] | type[_WebRtcEngine] | type[_EnergyEngine]] = {
+    "kernel": _KernelEngine,
+    "webrtcvad": _WebRtcEngine,
+    "energy": _EnergyEngine,
+}
+
+
+class VoiceActivityDetector:
+    """Tell speech from the rest, every 10 ms.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        8000 to 96000.
+    channels : int
+        1 to 8; their mean is judged.
+    engine : {"kernel", "webrtcvad", "energy"}
+        The suppressor's own speech probability, the webrtcvad package for compatibility (any rate,
+        through resampling), or plain level over the noise floor.
+    threshold : float
+        Probability from which on a block counts as speech, 0 to 1.
+    hangover_ms : float
+        How long a decision for speech is kept after the last block over the threshold, 0 to 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with VoiceActivityDetector(sample_rate_hz=16000) as detector:
+    ...     probabilities = detector.process(np.zeros(1650, np.float32))
+    >>> probabilities.shape, bool(np.any(detector.decide(probabilities)))
+    ((10,), False)
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int = 48000,
+        channels: int = 1,
+        *,
+        engine: str = "kernel",
+        threshold: float = 0.5,
+        hangover_ms: float = 150.0,
+    ) -> None:
+        if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+            raise ConfigError(
+                f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
+            )
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ConfigError(f"channels={channels} is outside 1 .. {MAX_CHANNELS}")
+        if engine not in _ENGINES:
+            raise ConfigError(f"engine={engine!r} is not known; use {', '.join(_ENGINES)}")
+        if not 0.0 <= threshold <= 1.0:
+            raise ConfigError(f"threshold={threshold} is outside 0 .. 1")
+        if not 0.0 <= hangover_ms <= 2000.0:
+            raise ConfigError(f"hangover_ms={hangover_ms} is outside 0 .. 2000 ms")
+        self.sample_rate_hz = sample_rate_hz
+        self.channels = channels
+        self.engine = engine
+        self.threshold = threshold
+        self.hangover_ms = hangover_ms
+        self._engine: _Engine = _ENGINES[engine](sample_rate_hz)
+        self._waiting = np.zeros(0, np.float32)
+        self._closed = False
+
+    @property
+    def latency_frames(self) -> int:
+        """Frames of one block: a block is judged as soon as it is complete."""
+        return block_frames(self.sample_rate_hz)
+
+    def process(self, audio: ArrayLike) -> NDArray[np.float32]:
+        """Judge every 10 ms block that is complete now.
+
+        Parameters
+        ----------
+        audio : array_like, shape (frames,) or (frames, channels)
+            Any length; the rest of an incomplete block is kept for the next call.
+
+        Returns
+        -------
+        ndarray of float32, shape (blocks,)
+            Speech probability of each block, 0 to 1.
+        """
+        if self._closed:
+            raise StreamError("this detector is closed; make a new one")
+        mono = as_audio(audio, self.channels).mean(axis=1)
+        signal = np.concatenate([self._waiting, mono])
+        size = self.latency_frames
+        whole = len(signal) // size * size
+        self._waiting = signal[whole:]
+        return np.array(
+            [self._engine.judge(block) for block in signal[:whole].reshape(-1, size)], np.float32
+        )
+
+    def decide(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
+        """Turn probabilities into decisions, with the hang-over.
+
+        Parameters
+        ----------
+        probabilities : array_like, shape (blocks,)
+            What `process` returned, from one stream.
+
+        Returns
+        -------
+        ndarray of bool, shape (blocks,)
+            True where there is speech, or was at most `hangover_ms` ago.
+        """
+        over = np.asarray(probabilities) >= self.threshold
+        last = np.maximum.accumulate(np.where(over, np.arange(len(over)), -(10**9)))
+        keep_blocks = int(self.hangover_ms // BLOCK_MS)
+        return np.asarray(np.arange(len(over)) - last <= keep_blocks)
+
+    def segments(self, audio: ArrayLike) -> list[tuple[float, float]]:
+        """Return where a whole recording holds speech.
+
+        Parameters
+        ----------
+        audio : array_like, shape (frames,) or (frames, channels)
+            The recording; the detector is reset before and after.
+
+        Returns
+        -------
+        list of (float, float)
+            Start and end of each stretch in seconds.
+        """
+        self.reset()
+        speech = self.decide(self.process(audio)).astype(np.int8)
+        self.reset()
+        edges = np.diff(speech, prepend=0, append=0)
+        block_s = self.latency_frames / self.sample_rate_hz
+        starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
+        return [(float(a * block_s), float(b * block_s)) for a, b in zip(starts, ends, strict=True)]
+
+    def reset(self) -> None:
+        """Return to the state of a new detector."""
+        if self._closed:
+            raise StreamError("this detector is closed; make a new one")
+        self._waiting = np.zeros(0, np.float32)
+        self._engine.reset()
+
+    def close(self) -> None:
+        """Free the C objects; calling it again is fine."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"VoiceActivityDetector(sample_rate_hz={self.sample_rate_hz}, "
+            f"channels={self.channels}, engine={self.engine!r}, threshold={self.threshold}, "
+            f"hangover_ms={self.hangover_ms})"
+        )
