@@ -8,11 +8,12 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audio_engine._native import Kernel, block_frames, ffi, pointer
-from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from audio_engine._native import Plan, block_frames
+from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, NoiseConfig
 from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import AudioArray, as_audio
 from audio_engine.processors.resample import Resampler
+from audio_engine.processors.steps import suppressor_step
 
 BLOCK_MS = 10
 
@@ -31,29 +32,20 @@ class _KernelEngine:
     """The suppressor's own speech probability; its audio output is not used."""
 
     def __init__(self, sample_rate_hz: int) -> None:
-        self._kernel = Kernel(
-            "suppressor",
-            sample_rate_hz=sample_rate_hz,
-            channels=1,
-            echo=0,
-            max_attenuation_db=0.0,
-            dereverb=0.0,
-        )
-        self._audio = np.zeros(block_frames(sample_rate_hz), np.float32)
-        self._rows = ffi.new("float *[]", [pointer(self._audio)])
-        self._report = ffi.new("ae_suppressor_report *")
+        listening = NoiseConfig(attenuation_limit_db=0.0, dereverb=0.0)
+        steps = [suppressor_step(listening, sample_rate_hz, 1, bus=0, output_bus=0)]
+        self._plan = Plan(sample_rate_hz, [1], [0], [0], steps)
+        self._unused = np.empty((block_frames(sample_rate_hz), 1), np.float32)
 
     def judge(self, block: AudioArray) -> float:
-        self._audio[:] = np.where(np.abs(block) <= 64.0, block, 0.0)  # as the graph's door does
-        self._kernel.call("process", self._rows, ffi.NULL, self._rows)
-        self._kernel.call("read", self._report)
-        return float(self._report.speech_probability)
+        self._plan.process([block[:, np.newaxis]], [self._unused])
+        return float(self._plan.report().steps[0].suppressor.speech_probability)
 
     def reset(self) -> None:
-        self._kernel.call("reset")
+        self._plan.reset()
 
     def close(self) -> None:
-        self._kernel.close()
+        self._plan.close()
 
 
 class _WebRtcEngine:
@@ -66,6 +58,7 @@ class _WebRtcEngine:
         self._rate_hz = sample_rate_hz if self._native else 16000
         self._resampler = None if self._native else Resampler(sample_rate_hz, self._rate_hz)
         self._frames = self._rate_hz * BLOCK_MS // 1000
+        self._waiting: AudioArray = np.zeros(0, np.float32)
         self.reset()
 
     def judge(self, block: AudioArray) -> float:
@@ -99,7 +92,7 @@ class _EnergyEngine:
 
     def __init__(self, sample_rate_hz: int) -> None:
         del sample_rate_hz  # the rule does not depend on it
-        self.reset()
+        self._powers: list[float] = []
 
     def judge(self, block: AudioArray) -> float:
         power = float(np.mean(np.nan_to_num(block, posinf=0.0, neginf=0.0) ** 2)) + 1e-10
@@ -108,7 +101,7 @@ class _EnergyEngine:
         return float(1.0 / (1.0 + np.exp(-(over_db - 6.0))))
 
     def reset(self) -> None:
-        self._powers: list[float] = []
+        self._powers = []
 
     def close(self) -> None:
         pass
