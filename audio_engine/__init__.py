@@ -1,3 +1,92 @@
-"""Real-time and offline audio repair for live rooms: echo, noise, loudness, true peak."""
+"""Real-time and offline audio repair for live rooms: echo, noise, loudness, true peak.
+
+Examples
+--------
+>>> import numpy as np
+>>> import audio_engine as ae
+>>> mic = np.random.default_rng(1).standard_normal(16000) * 0.01
+>>> clean = ae.enhance(mic, sample_rate_hz=16000, preset="solo-host")
+>>> clean.shape
+(16000,)
+"""
 
 from __future__ import annotations
+
+from audio_engine._native import kernel_build
+from audio_engine.config import (
+    AgcConfig,
+    EchoConfig,
+    EngineConfig,
+    HighPassConfig,
+    LimiterConfig,
+    MeterConfig,
+    NoiseConfig,
+    preset_names,
+)
+from audio_engine.errors import (
+    AudioEngineError,
+    ConfigError,
+    DeviceError,
+    FormatError,
+    InputFileError,
+    StreamError,
+)
+from audio_engine.graph.engine import Engine, enhance
+from audio_engine.graph.model import Graph
+from audio_engine.processors.aec import EchoCanceller
+from audio_engine.processors.agc import LoudnessLeveler
+from audio_engine.processors.base import Processor, process_whole
+from audio_engine.processors.limiter import TruePeakLimiter
+from audio_engine.processors.loudness import LoudnessMeter, measure_loudness
+from audio_engine.processors.ns import NoiseSuppressor
+from audio_engine.processors.resample import Resampler, resample
+from audio_engine.processors.stats import (
+    EchoStats,
+    EngineStats,
+    LevelStats,
+    LimiterStats,
+    LoudnessStats,
+    NoiseStats,
+)
+from audio_engine.processors.vad import VoiceActivityDetector
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AgcConfig",
+    "AudioEngineError",
+    "ConfigError",
+    "DeviceError",
+    "EchoCanceller",
+    "EchoConfig",
+    "EchoStats",
+    "Engine",
+    "EngineConfig",
+    "EngineStats",
+    "FormatError",
+    "Graph",
+    "HighPassConfig",
+    "InputFileError",
+    "LevelStats",
+    "LimiterConfig",
+    "LimiterStats",
+    "LoudnessLeveler",
+    "LoudnessMeter",
+    "LoudnessStats",
+    "MeterConfig",
+    "NoiseConfig",
+    "NoiseStats",
+    "NoiseSuppressor",
+    "Processor",
+    "Resampler",
+    "StreamError",
+    "TruePeakLimiter",
+    "VoiceActivityDetector",
+    "__version__",
+    "enhance",
+    "kernel_build",
+    "measure_loudness",
+    "preset_names",
+    "process_whole",
+    "resample",
+]

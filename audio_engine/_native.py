@@ -74,6 +74,21 @@ def pointer(audio: AudioArray) -> Any:
     return ffi.from_buffer("float[]", audio.data)
 
 
+class PlanarRows:
+    """A planar copy of interleaved audio and the array of row pointers that C wants."""
+
+    __slots__ = ("pointers", "rows")
+
+    def __init__(self, rows: AudioArray) -> None:
+        self.rows = rows
+        self.pointers = ffi.new("float *[]", [pointer(row) for row in rows])
+
+
+def planar_rows(audio: AudioArray) -> PlanarRows:
+    """Return audio of shape (frames, channels) as rows, one per channel, with their pointers."""
+    return PlanarRows(np.array(audio.T, order="C"))
+
+
 class Kernel:
     """A C kernel object: created from its configuration's fields, destroyed with this object.
 
@@ -102,6 +117,12 @@ class Kernel:
     def call(self, verb: str, *arguments: Any) -> Any:
         """Call ``ae_<name>_<verb>`` on this object."""
         return getattr(lib, f"ae_{self.name}_{verb}")(self.handle, *arguments)
+
+    def read(self) -> Any:
+        """Return the kernel's report struct, filled now."""
+        report = ffi.new(f"ae_{self.name}_report *")
+        self.call("read", report)
+        return report
 
     def close(self) -> None:
         """Free the C object now; later calls would fail."""

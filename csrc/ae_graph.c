@@ -171,6 +171,22 @@ static void limiter_read(const ae_step *step, ae_step_report *out)
     ae_limiter_read(step->nodes[0], &out->limiter);
 }
 
+static void loudness_process(ae_graph *graph, const ae_step *step)
+{
+    ae_loudness_process(step->nodes[0], input_rows(graph, step), graph->block_frames);
+}
+
+static void loudness_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_loudness_reset(step->nodes[0]);
+}
+
+static void loudness_read(const ae_step *step, ae_step_report *out)
+{
+    ae_loudness_read(step->nodes[0], &out->loudness);
+}
+
 static const step_verbs k_verbs[] = {
     [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
     [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
@@ -178,6 +194,7 @@ static const step_verbs k_verbs[] = {
                             suppressor_read},
     [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
     [AE_STEP_LIMITER] = {limiter_process, limiter_reset, limiter_latency, limiter_read},
+    [AE_STEP_LOUDNESS] = {loudness_process, loudness_reset, no_latency, loudness_read},
 };
 
 /* ---- create: check the plan, lay out one allocation, sum the latency ---- */
@@ -190,7 +207,7 @@ static int bus_exists(const ae_graph_config *config, int index)
 static int step_is_valid(const ae_graph_config *config, int index)
 {
     const ae_step *step = &config->steps[index];
-    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LIMITER) return 0;
+    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LOUDNESS) return 0;
     if (!bus_exists(config, step->input_bus) || step->source_step >= index) return 0;
     const int channels = config->bus_channels[step->input_bus];
     for (int c = 0; c < (step->kind == AE_STEP_ECHO ? channels : 1); c++) {

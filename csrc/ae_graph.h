@@ -20,6 +20,7 @@
 #include "ae_highpass.h"
 #include "ae_leveller.h"
 #include "ae_limiter.h"
+#include "ae_loudness.h"
 #include "ae_suppressor.h"
 
 /* ffi:begin */
@@ -74,6 +75,7 @@ typedef union {
     ae_suppressor_report suppressor;
     ae_leveller_report leveller;
     ae_limiter_report limiter;
+    ae_loudness_report loudness;
 } ae_step_report;
 
 typedef struct {

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from audio_engine._native import Plan
 from audio_engine.errors import FormatError, StreamError
 from audio_engine.processors.audio import AudioArray, as_audio, channel_count, fit_length
+from audio_engine.processors.closing import Closable
 
 
-class Processor:
+class Processor(Closable):
     """A compiled plan with one microphone input, perhaps a far end, and one output.
 
     Blocking never changes the result: any split of the stream gives the same samples. The
@@ -82,20 +80,8 @@ class Processor:
         self._plan.reset()
         self._flushed = False
 
-    def close(self) -> None:
-        """Free the C objects; calling it again is fine."""
+    def _release(self) -> None:
         self._plan.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return (
@@ -104,7 +90,7 @@ class Processor:
         )
 
     def _run(self, audio: ArrayLike, far_end: ArrayLike | None) -> AudioArray:
-        self._plan.check_open()
+        self._check_open()
         if self._flushed:
             raise StreamError("the stream was flushed; call reset() before the next one")
         capture = as_audio(audio, self._channels)

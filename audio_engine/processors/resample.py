@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audio_engine._native import Kernel, ffi, pointer
+from audio_engine._native import Kernel, PlanarRows, planar_rows
 from audio_engine.errors import StreamError
 from audio_engine.processors.audio import AudioArray, as_audio, channel_count
+from audio_engine.processors.closing import Closable
 
 _MAX_PPM = 1000.0
 
 
-class Resampler:
+class Resampler(Closable):
     """Convert a stream from one sample rate to another, block by block.
 
     Blocking never changes the result. After N input frames exactly
@@ -64,7 +62,6 @@ class Resampler:
         self._channels = channels
         self._latency_frames = int(self._kernel.call("latency_frames"))
         self._flushed = False
-        self._closed = False
 
     @property
     def input_rate_hz(self) -> int:
@@ -151,22 +148,8 @@ class Resampler:
         self._kernel.call("reset")
         self._flushed = False
 
-    def close(self) -> None:
-        """Free the C object; calling it again is fine."""
-        if not self._closed:
-            self._closed = True
-            self._kernel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _release(self) -> None:
+        self._kernel.close()
 
     def __repr__(self) -> str:
         return (
@@ -175,24 +158,14 @@ class Resampler:
             f"latency_frames={self._latency_frames})"
         )
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StreamError("this resampler is closed; make a new one")
-
     def _run(self, audio: AudioArray) -> AudioArray:
-        planes = np.array(audio.T, order="C")
-        planes[~np.isfinite(planes)] = 0.0
+        sources = planar_rows(np.where(np.isfinite(audio), audio, np.float32(0.0)))
         capacity = int(self._kernel.call("output_bound", len(audio)))
-        out = np.empty((self._channels, capacity), np.float32)
-        sources, targets = [[pointer(plane) for plane in array] for array in (planes, out)]
+        targets = PlanarRows(np.empty((self._channels, capacity), np.float32))
         frames = self._kernel.call(
-            "process",
-            ffi.new("float *[]", sources),
-            len(audio),
-            ffi.new("float *[]", targets),
-            capacity,
+            "process", sources.pointers, len(audio), targets.pointers, capacity
         )
-        return np.ascontiguousarray(out[:, :frames].T)
+        return np.ascontiguousarray(targets.rows[:, :frames].T)
 
 
 def resample(audio: ArrayLike, input_rate_hz: int, output_rate_hz: int) -> AudioArray:

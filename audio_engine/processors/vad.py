@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Plan, block_frames
 from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, NoiseConfig
-from audio_engine.errors import ConfigError, StreamError
+from audio_engine.errors import ConfigError
 from audio_engine.processors.audio import AudioArray, as_audio
+from audio_engine.processors.closing import Closable
 from audio_engine.processors.resample import Resampler
 from audio_engine.processors.steps import suppressor_step
 
@@ -114,7 +114,7 @@ _ENGINES: dict[str, type[_KernelEngine] | type[_WebRtcEngine] | type[_EnergyEngi
 }
 
 
-class VoiceActivityDetector:
+class VoiceActivityDetector(Closable):
     """Tell speech from the rest, every 10 ms.
 
     Parameters
@@ -168,7 +168,6 @@ class VoiceActivityDetector:
         self.hangover_ms = hangover_ms
         self._engine: _Engine = _ENGINES[engine](sample_rate_hz)
         self._waiting = np.zeros(0, np.float32)
-        self._closed = False
 
     @property
     def latency_frames(self) -> int:
@@ -188,8 +187,7 @@ class VoiceActivityDetector:
         ndarray of float32, shape (blocks,)
             Speech probability of each block, 0 to 1.
         """
-        if self._closed:
-            raise StreamError("this detector is closed; make a new one")
+        self._check_open()
         mono = as_audio(audio, self.channels).mean(axis=1)
         signal = np.concatenate([self._waiting, mono])
         size = self.latency_frames
@@ -240,27 +238,12 @@ class VoiceActivityDetector:
 
     def reset(self) -> None:
         """Return to the state of a new detector."""
-        if self._closed:
-            raise StreamError("this detector is closed; make a new one")
+        self._check_open()
         self._waiting = np.zeros(0, np.float32)
         self._engine.reset()
 
-    def close(self) -> None:
-        """Free the C objects; calling it again is fine."""
-        if not self._closed:
-            self._closed = True
-            self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _release(self) -> None:
+        self._engine.close()
 
     def __repr__(self) -> str:
         return (
