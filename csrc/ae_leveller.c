@@ -196,6 +196,7 @@ void ae_leveller_process(ae_leveller *self, const float *const *in, float speech
 
 void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs)
 {
+    if (target_lufs != target_lufs) return; /* NaN would never leave the gain again */
     self->config.target_lufs = ae_clamp(target_lufs, -36.0f, -6.0f);
 }
 
