@@ -1,0 +1,164 @@
+"""Measure a whole file: loudness, peaks, clipping, noise floor, speech. Streamed in blocks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_engine.io.files import AudioReader, open_reader
+from audio_engine.io.offline import Progress, file_warnings, full_scale
+from audio_engine.processors.audio import AudioArray
+from audio_engine.processors.loudness import LoudnessMeter
+from audio_engine.processors.vad import VoiceActivityDetector
+
+SERIES_SECONDS = 0.1  # EBU Tech 3341: a meter is read ten times a second
+_LEVEL_SECONDS = 0.05  # shorter than the pauses between words
+_FLOOR_SHARE = 0.1  # of the stretches are quieter than the noise floor; a talker pauses more often
+_LOWEST_DBFS, _STEPS_PER_DB = -120, 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoudnessPoint:
+    """The meter at one moment."""
+
+    time_s: float
+    momentary_lufs: float
+    short_term_lufs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMeasurement:
+    """What `measure_file` found.
+
+    Loudness after ITU-R BS.1770-5 and EBU Tech 3341/3342. `noise_floor_dbfs` is the RMS level that
+    a tenth of all 50 ms stretches stay below (-120 at least). `speech_share` is the part of the
+    time in which somebody speaks, 0 to 1. `clipped_count` counts samples at full scale,
+    `invalid_count` samples that are no numbers or beyond +36 dBFS.
+    """
+
+    input: str
+    sample_rate_hz: int
+    channels: int
+    frames: int
+    duration_s: float
+    sample_format: str
+    integrated_lufs: float
+    max_momentary_lufs: float
+    max_short_term_lufs: float
+    loudness_range_lu: float
+    true_peak_dbtp: float
+    sample_peak_dbfs: float
+    noise_floor_dbfs: float
+    speech_share: float
+    clipped_count: int
+    invalid_count: int
+    warnings: tuple[str, ...]
+    series: tuple[LoudnessPoint, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain nested dictionaries; infinities stay floats."""
+        return asdict(self)
+
+
+def measure_file(
+    path: str | os.PathLike[str], *, series: bool = False, progress: Progress | None = None
+) -> FileMeasurement:
+    """Measure one file.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file that `open_reader` takes.
+    series : bool
+        Keep momentary and short-term loudness ten times a second.
+    progress : callable, optional
+        Called with (frames done, frames expected) after each block.
+
+    Raises
+    ------
+    InputFileError
+        If the file cannot be read.
+    """
+    with open_reader(path) as reader:
+        levels = _Levels(reader)
+        meter = LoudnessMeter(reader.sample_rate_hz, reader.channels)
+        detector = VoiceActivityDetector(reader.sample_rate_hz, reader.channels)
+        probabilities: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
+        points: list[LoudnessPoint] = []
+        done = 0
+        with meter, detector:
+            for block in reader.blocks(max(1, round(SERIES_SECONDS * reader.sample_rate_hz))):
+                meter.process(block)
+                levels.add(block)
+                probabilities.append(detector.process(block))
+                done += len(block)
+                if series:
+                    now = meter.stats()
+                    points.append(
+                        LoudnessPoint(
+                            time_s=done / reader.sample_rate_hz,
+                            momentary_lufs=now.momentary_lufs,
+                            short_term_lufs=now.short_term_lufs,
+                        )
+                    )
+                if progress is not None:
+                    progress(done, reader.frames)
+            stats = meter.stats()
+            speech = detector.decide(np.concatenate(probabilities))
+    return FileMeasurement(
+        input=str(reader.path),
+        sample_rate_hz=reader.sample_rate_hz,
+        channels=reader.channels,
+        frames=done,
+        duration_s=done / reader.sample_rate_hz,
+        sample_format=reader.subtype,
+        integrated_lufs=stats.integrated_lufs,
+        max_momentary_lufs=stats.max_momentary_lufs,
+        max_short_term_lufs=stats.max_short_term_lufs,
+        loudness_range_lu=stats.loudness_range_lu,
+        true_peak_dbtp=stats.true_peak_dbtp,
+        sample_peak_dbfs=levels.sample_peak_dbfs(),
+        noise_floor_dbfs=levels.noise_floor_dbfs(),
+        speech_share=float(speech.mean()) if len(speech) else 0.0,
+        clipped_count=levels.clipped_count,
+        invalid_count=reader.invalid_count,
+        warnings=tuple(f"{reader.path}: {text}" for text in file_warnings(reader)),
+        series=tuple(points),
+    )
+
+
+class _Levels:
+    """Peak, clipping and a histogram of short levels, whose size does not depend on the file."""
+
+    def __init__(self, reader: AudioReader) -> None:
+        self._full_scale = full_scale(reader.subtype)
+        self._stretch = max(1, round(_LEVEL_SECONDS * reader.sample_rate_hz))
+        self._rest = np.zeros(0)
+        self._histogram = np.zeros(-_LOWEST_DBFS * _STEPS_PER_DB + 1, np.int64)
+        self._peak = 0.0
+        self.clipped_count = 0
+
+    def add(self, block: AudioArray) -> None:
+        magnitude = np.abs(block)
+        self._peak = max(self._peak, float(magnitude.max()))
+        self.clipped_count += int(np.count_nonzero(magnitude >= self._full_scale))
+        power = np.concatenate([self._rest, np.square(block, dtype=np.float64).mean(axis=1)])
+        whole = len(power) // self._stretch * self._stretch
+        means = power[:whole].reshape(-1, self._stretch).mean(axis=1)
+        self._rest = power[whole:]
+        levels_dbfs = 10.0 * np.log10(np.maximum(means, 10.0 ** (_LOWEST_DBFS / 10.0)))
+        bins = np.rint((np.minimum(levels_dbfs, 0.0) - _LOWEST_DBFS) * _STEPS_PER_DB)
+        np.add.at(self._histogram, bins.astype(np.int64), 1)
+
+    def sample_peak_dbfs(self) -> float:
+        return 20.0 * float(np.log10(self._peak)) if self._peak > 0.0 else -np.inf
+
+    def noise_floor_dbfs(self) -> float:
+        below = np.cumsum(self._histogram)
+        if not below[-1]:
+            return -np.inf
+        return _LOWEST_DBFS + int(np.argmax(below > _FLOOR_SHARE * below[-1])) / _STEPS_PER_DB
