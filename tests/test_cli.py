@@ -1,0 +1,258 @@
+"""The command line: what goes where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from audio_engine.cli.main import app
+from signals import noise, voice
+
+RATE_HZ = 16000
+COMMANDS = ["process", "measure", "presets", "demo"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a new folder that holds mic.wav, far.wav and bad.wav."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    soundfile.write("mic.wav", voice(1.0, RATE_HZ) + noise(1.0, RATE_HZ), RATE_HZ)
+    soundfile.write("far.wav", voice(1.0, RATE_HZ, seed=3), RATE_HZ)
+    Path("bad.wav").write_text("no audio at all")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, arguments)
+    assert "Traceback" not in result.output
+    return result
+
+
+def files() -> set[str]:
+    return {str(path) for path in Path().rglob("*") if path.is_file()} - {
+        "mic.wav",
+        "far.wav",
+        "bad.wav",
+    }
+
+
+# --- process -------------------------------------------------------------------------------------
+
+
+def test_process_writes_the_output_and_tells_on_stdout() -> None:
+    result = run("process", "mic.wav", "-o", "out.wav")
+    assert result.exit_code == 0
+    assert "out.wav" in result.stdout
+    assert "LUFS" in result.stdout
+    assert result.stderr == ""
+    assert files() == {"out.wav"}
+    assert soundfile.info("out.wav").frames == RATE_HZ
+
+
+def test_process_json_is_one_document() -> None:
+    result = run("process", "mic.wav", "--far", "far.wav", "-o", "out.wav", "--json")
+    (found,) = json.loads(result.stdout)["files"]
+    assert found["status"] == "done"
+    assert found["frames"] == RATE_HZ
+    assert found["erle_db"] is not None
+    assert found["loudness_after"]["true_peak_dbtp"] <= -0.9
+
+
+def test_json_has_no_infinities() -> None:
+    soundfile.write("silence.wav", np.zeros(RATE_HZ), RATE_HZ)
+    result = run("process", "silence.wav", "-o", "out.wav", "--json")
+    found = json.loads(result.stdout, parse_constant=pytest.fail)["files"][0]
+    assert found["loudness_before"]["integrated_lufs"] is None
+
+
+def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
+    result = run("process", "mic.wav", "bad.wav", "far.wav", "-o", "new/out", "--json")
+    assert result.exit_code == 3
+    assert files() == {"new/out/mic.wav", "new/out/far.wav"}
+    statuses = {item["input"]: item["status"] for item in json.loads(result.stdout)["files"]}
+    assert statuses == {"mic.wav": "done", "far.wav": "done", "bad.wav": "failed"}
+    assert result.stderr.splitlines()[0].startswith("error: bad.wav: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["bad.wav", "-o", "out.wav"], 3, "bad.wav: no audio was recognised"),
+        (["missing.wav", "-o", "out.wav"], 3, "missing.wav: No such file"),
+        (["mic.wav", "-o", "mic.wav"], 2, "never overwritten"),
+        (["mic.wav", "-o", "."], 2, "never overwritten"),
+        (["mic.wav", "-o", "out.xyz"], 2, ".xyz are not written"),
+        (["mic.wav", "-o", "missing/out.wav"], 1, "cannot be written"),
+        (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "need a folder"),
+        (["mic.wav", "./mic.wav", "-o", "out"], 2, "two inputs are named mic.wav"),
+        (["mic.wav", "-o", "out.wav", "--preset", "cohosts"], 2, "'cohosts' does not exist"),
+        (["mic.wav", "-o", "out.wav", "--set", "ns.atenuation_limit_db=1"], 2, "did you mean"),
+        (["mic.wav", "-o", "out.wav", "--set", "agc.target_lufs=3"], 2, "outside -36 .. -9 LUFS"),
+        (["mic.wav", "-o", "out.wav", "--set", "agc.target_lufs"], 2, "NAME=VALUE"),
+        (["mic.wav", "-o", "out.wav", "--only", "aec"], 2, "needs --far"),
+        (["mic.wav", "-o", "out.wav", "--only", "ns", "--far", "far.wav"], 2, "no use"),
+        (["mic.wav", "-o", "out.wav", "--far", "bad.wav"], 3, "bad.wav: no audio"),
+        (["mic.wav"], 2, "'--output'"),
+        (["-o", "out.wav"], 2, "Missing argument"),
+        (["mic.wav", "-o", "out.wav", "--only", "all"], 2, "'all' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    arguments: list[str], code: int, complaint: str
+) -> None:
+    result = run("process", *arguments)
+    assert result.exit_code == code
+    assert complaint in result.stderr.splitlines()[-1]
+    assert result.stdout == ""
+    assert files() == set()
+
+
+def test_set_and_only_reach_the_engine() -> None:
+    ceilings = {}
+    for ceiling_dbtp in ("-1", "-20"):
+        setting = f"limiter.ceiling_dbtp={ceiling_dbtp}"
+        run("process", "mic.wav", "-o", "out.wav", "--set", setting)
+        ceilings[ceiling_dbtp] = np.abs(soundfile.read("out.wav")[0]).max()
+    assert ceilings["-20"] < 0.101 < ceilings["-1"]
+    run("process", "mic.wav", "-o", "out.wav", "--only", "limiter")
+    before, after = (soundfile.read(name, dtype="int16")[0] for name in ("mic.wav", "out.wav"))
+    np.testing.assert_allclose(before, after, atol=1)  # below the ceiling nothing may change
+
+
+def test_warnings_and_quiet() -> None:
+    Path("cut.wav").write_bytes(Path("mic.wav").read_bytes()[:20001])
+    result = run("process", "cut.wav", "-o", "out.wav")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: cut.wav: the file is cut off")
+    assert run("process", "cut.wav", "-o", "out.wav", "-q").stderr == ""
+    assert "latency of" in run("process", "mic.wav", "-o", "out.wav", "-v").stderr
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_measure_prints_a_table_or_json() -> None:
+    table = run("measure", "mic.wav", "far.wav")
+    assert table.exit_code == 0
+    assert len(table.stdout.splitlines()) == 3
+    assert "\x1b" not in table.stdout
+    document = json.loads(run("measure", "mic.wav", "--json").stdout)
+    assert document["files"][0]["integrated_lufs"] < -10
+    assert "series" not in document["files"][0]
+    document = json.loads(run("measure", "mic.wav", "--json", "--series").stdout)
+    assert len(document["files"][0]["series"]) == 10
+
+
+def test_measure_goes_on_after_a_bad_file() -> None:
+    result = run("measure", "bad.wav", "mic.wav")
+    assert result.exit_code == 3
+    assert "mic.wav" in result.stdout
+    assert result.stderr.startswith("error: bad.wav: ")
+    assert run("measure", "mic.wav", "--series").exit_code == 2
+
+
+def test_presets_are_listed_and_shown() -> None:
+    listed = run("presets")
+    assert "cohost" in listed.stdout
+    assert "music-asmr" in listed.stdout
+    assert "[limiter]" in run("presets", "--show", "pk").stdout
+    assert run("presets", "--show", "nobody").exit_code == 2
+    assert json.loads(run("presets", "--json").stdout)["pk"]["limiter"]["ceiling_dbtp"] == -1.0
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_ends_with_three_examples(command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert result.exit_code == 0
+    examples = result.stdout[result.stdout.index("Examples:") :]
+    assert examples.count("  audio-engine ") == 3
+
+
+def test_version_names_the_package_and_the_kernels() -> None:
+    lines = run("--version").stdout.splitlines()
+    assert lines[0].startswith("audio-engine 0.")
+    assert lines[1] in {"kernels baseline", "kernels x86-64-v3"}
+    assert "PortAudio" in lines[2]
+
+
+def test_debug_shows_the_traceback() -> None:
+    result = CliRunner().invoke(app, ["measure", "bad.wav", "--debug"])
+    assert result.exit_code == 3
+    assert "Traceback" in result.stderr
+
+
+def test_an_error_of_ours_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("one\ntwo")
+
+    monkeypatch.setattr("audio_engine.io.offline.Engine", fail)
+    result = run("process", "mic.wav", "-o", "out.wav")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "error: internal error (ZeroDivisionError: one two); see --debug, please report it"
+    ]
+    assert files() == set()
+
+
+# --- as a process --------------------------------------------------------------------------------
+
+
+def test_startup_loads_nothing_heavy() -> None:
+    heavy = ["rich", "soundfile", "soxr", "scipy", "sounddevice", "textual", "webrtcvad"]
+    program = (
+        "import sys; from audio_engine.cli.main import app\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_part_of_a_file(number: int, code: int) -> None:
+    size = 2 << 30  # sparse: three hours that nobody waits for
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 1, 48000,
+                       96000, 2, 16, b"data", size)  # fmt: skip
+    Path("long.wav").write_bytes(head)
+    os.truncate("long.wav", len(head) + size)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audio_engine", "process", "long.wav", "-o", "out.wav"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not list(Path().glob(".audio-engine-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=20)
+    assert process.returncode == code, words
+    assert "Traceback" not in words
+    assert files() == {"long.wav"}
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    shell = f"{sys.executable} -m audio_engine presets --show pk | head -n 0"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
