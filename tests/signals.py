@@ -9,15 +9,20 @@ Signal = NDArray[np.float32]
 
 
 def voice(seconds: float, rate_hz: int, *, pitch_hz: float = 120.0, seed: int = 1) -> Signal:
-    """Harmonics under a spectral tilt, switched at 4 syllables a second with pauses in between."""
+    """Speech-like: wandering harmonics and breath, in syllables and phrases with pauses."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate_hz)) / rate_hz
-    phase = 2 * np.pi * np.cumsum(pitch_hz * (1 + 0.05 * np.sin(2 * np.pi * 2.3 * time))) / rate_hz
-    harmonics = range(1, int(min(4000, 0.45 * rate_hz) // pitch_hz))
-    tone = sum(np.sin(h * phase + rng.uniform(0, 6)) / h for h in harmonics)
-    syllables = np.clip(np.sin(2 * np.pi * 4 * time), 0, 1) ** 0.5
-    phrases = (np.sin(2 * np.pi * 0.4 * time + rng.uniform(0, 6)) > -0.5).astype(float)
-    return (0.1 * tone * syllables * phrases).astype(np.float32)
+    knots = np.arange(0.0, seconds + 1.0, 0.12)
+    wander = np.interp(time, knots, rng.uniform(0.8, 1.25, len(knots)))
+    phase = 2 * np.pi * np.cumsum(pitch_hz * wander) / rate_hz
+    tone = np.zeros(len(time))
+    for harmonic in range(1, int(min(4000, 0.45 * rate_hz) // (1.25 * pitch_hz))):
+        colour = np.interp(time, knots, rng.uniform(0.1, 1.0, len(knots)))
+        tone += colour * np.sin(harmonic * phase + rng.uniform(0, 6)) / harmonic
+    tone += 0.1 * rng.standard_normal(len(time))
+    syllables = np.clip(np.sin(2 * np.pi * rng.uniform(3.5, 4.5) * time), 0, 1) ** 0.5
+    phrases = np.sin(2 * np.pi * 0.4 * time + rng.uniform(0, 6)) > -0.5
+    return (0.12 * tone * syllables * phrases).astype(np.float32)
 
 
 def noise(seconds: float, rate_hz: int, level: float = 0.005, *, seed: int = 2) -> Signal:

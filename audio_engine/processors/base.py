@@ -145,5 +145,7 @@ def process_whole(
     if far_end is not None:
         far_channels = channel_count(far_end, "far_end")
         far_end = fit_length(as_audio(far_end, far_channels, "far_end"), frames)
-    head = processor._run(audio, far_end)
-    return np.concatenate([head, processor.flush()])[processor.latency_frames :]
+    out = np.empty((frames + processor.latency_frames, processor.channels), np.float32)
+    out[:frames] = processor._run(audio, far_end).reshape(frames, -1)
+    out[frames:] = processor.flush().reshape(processor.latency_frames, -1)
+    return out[processor.latency_frames :].reshape(np.shape(audio))
