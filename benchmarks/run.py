@@ -1,0 +1,104 @@
+"""``make bench``: measure the kernels and the whole chain.
+
+JSON lines go to standard output, one per case; a table goes to standard error when that is a
+terminal. A part that cannot run here is skipped with its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from audio_engine import kernel_build
+from benchmarks import bench_fft
+
+Record = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what was asked for; 1 if --check is given and a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("fft", "chain"), help="run one part")
+    parser.add_argument("--runs", type=int, default=20, help="chain: best of this many")
+    parser.add_argument("--seconds", type=float, default=20.0, help="chain: length of the scene")
+    parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
+    options = parser.parse_args(arguments)
+    with_v3 = kernel_build() == "x86-64-v3"
+    records = []
+    for record in _measure(options, with_v3):
+        print(json.dumps(record), flush=True)
+        records.append(record)
+    if sys.stderr.isatty():
+        print(table(records), file=sys.stderr)
+    missed = [goal for goal in map(missed_goal, records) if goal]
+    for goal in missed:
+        print(f"goal missed: {goal}", file=sys.stderr)
+    return 1 if missed and options.check else 0
+
+
+def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
+    if options.only != "chain":
+        try:
+            bench_fft.build()
+            yield from bench_fft.measure(with_v3=with_v3)
+        except bench_fft.Skipped as reason:
+            print(f"FFT benchmark skipped: {reason}", file=sys.stderr)
+    if options.only != "fft":
+        for build in ("baseline", "v3") if with_v3 else ("baseline",):
+            yield from _chain(build, options.runs, options.seconds)
+
+
+def _chain(build: str, runs: int, seconds: float) -> Iterator[Record]:
+    """Run the chain benchmark in a process of its own: a kernel build is chosen at import."""
+    command = [sys.executable, "-m", "benchmarks.bench_chain"]
+    command += ["--runs", str(runs), "--seconds", str(seconds)]
+    environment = {**os.environ, "AUDIO_ENGINE_KERNELS": build}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode != 0:
+        raise SystemExit(f"benchmarks.bench_chain ended with status {process.returncode}")
+
+
+def missed_goal(record: Record) -> str | None:
+    """Say which goal a record misses, if it has one and does."""
+    name = f"{record['case']} ({record['build']})"
+    if record.get("ratio", 0.0) > record.get("goal_ratio", 1.0):
+        return f"{name}: {record['ratio']} of {record['peer']}, {record['goal_ratio']} wanted"
+    if record.get("share_of_core", 0.0) > record.get("goal_share", 1.0):
+        share, goal = record["share_of_core"], record["goal_share"]
+        return f"{name}: {share:.2%} of a core, {goal:.0%} wanted"
+    return None
+
+
+def table(records: list[Record]) -> str:
+    """Return the records as aligned text."""
+    lines = []
+    for record in records:
+        name = f"{record['case']:<24} {record['build']:<10}"
+        if "ratio" in record:
+            times = f"{record['ours_us']:8.2f} us  {record['peer']} {record['peer_us']:8.2f} us"
+            lines.append(f"{name} {times}  ratio {record['ratio']:.2f}")
+        elif "times_real_time" in record:
+            lines.append(
+                f"{name} {record['share_of_core']:8.2%} of a core, "
+                f"{record['times_real_time']:.0f} x real time"
+            )
+        elif "share_of_core" in record:
+            lines.append(f"{name} {record['share_of_core']:8.2%}")
+        else:
+            lines.append(
+                f"{name} {record['median_share']:8.2%} of 10 ms (median), "
+                f"worst {record['worst_share_99.9']:.2%} (99.9 %)"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
