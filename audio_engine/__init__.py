@@ -37,7 +37,12 @@ from audio_engine.processors.aec import EchoCanceller
 from audio_engine.processors.agc import LoudnessLeveler
 from audio_engine.processors.base import Processor, process_whole
 from audio_engine.processors.limiter import TruePeakLimiter
-from audio_engine.processors.loudness import LoudnessMeter, measure_loudness
+from audio_engine.processors.loudness import (
+    LoudnessMeter,
+    LoudnessSeries,
+    loudness_series,
+    measure_loudness,
+)
 from audio_engine.processors.ns import NoiseSuppressor
 from audio_engine.processors.resample import Resampler, resample
 from audio_engine.processors.stats import (
@@ -72,6 +77,7 @@ __all__ = [
     "LimiterStats",
     "LoudnessLeveler",
     "LoudnessMeter",
+    "LoudnessSeries",
     "LoudnessStats",
     "MeterConfig",
     "NoiseConfig",
@@ -85,6 +91,7 @@ __all__ = [
     "__version__",
     "enhance",
     "kernel_build",
+    "loudness_series",
     "measure_loudness",
     "preset_names",
     "process_whole",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Kernel, planar_rows
 from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
-from audio_engine.errors import ConfigError
+from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import as_audio, channel_count
 from audio_engine.processors.closing import Closable
 from audio_engine.processors.stats import LoudnessStats
+
+_MAX_WEIGHT = 4.0
 
 
 class LoudnessMeter(Closable):
@@ -21,13 +27,24 @@ class LoudnessMeter(Closable):
     sample_rate_hz : int
         8000 to 96000.
     channels : int
-        1 to 8. Six channels are taken as L R C LFE Ls Rs.
+        1 to 8, taken as mono, L R, L R C, L R Ls Rs, L R C Ls Rs, L R C LFE Ls Rs, and 6.1 and 7.1
+        in the order of WAV files.
     true_peak : bool
-        Measure the true peak too, which costs about as much as all the rest.
+        Measure the peak between the samples too; otherwise it stays ``-inf``.
+    channel_weights : sequence of float, optional
+        Weight of each channel's energy, 0 to 4, instead of the layout's. A mono recording that
+        will play on two loudspeakers is ``[2.0]``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
 
     Notes
     -----
-    ITU-R BS.1770-5, Annex 1 (loudness) and 2 (true peak); EBU Tech 3341 and 3342. Non-finite
+    ITU-R BS.1770-5, Annex 1 (loudness) and 2 (true peak); EBU Tech 3341 and 3342. Momentary and
+    short-term loudness move in steps of 10 ms. Gates and range work on a histogram with exact sums:
+    200 kB for any duration, an error below 0.01 LU. Blocking never changes the result. Non-finite
     samples are taken as silence.
 
     Examples
@@ -41,7 +58,12 @@ class LoudnessMeter(Closable):
     """
 
     def __init__(
-        self, sample_rate_hz: int = 48000, channels: int = 1, *, true_peak: bool = True
+        self,
+        sample_rate_hz: int = 48000,
+        channels: int = 1,
+        *,
+        true_peak: bool = True,
+        channel_weights: Sequence[float] | None = None,
     ) -> None:
         if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
             raise ConfigError(
@@ -56,7 +78,9 @@ class LoudnessMeter(Closable):
             sample_rate_hz=sample_rate_hz,
             channels=channels,
             true_peak=int(true_peak),
+            **_weight_fields(channel_weights, channels),
         )
+        self._flushed = False
 
     @property
     def latency_frames(self) -> int:
@@ -70,19 +94,37 @@ class LoudnessMeter(Closable):
         ----------
         audio : array_like, shape (frames,) or (frames, channels)
             Not modified.
+
+        Raises
+        ------
+        FormatError
+            If shape or dtype do not fit.
+        StreamError
+            If the meter is closed, or flushed and not reset.
         """
         self._check_open()
-        frames = np.nan_to_num(as_audio(audio, self.channels), posinf=0.0, neginf=0.0)
+        if self._flushed:
+            raise StreamError("the programme was ended by flush(); call reset() before the next")
+        frames = as_audio(audio, self.channels)
         rows = planar_rows(frames)
         self._kernel.call("process", rows.pointers, len(frames))
 
     def flush(self) -> None:
         """End the programme: the peaks between its last samples are counted."""
         self._check_open()
-        self._kernel.call("flush")
+        if not self._flushed:
+            self._kernel.call("flush")
+        self._flushed = True
 
     def merge(self, other: LoudnessMeter) -> None:
-        """Add what another meter measured, as if both were one programme."""
+        """Add what another meter measured, as if both were one programme.
+
+        Parameters
+        ----------
+        other : LoudnessMeter
+            Of any sample rate and channel count; left as it is. Momentary and short-term loudness
+            stay those of this meter.
+        """
         self._check_open()
         other._check_open()
         self._kernel.call("merge", other._kernel.handle)
@@ -96,12 +138,39 @@ class LoudnessMeter(Closable):
         """Return to the state of a new meter."""
         self._check_open()
         self._kernel.call("reset")
+        self._flushed = False
 
     def _release(self) -> None:
         self._kernel.close()
 
     def __repr__(self) -> str:
         return f"LoudnessMeter(sample_rate_hz={self.sample_rate_hz}, channels={self.channels})"
+
+
+def _weight_fields(weights: Sequence[float] | None, channels: int) -> dict[str, Any]:
+    """Return the kernel's configuration field for explicit channel weights."""
+    if weights is None:
+        return {}
+    values = [float(weight) for weight in weights]
+    if len(values) != channels:
+        raise ConfigError(f"channel_weights has {len(values)} values for {channels} channels")
+    if not all(0.0 <= value <= _MAX_WEIGHT for value in values) or not any(values):
+        raise ConfigError(f"channel_weights={values} is not within 0 .. 4 with one above 0")
+    return {"channel_weights": values + [0.0] * (MAX_CHANNELS - channels)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoudnessSeries:
+    """Live readings over time, and what the whole programme measures.
+
+    Each reading covers the 400 ms (momentary) or 3 s (short-term) before its time in s; ``-inf`` in
+    digital silence. What lies before the start counts as silence.
+    """
+
+    times_s: NDArray[np.float64]
+    momentary_lufs: NDArray[np.float64]
+    short_term_lufs: NDArray[np.float64]
+    programme: LoudnessStats
 
 
 def measure_loudness(
@@ -126,7 +195,8 @@ def measure_loudness(
 
     Notes
     -----
-    ITU-R BS.1770-5, EBU Tech 3341 and 3342.
+    ITU-R BS.1770-5, EBU Tech 3341 and 3342. Incomplete blocks at the end do not count, as the
+    standard says: less than 400 ms of audio has no integrated loudness (``-inf``).
 
     Examples
     --------
@@ -139,3 +209,52 @@ def measure_loudness(
         meter.process(audio)
         meter.flush()
         return meter.stats()
+
+
+def loudness_series(
+    audio: ArrayLike, sample_rate_hz: int, *, hop_ms: float = 100.0
+) -> LoudnessSeries:
+    """Measure a whole programme with a live reading every `hop_ms`.
+
+    Parameters
+    ----------
+    audio : array_like, shape (frames,) or (frames, channels)
+        Up to 8 channels.
+    sample_rate_hz : int
+        8000 to 96000.
+    hop_ms : float
+        Distance of the readings, 10 to 10000 ms.
+
+    Returns
+    -------
+    LoudnessSeries
+        A reading at the end of each full hop.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tone = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(96000) / 48000)
+    >>> series = loudness_series(tone, 48000, hop_ms=500.0)
+    >>> series.times_s.tolist(), np.round(series.momentary_lufs, 1).tolist()
+    ([0.5, 1.0, 1.5, 2.0], [-23.0, -23.0, -23.0, -23.0])
+    """
+    if not 10.0 <= hop_ms <= 10000.0:
+        raise ConfigError(f"hop_ms={hop_ms:g} is outside 10 .. 10000 ms")
+    values = as_audio(audio, channel_count(audio))
+    hop_frames = hop_ms * sample_rate_hz / 1000.0
+    hops = int(len(values) / hop_frames)
+    ends = np.round(np.arange(hops + 1) * hop_frames).astype(int)
+    readings = np.empty((hops, 2))
+    with LoudnessMeter(sample_rate_hz, values.shape[1]) as meter:
+        for i in range(hops):
+            meter.process(values[ends[i] : ends[i + 1]])
+            now = meter.stats()
+            readings[i] = now.momentary_lufs, now.short_term_lufs
+        meter.process(values[ends[-1] :])
+        meter.flush()
+        return LoudnessSeries(
+            times_s=ends[1:] / sample_rate_hz,
+            momentary_lufs=readings[:, 0],
+            short_term_lufs=readings[:, 1],
+            programme=meter.stats(),
+        )
