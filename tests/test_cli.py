@@ -95,7 +95,7 @@ def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
         (["mic.wav", "-o", "."], 2, "never overwritten"),
         (["mic.wav", "-o", "out.xyz"], 2, ".xyz are not written"),
         (["mic.wav", "-o", "missing/out.wav"], 1, "cannot be written"),
-        (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "need a folder"),
+        (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "a folder is needed for 2 inputs"),
         (["mic.wav", "./mic.wav", "-o", "out"], 2, "two inputs are named mic.wav"),
         (["mic.wav", "-o", "out.wav", "--preset", "cohosts"], 2, "'cohosts' does not exist"),
         (["mic.wav", "-o", "out.wav", "--set", "ns.atenuation_limit_db=1"], 2, "did you mean"),
@@ -117,6 +117,12 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert complaint in result.stderr.splitlines()[-1]
     assert result.stdout == ""
     assert files() == set()
+
+
+def test_a_slash_at_the_end_makes_a_folder() -> None:
+    assert run("process", "mic.wav", "-o", "new/").exit_code == 0
+    assert run("process", "far.wav", "-o", "new").exit_code == 0
+    assert files() == {"new/mic.wav", "new/far.wav"}
 
 
 def test_set_and_only_reach_the_engine() -> None:

@@ -78,8 +78,7 @@ def demo(
         if as_json:
             print_json(asdict(report))
         else:
-            _print(report)
-            talk.note("\n" + "\n".join(_story(report)))
+            tell(report, talk)
 
 
 def run_demo(folder: Path, talk: Talk) -> DemoReport:
@@ -105,8 +104,8 @@ def run_demo(folder: Path, talk: Talk) -> DemoReport:
     unlevelled = _without_levelling(scene, config)
     echo = [_level_dbfs(scene.cut(x, "guest settled")) for x in (scene.echo, unlevelled)]
     noise = [_level_dbfs(scene.cut(x, "noise")) for x in (scene.noise, unlevelled)]
-    quiet = [_loudness_lufs(scene.cut(x, "host quiet")) for x in (scene.mic, out)]
-    loud = [_loudness_lufs(scene.cut(x, "host loud")) for x in (scene.mic, out)]
+    far_away = [_loudness_lufs(scene.cut(x, "host quiet")) for x in (scene.mic, out)]
+    close = [_loudness_lufs(scene.cut(x, "host loud")) for x in (scene.mic, out)]
     return DemoReport(
         files={name: str(path) for name, path in paths.items()},
         preset=DEFAULT_PRESET,
@@ -117,10 +116,10 @@ def run_demo(folder: Path, talk: Talk) -> DemoReport:
         noise_before_dbfs=noise[0],
         noise_after_dbfs=noise[1],
         noise_reduction_db=noise[0] - noise[1],
-        quiet_before_lufs=quiet[0],
-        quiet_after_lufs=quiet[1],
-        loud_before_lufs=loud[0],
-        loud_after_lufs=loud[1],
+        quiet_before_lufs=far_away[0],
+        quiet_after_lufs=far_away[1],
+        loud_before_lufs=close[0],
+        loud_after_lufs=close[1],
         loudness_before_lufs=done.loudness_before.integrated_lufs,
         loudness_after_lufs=done.loudness_after.integrated_lufs,
         true_peak_before_dbtp=done.loudness_before.true_peak_dbtp,
@@ -157,7 +156,8 @@ def _loudness_lufs(signal: AudioArray) -> float:
     return measure_loudness(signal, SAMPLE_RATE_HZ).integrated_lufs
 
 
-def _print(report: DemoReport) -> None:
+def tell(report: DemoReport, talk: Talk) -> None:
+    """Print the figures as a table on stdout, and what they mean on stderr."""
     rows = [
         _row("echo of the guest", report.echo_before_dbfs, report.echo_after_dbfs, "dBFS"),
         _row("noise of the fan", report.noise_before_dbfs, report.noise_after_dbfs, "dBFS"),
@@ -169,6 +169,7 @@ def _print(report: DemoReport) -> None:
         ("speed", "", "", f"{figure(report.times_real_time, decimals=0)}x real time"),
     ]
     print_table(("", "before", "after", "change"), rows)
+    talk.note("\n" + "\n".join(_story(report)))
 
 
 def _row(name: str, before: float, after: float, unit: str) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
@@ -54,7 +55,7 @@ def process(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Recordings to repair.")],
     *,
     output: Annotated[
-        Path,
+        str,
         typer.Option("--output", "-o", metavar="OUT|DIR", help="File, or folder for many inputs."),
     ],
     far: Annotated[
@@ -158,18 +159,22 @@ def only_stage(config: EngineConfig, only: Stage) -> EngineConfig:
     return replace(config, **switched)
 
 
-def output_paths(inputs: list[Path], output: Path) -> list[Path]:
-    """Return where each input's result goes; a folder is made where many inputs need one.
+def output_paths(inputs: list[Path], target: str) -> list[Path]:
+    """Return where each input's result goes; a folder is made where one is needed.
+
+    A target is a folder if there is one of that name, if it ends with a slash, or if there are
+    many inputs.
 
     Raises
     ------
     ConfigError
         If many inputs are to go into one file, or two into the same one.
     """
-    if len(inputs) == 1 and not output.is_dir():
+    output = Path(target)
+    if len(inputs) == 1 and not output.is_dir() and not target.endswith(os.sep):
         return [output]
     if output.exists() and not output.is_dir():
-        raise ConfigError(f"{output}: is a file; {len(inputs)} inputs need a folder after -o")
+        raise ConfigError(f"{output}: this is a file; a folder is needed for {len(inputs)} inputs")
     doubled = [name for name, count in Counter(path.name for path in inputs).items() if count > 1]
     if doubled:
         raise ConfigError(f"two inputs are named {doubled[0]}; process them into different folders")
