@@ -57,6 +57,25 @@ def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: obj
         raise ConfigError(f"{name}={value:g} is outside {allowed}")
 
 
+def check_format(sample_rate_hz: int, *channel_counts: int) -> None:
+    """Raise `ConfigError` unless the rate and every channel count can be processed.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        8000 to 96000.
+    *channel_counts : int
+        1 to 8 each.
+    """
+    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+        raise ConfigError(
+            f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
+        )
+    for channels in channel_counts:
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ConfigError(f"channels={channels} is outside 1 .. {MAX_CHANNELS}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HighPassConfig(_Checked):
     """High-pass at the door: takes away rumble, handling noise and DC."""

@@ -331,5 +331,17 @@ def test_misuse_gets_one_clear_line() -> None:
         engine.process(np.zeros(1, np.float32))
     with pytest.raises(ae.StreamError, match="closed"):
         engine.stats()
+    for make in (
+        ae.EchoCanceller,
+        ae.NoiseSuppressor,
+        ae.LoudnessLeveler,
+        ae.TruePeakLimiter,
+        ae.LoudnessMeter,
+        ae.VoiceActivityDetector,
+    ):
+        with pytest.raises(ae.ConfigError, match=r"sample_rate_hz=7000 is outside 8000 \.\. 96000"):
+            make(7000)
+        with pytest.raises(ae.ConfigError, match=r"channels=9 is outside 1 \.\. 8"):
+            make(16000, 9)
     with pytest.raises(ae.ConfigError, match="preset or a config"):
         ae.enhance(np.zeros(9), sample_rate_hz=RATE_HZ, preset="pk", config=ae.EngineConfig())

@@ -86,7 +86,7 @@ def add_loop(graph: Graph) -> None:
     ("spoil", "words"),
     [
         (lambda g: g.add_input("mic"), "is taken"),
-        (lambda g: g.add_input("many", 9), "9 channels"),
+        (lambda g: g.add_input("many", 9), "channels=9 is outside"),
         (lambda g: g.add("x", NoiseConfig(), source="nowhere"), "does not exist"),
         (lambda g: g.add("x", NoiseConfig(), source="meter"), "gives no signal"),
         (lambda g: g.add("x", EchoConfig(), source="mic"), "far_end"),

@@ -7,15 +7,13 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from audio_engine.config import (
-    MAX_CHANNELS,
-    MAX_RATE_HZ,
-    MIN_RATE_HZ,
     AgcConfig,
     EchoConfig,
     HighPassConfig,
     LimiterConfig,
     MeterConfig,
     NoiseConfig,
+    check_format,
 )
 from audio_engine.errors import ConfigError
 
@@ -56,10 +54,7 @@ class Graph:
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
-        if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
-            raise ConfigError(
-                f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
-            )
+        check_format(sample_rate_hz)
         self.sample_rate_hz = sample_rate_hz
         self.inputs: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
@@ -68,8 +63,7 @@ class Graph:
     def add_input(self, name: str, channels: int = 1) -> None:
         """Declare a signal that the caller feeds; inputs are fed in the order of declaration."""
         self._check_new(name)
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise ConfigError(f"input {name} has {channels} channels; 1 .. {MAX_CHANNELS} can be")
+        check_format(self.sample_rate_hz, channels)
         self.inputs[name] = channels
 
     def add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from audio_engine._native import Plan
-from audio_engine.config import EchoConfig, NoiseConfig
+from audio_engine.config import EchoConfig, NoiseConfig, check_format
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.base import Processor
 from audio_engine.processors.stats import EchoStats
@@ -52,6 +52,7 @@ class EchoCanceller(Processor):
         tail_ms: int = 240,
         max_delay_ms: int = 1000,
     ) -> None:
+        check_format(sample_rate_hz, channels, far_channels)
         config = EchoConfig(tail_ms=tail_ms, max_delay_ms=max_delay_ms)
         no_noise = NoiseConfig(attenuation_limit_db=0.0, dereverb=0.0)
         steps = [

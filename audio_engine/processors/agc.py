@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audio_engine._native import Plan
-from audio_engine.config import AgcConfig
+from audio_engine.config import AgcConfig, check_format
 from audio_engine.processors.base import Processor
 from audio_engine.processors.stats import LevelStats
 from audio_engine.processors.steps import leveller_step
@@ -46,6 +46,7 @@ class LoudnessLeveler(Processor):
         max_gain_db: float = 36.0,
         min_gain_db: float = -26.0,
     ) -> None:
+        check_format(sample_rate_hz, channels)
         config = AgcConfig(
             target_lufs=target_lufs, max_gain_db=max_gain_db, min_gain_db=min_gain_db
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audio_engine._native import Plan
-from audio_engine.config import LimiterConfig
+from audio_engine.config import LimiterConfig, check_format
 from audio_engine.processors.base import Processor
 from audio_engine.processors.stats import LimiterStats
 from audio_engine.processors.steps import limiter_step
@@ -46,6 +46,7 @@ class TruePeakLimiter(Processor):
         ceiling_dbtp: float = -1.0,
         release_ms: float = 80.0,
     ) -> None:
+        check_format(sample_rate_hz, channels)
         config = LimiterConfig(ceiling_dbtp=ceiling_dbtp, release_ms=release_ms)
         steps = [limiter_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
         super().__init__(

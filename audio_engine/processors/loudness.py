@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Kernel, planar_rows
-from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from audio_engine.config import check_format
 from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import as_audio, channel_count
 from audio_engine.processors.closing import Closable
@@ -65,12 +65,7 @@ class LoudnessMeter(Closable):
         true_peak: bool = True,
         channel_weights: Sequence[float] | None = None,
     ) -> None:
-        if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
-            raise ConfigError(
-                f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
-            )
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise ConfigError(f"channels={channels} is outside 1 .. {MAX_CHANNELS}")
+        check_format(sample_rate_hz, channels)
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self._kernel = Kernel(

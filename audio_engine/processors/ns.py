@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audio_engine._native import Plan
-from audio_engine.config import NoiseConfig
+from audio_engine.config import NoiseConfig, check_format
 from audio_engine.processors.base import Processor
 from audio_engine.processors.stats import NoiseStats
 from audio_engine.processors.steps import suppressor_step
@@ -46,6 +46,7 @@ class NoiseSuppressor(Processor):
         attenuation_limit_db: float = 22.0,
         dereverb: float = 1.0,
     ) -> None:
+        check_format(sample_rate_hz, channels)
         config = NoiseConfig(attenuation_limit_db=attenuation_limit_db, dereverb=dereverb)
         steps = [suppressor_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
         super().__init__(

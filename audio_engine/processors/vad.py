@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Plan, block_frames
-from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, NoiseConfig
+from audio_engine.config import NoiseConfig, check_format
 from audio_engine.errors import ConfigError
 from audio_engine.processors.audio import AudioArray, as_audio
 from audio_engine.processors.closing import Closable
@@ -149,12 +149,7 @@ class VoiceActivityDetector(Closable):
         threshold: float = 0.5,
         hangover_ms: float = 150.0,
     ) -> None:
-        if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
-            raise ConfigError(
-                f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
-            )
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise ConfigError(f"channels={channels} is outside 1 .. {MAX_CHANNELS}")
+        check_format(sample_rate_hz, channels)
         if engine not in _ENGINES:
             raise ConfigError(f"engine={engine!r} is not known; use {', '.join(_ENGINES)}")
         if not 0.0 <= threshold <= 1.0:
