@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ PROCESSORS: dict[str, Callable[[], ae.Processor]] = {
 
 
 def run_in_blocks(
-    processor: ae.Processor, mic: Signal, far: Signal | None, block: int | str
+    processor: ae.Processor, mic: NDArray[Any], far: Signal | None, block: int | str
 ) -> NDArray[np.float32]:
     takes_far = isinstance(processor, ae.Engine | ae.EchoCanceller)
     outputs = [

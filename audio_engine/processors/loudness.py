@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Kernel, planar_rows
-from audio_engine.config import check_format
+from audio_engine.config import MAX_CHANNELS, check_format
 from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import as_audio, channel_count
 from audio_engine.processors.closing import Closable
