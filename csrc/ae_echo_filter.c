@@ -6,14 +6,22 @@
 #include "ae_kalman.h"
 #include "ae_math.h"
 
-static const float k_main_memory = 0.9998f; /* per block: half life 35 s */
-static const float k_fast_memory = 0.996f;  /* 1.7 s */
+static const float k_main_memory = 0.9999f; /* per block: half life 70 s */
+static const float k_fast_memory = 0.998f;  /* 3.5 s */
 static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
 static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
 static const int k_full_ms = 60;            /* the first part of the tail, which holds all bins */
 static const float k_good_share = 0.1f;     /* error / capture of a filter worth remembering */
 static const int k_remember_blocks = 30;    /* how often it is remembered */
-static const float k_doubt = 0.02f;         /* share of the prior covariance after a move */
+/* An echo path is believed in for 0.5 s of active far end at first; for 0.25 s per unit that a
+ * found correlation peak stands above 8 (chance reaches 9 now and then, an echo 20 to 60), for 4 s
+ * at most; and while the filter takes away 6 dB before it learns from the block. */
+static const int k_first_trust_blocks = 50, k_most_trust_blocks = 400;
+static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
+static const float k_trust_share = 0.25f;
+static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
+static const float k_collapse_doubt = 0.1f;
+static const float k_doubt = 0.02f; /* share of the prior covariance after a move */
 
 struct ae_echo_filter {
     ae_echo_filter_config config;
@@ -23,10 +31,14 @@ struct ae_echo_filter {
     ae_delay *finder;
     ae_echo_align *align;
     ae_kalman *main_filter, *fast_filter;
-    float *capture, *echo, *fast_echo, *main_error, *fast_error;
+    float *capture, *echo, *main_echo, *fast_echo, *main_error, *fast_error;
+    float *misadjustment;
+    float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
     int better_blocks; /* for how long the fast filter has been the better one */
     int good_blocks;   /* for how long the main filter has cancelled well */
+    int trust_blocks;  /* active blocks left until an echo path is no longer believed in */
+    int found_count;   /* rounds the finder had accepted one block ago */
     int divergence_count;
     ae_echo_view view;
 };
@@ -43,6 +55,8 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     AE_TAKE(&arena, 1, ae_echo_filter);
     self->capture = AE_TAKE(&arena, self->block, float);
     self->echo = AE_TAKE(&arena, self->block, float);
+    self->main_echo = AE_TAKE(&arena, self->block, float);
+    self->misadjustment = AE_TAKE(&arena, self->bins, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
     self->main_error = AE_TAKE(&arena, self->block, float);
     self->fast_error = AE_TAKE(&arena, self->block, float);
@@ -110,7 +124,7 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
                                 .far_end = ae_far_end_segment(self->far) + self->kalman.fft_size -
                                            self->block,
                                 .echo = self->echo,
-                                .misadjustment_power = ae_kalman_misadjustment(self->main_filter),
+                                .misadjustment_power = self->misadjustment,
                                 .misadjustment_bins = self->bins};
     ae_echo_filter_reset(self);
     *out = self;
@@ -137,11 +151,13 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     ae_kalman_reset(self->fast_filter);
     ae_zero(self->capture, self->block);
     ae_zero(self->echo, self->block);
+    ae_zero(self->misadjustment, self->bins);
     self->main_power = self->fast_power = self->capture_power = 1e-9f;
-    self->far_power = self->echo_power = 1e-9f;
-    self->better_blocks = self->good_blocks = self->divergence_count = 0;
+    self->far_power = self->echo_power = self->prior_power = 1e-9f;
+    self->better_blocks = self->good_blocks = self->divergence_count = self->found_count = 0;
     self->view.far_active = self->view.capture_clipped = 0;
-    self->view.echo_coherence = -1.0f;
+    self->view.trust = 1.0f;
+    self->trust_blocks = k_first_trust_blocks;
 }
 
 int ae_echo_filter_latency_frames(const ae_echo_filter *self)
@@ -197,50 +213,104 @@ static void follow_delay(ae_echo_filter *self)
     /* Remember a path that cancels well; after it has worked, its collapse is news to the finder.
      */
     if (!self->view.far_active) return;
-    if (self->main_power < k_good_share * self->capture_power) {
+    if (self->prior_power < k_good_share * self->capture_power) {
         if (++self->good_blocks % k_remember_blocks == 0 && found.accepted > 0)
             ae_echo_align_remember(self->align, self->main_filter, before, found.lag_frames);
     } else if (self->main_power > 0.5f * self->capture_power) {
-        if (self->good_blocks >= k_remember_blocks) ae_delay_forget(self->finder);
+        if (self->good_blocks >= k_remember_blocks) {
+            ae_delay_forget(self->finder);
+            ae_kalman_doubt(self->fast_filter, k_collapse_doubt);
+        }
         self->good_blocks = 0;
     }
 }
 
+static void smooth(float *mean, const float *signal, int count)
+{
+    *mean += 0.1f * (ae_energy(signal, count) - *mean);
+}
+
 static void smooth_powers(ae_echo_filter *self)
 {
-    const float a = 0.1f;
-    const float *powers_of[] = {self->main_error, self->fast_error, self->capture,
-                                self->view.far_end, self->echo};
-    float *powers[] = {&self->main_power, &self->fast_power, &self->capture_power, &self->far_power,
-                       &self->echo_power};
-    for (int i = 0; i < 5; i++)
-        *powers[i] += a * (ae_energy(powers_of[i], self->block) - *powers[i]);
+    smooth(&self->main_power, self->main_error, self->block);
+    smooth(&self->fast_power, self->fast_error, self->block);
+    smooth(&self->capture_power, self->capture, self->block);
+    smooth(&self->far_power, self->view.far_end, self->block);
+    smooth(&self->echo_power, self->main_echo, self->block);
+}
+
+static void subtract(const float *restrict capture, const float *restrict echo,
+                     float *restrict error, int count)
+{
+#pragma omp simd
+    for (int i = 0; i < count; i++) error[i] = capture[i] - echo[i];
+}
+
+/* Is there an echo path at all? With a headset there is none, and a filter that looks for one takes
+ * the near end for echo. Believed at first, then as long as the finder hears it or it is cancelled.
+ */
+static void judge_trust(ae_echo_filter *self)
+{
+    ae_delay_report found;
+    ae_delay_read(self->finder, &found);
+    int blocks = 0;
+    if (found.accepted != self->found_count)
+        blocks = (int)(k_trust_blocks_per_quality * (found.quality - k_least_quality));
+    if (self->view.far_active && self->prior_power < k_trust_share * self->capture_power)
+        blocks = k_most_trust_blocks;
+    self->found_count = found.accepted;
+    blocks = ae_clamp_int(blocks, 0, k_most_trust_blocks);
+    if (blocks > self->trust_blocks)
+        self->trust_blocks = blocks;
+    else if (self->trust_blocks > 0)
+        self->trust_blocks -= self->view.far_active;
+    const float step = self->trust_blocks > 0 ? k_trust_rise : -k_trust_fall;
+    self->view.trust = ae_clamp(self->view.trust + step, 0.0f, 1.0f);
+}
+
+static void fill_view(ae_echo_filter *self, float trust_before)
+{
+    const float *restrict main_echo = self->main_echo;
+    const float *restrict misadjustment = ae_kalman_misadjustment(self->main_filter);
+    float *restrict echo = self->echo, *restrict weighted = self->misadjustment;
+    const float slope = (self->view.trust - trust_before) / (float)self->block;
+    const float trust2 = self->view.trust * self->view.trust;
+#pragma omp simd
+    for (int i = 0; i < self->block; i++)
+        echo[i] = main_echo[i] * (trust_before + slope * (float)(i + 1));
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++) weighted[k] = trust2 * misadjustment[k];
 }
 
 void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
                             float *error)
 {
     const int block = self->block, fft_size = self->kalman.fft_size;
+    const float trust = self->view.trust;
     const ae_far_spectra *spectra = ae_far_end_spectra(self->far);
     ae_copy(self->capture, capture, block);
     ae_far_end_push(self->far, far_end);
-    ae_kalman_predict(self->main_filter, spectra, self->echo);
+    ae_kalman_predict(self->main_filter, spectra, self->main_echo);
     ae_kalman_predict(self->fast_filter, spectra, self->fast_echo);
-    for (int i = 0; i < block; i++) {
-        self->main_error[i] = self->capture[i] - self->echo[i];
-        self->fast_error[i] = self->capture[i] - self->fast_echo[i];
-    }
+    subtract(self->capture, self->main_echo, self->main_error, block);
+    subtract(self->capture, self->fast_echo, self->fast_error, block);
+    smooth(&self->prior_power, self->main_error, block);
     self->view.far_active =
         ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
     if (self->view.far_active) {
         ae_kalman_adapt(self->main_filter, spectra, self->main_error);
         ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
     }
+    /* The output is what the filter leaves after learning from this very block. */
+    ae_kalman_predict(self->main_filter, spectra, self->main_echo);
+    subtract(self->capture, self->main_echo, self->main_error, block);
     smooth_powers(self);
     compare_filters(self);
     ae_delay_process(self->finder, self->capture, far_end);
     follow_delay(self);
-    ae_copy(error, self->main_error, block);
+    judge_trust(self);
+    fill_view(self, trust);
+    subtract(self->capture, self->echo, error, block);
 }
 
 void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)

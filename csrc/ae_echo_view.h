@@ -19,10 +19,10 @@ typedef struct {
     const float *misadjustment_power;
     int misadjustment_bins;
 
-    int far_active;       /* 1: the far end holds signal within the reach of the filter */
-    int capture_clipped;  /* 1: the microphone sat at its rail within the last 60 ms */
-    float echo_coherence; /* 0..1 largest share of the capture that any lag of the far end explains;
-                             < 0: not known yet */
+    int far_active;      /* 1: the far end holds signal within the reach of the filter */
+    int capture_clipped; /* 1: the microphone sat at its rail within the last 60 ms */
+    float trust;         /* 0..1 how far the filter believes that there is an echo path at all;
+                            echo and misadjustment_power are already weighted with it */
 } ae_echo_view;
 /* ffi:end */
 

@@ -4,14 +4,18 @@
 
 /* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
 static const float k_prior_decay_blocks = 6.5f;
-static const float k_prior_power = 1.0f;  /* |H|^2 per bin: a loudspeaker as loud as the signal */
-static const float k_step = 0.9f;         /* share of the optimal gain, for the bins' dependence */
-static const float k_floor_share = 1e-6f; /* of the prior, that P never falls below */
-static const float k_noise_rise = 0.6f;   /* smoothing of Psi upward, per block */
+static const float k_prior_power = 1.0f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_step = 0.57f;
+static const float k_mean_rate = 0.1f;
+static const float k_excess = 20.0f;
+static const float k_deflate = 0.5f;
+static const float k_shrink = 0.18f;
+static const float k_floor_share = 1e-3f; /* of the prior, that P never falls below */
+static const float k_noise_rise = 0.9f;   /* smoothing of Psi upward, per block */
 static const float k_noise_fall = 0.85f;
-static const float k_noise_share = 0.05f; /* of |E|^2 that Psi never falls below */
+static const float k_noise_share = 0.5f;  /* of |E|^2 that Psi never falls below */
 static const float k_noise_power = 1e-7f; /* regularises S: |FFT|^2 far below 16 bit rounding */
-static const int k_constrained_share = 4; /* one in so many partitions is constrained per block */
+static const int k_constrained_share = 6; /* one in so many partitions is constrained per block */
 
 struct ae_kalman {
     ae_kalman_config config;
@@ -24,7 +28,10 @@ struct ae_kalman {
     float *noise;         /* Psi */
     float *expected;      /* 1/2 sum |X|^2 P */
     float *sum_re, *sum_im;
-    float *inverse; /* 1 / S */
+    float *inverse;                    /* 1 / S */
+    float *error_mean, *expected_mean; /* smoothed |E|^2 and expected misadjustment */
+    float *deflate;                    /* shrinkage of P per |X_p|^2 P_p */
+    float *posterior;                  /* expected misadjustment after learning from the block */
     float *time;
 };
 
@@ -47,6 +54,10 @@ static size_t lay_out(ae_kalman *self, void *memory)
     self->sum_re = AE_TAKE(&arena, self->stride, float);
     self->sum_im = AE_TAKE(&arena, self->stride, float);
     self->inverse = AE_TAKE(&arena, self->stride, float);
+    self->error_mean = AE_TAKE(&arena, self->stride, float);
+    self->expected_mean = AE_TAKE(&arena, self->stride, float);
+    self->deflate = AE_TAKE(&arena, self->stride, float);
+    self->posterior = AE_TAKE(&arena, self->stride, float);
     self->time = AE_TAKE(&arena, self->config.fft_size, float);
     return arena.used;
 }
@@ -94,10 +105,13 @@ void ae_kalman_reset(ae_kalman *self)
         ae_fill(self->covariance + p * self->stride, self->prior[p], self->stride);
     ae_fill(self->noise, 1e-6f, self->stride);
     ae_zero(self->expected, self->stride);
+    ae_zero(self->posterior, self->stride);
+    ae_zero(self->error_mean, self->stride);
+    ae_zero(self->expected_mean, self->stride);
     self->next_constrained = 0;
 }
 
-const float *ae_kalman_misadjustment(const ae_kalman *self) { return self->expected; }
+const float *ae_kalman_misadjustment(const ae_kalman *self) { return self->posterior; }
 
 /* sum += X H, and expected += |X|^2 P, for one partition. */
 static void accumulate(int bins, const float *restrict x_re, const float *restrict x_im,
@@ -129,34 +143,45 @@ void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
     ae_copy(echo, self->time + self->config.fft_size - block, block);
 }
 
-/* Psi follows what the expected misadjustment does not explain; inverse = 1 / S. */
-static void track_noise(int bins, const float *restrict error_re, const float *restrict error_im,
-                        const float *restrict expected, float *restrict noise,
-                        float *restrict inverse)
+/* Psi follows what the expected misadjustment does not explain; inverse = 1 / S. Where the error is
+ * smaller than the misadjustment it should hold, the covariance is too large: deflate it. */
+static void track_noise(ae_kalman *self, const float *restrict error_re,
+                        const float *restrict error_im)
 {
+    const float *restrict expected = self->expected;
+    float *restrict noise = self->noise, *restrict inverse = self->inverse;
+    float *restrict error_mean = self->error_mean, *restrict expected_mean = self->expected_mean;
+    float *restrict deflate = self->deflate, *restrict posterior = self->posterior;
 #pragma omp simd
-    for (int k = 0; k < bins; k++) {
+    for (int k = 0; k < self->bins; k++) {
         const float power = error_re[k] * error_re[k] + error_im[k] * error_im[k];
         const float unexplained = power - expected[k], least = k_noise_share * power;
         const float now = unexplained > least ? unexplained : least;
         const float keep = now > noise[k] ? k_noise_rise : k_noise_fall;
         noise[k] = keep * noise[k] + (1.0f - keep) * now;
         inverse[k] = 1.0f / (expected[k] + noise[k] + k_noise_power);
+        posterior[k] = expected[k] * noise[k] * inverse[k];
+        error_mean[k] += k_mean_rate * (power - error_mean[k]);
+        expected_mean[k] += k_mean_rate * (expected[k] - expected_mean[k]);
+        const float excess = expected_mean[k] - k_excess * error_mean[k];
+        const float share = excess > 0.0f ? k_deflate * excess / (expected_mean[k] + 1e-20f) : 0.0f;
+        deflate[k] = k_shrink * inverse[k] + 0.5f * share / (expected[k] + 1e-20f);
     }
 }
 
 /* One partition's state: measurement update, then prediction of the next block. */
 static void step_state(int bins, const float *restrict x_re, const float *restrict x_im,
                        const float *restrict error_re, const float *restrict error_im,
-                       const float *restrict inverse, float memory, float floor_power,
-                       float *restrict h_re, float *restrict h_im, float *restrict covariance)
+                       const float *restrict inverse, const float *restrict deflate, float memory,
+                       float floor_power, float *restrict h_re, float *restrict h_im,
+                       float *restrict covariance)
 {
     const float memory2 = memory * memory, forget = 1.0f - memory2, step = k_step * memory;
 #pragma omp simd
     for (int k = 0; k < bins; k++) {
         const float xr = x_re[k], xi = x_im[k], er = error_re[k], ei = error_im[k];
         const float gain = covariance[k] * inverse[k];
-        const float shrink = 1.0f - 0.25f * gain * (xr * xr + xi * xi);
+        const float shrink = 1.0f - covariance[k] * deflate[k] * (xr * xr + xi * xi);
         const float hr = memory * h_re[k] + step * gain * (xr * er + xi * ei);
         const float hi = memory * h_im[k] + step * gain * (xr * ei - xi * er);
         h_re[k] = hr;
@@ -184,12 +209,13 @@ void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *er
     ae_zero(self->time, self->config.fft_size - block);
     ae_copy(self->time + self->config.fft_size - block, error, block);
     ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
-    track_noise(self->bins, self->sum_re, self->sum_im, self->expected, self->noise, self->inverse);
+    track_noise(self, self->sum_re, self->sum_im);
     for (int p = 0; p < partitions; p++) {
         const int x = ae_far_spectra_slot(far, p) * far->stride, h = p * self->stride;
         step_state(bins_of(self, p), far->re + x, far->im + x, self->sum_re, self->sum_im,
-                   self->inverse, self->config.memory, self->prior[p] * k_floor_share, self->re + h,
-                   self->im + h, self->covariance + h);
+                   self->inverse, self->deflate, self->config.memory,
+                   self->prior[p] * k_floor_share, self->re + h, self->im + h,
+                   self->covariance + h);
     }
     const int count = (partitions + k_constrained_share - 1) / k_constrained_share;
     for (int i = 0; i < count; i++) {
