@@ -39,7 +39,7 @@ struct ae_limiter {
     float *input[AE_MAX_CHANNELS]; /* keep + block */
     float *peak, *scratch;         /* block; hold - 1 + block */
     float *need;                   /* hold - 1 + block: the gain each frame needs */
-    int64_t *sums[k_boxes];        /* box - 1 + block: inputs of each moving sum */
+    int64_t *sums[k_boxes];        /* box + block: what each moving sum adds up */
     int64_t totals[k_boxes];
     float *gain; /* block */
 };
@@ -68,7 +68,7 @@ static bool is_valid(const ae_limiter_config *config)
 
 /* The interpolator's half is taken out of the window where it is long against it (low rates), so
  * that the latency stays within lookahead_ms + 0.5 ms down to the smallest window. */
-static void plan(ae_limiter *self, const ae_limiter_config *config)
+static void choose_sizes(ae_limiter *self, const ae_limiter_config *config)
 {
     const float frames_per_ms = (float)config->sample_rate_hz * 1e-3f;
     const int wish = (int)lroundf(config->lookahead_ms * frames_per_ms);
@@ -92,35 +92,34 @@ static void plan(ae_limiter *self, const ae_limiter_config *config)
     self->wanted_ceiling_db = self->ceiling_db = config->ceiling_dbtp;
 }
 
-static void layout(ae_limiter *self, ae_arena *arena)
+static ae_limiter *layout(ae_limiter *plan, ae_arena *arena)
 {
-    ae_limiter *object = AE_TAKE(arena, 1, ae_limiter);
-    (void)object;
-    for (int c = 0; c < self->channels; c++) {
-        self->input[c] = AE_TAKE(arena, self->keep + self->block, float);
+    ae_limiter *self = AE_TAKE(arena, 1, ae_limiter);
+    for (int c = 0; c < plan->channels; c++) {
+        plan->input[c] = AE_TAKE(arena, plan->keep + plan->block, float);
     }
-    self->peak = AE_TAKE(arena, self->block, float);
-    self->scratch = AE_TAKE(arena, self->hold - 1 + self->block, float);
-    self->need = AE_TAKE(arena, self->hold - 1 + self->block, float);
+    plan->peak = AE_TAKE(arena, plan->block, float);
+    plan->scratch = AE_TAKE(arena, plan->hold - 1 + plan->block, float);
+    plan->need = AE_TAKE(arena, plan->hold - 1 + plan->block, float);
     for (int b = 0; b < k_boxes; b++) {
-        self->sums[b] = AE_TAKE(arena, self->box[b] + self->block, int64_t);
+        plan->sums[b] = AE_TAKE(arena, plan->box[b] + plan->block, int64_t);
     }
-    self->gain = AE_TAKE(arena, self->block, float);
+    plan->gain = AE_TAKE(arena, plan->block, float);
+    return self;
 }
 
 ae_status ae_limiter_create(ae_limiter **out, const ae_limiter_config *config)
 {
     *out = NULL;
     if (!is_valid(config)) return AE_ERROR_ARGUMENT;
-    ae_limiter planned = {0};
-    plan(&planned, config);
-    ae_arena measure = {0};
-    layout(&planned, &measure);
-    ae_arena memory = {ae_allocate(measure.used), 0};
-    if (memory.base == NULL) return AE_ERROR_MEMORY;
-    layout(&planned, &memory);
-    ae_limiter *self = (ae_limiter *)(void *)memory.base;
-    *self = planned;
+    ae_limiter plan = {0};
+    choose_sizes(&plan, config);
+    ae_arena arena = {0};
+    layout(&plan, &arena);
+    arena = (ae_arena){ae_allocate(arena.used), 0};
+    if (arena.base == NULL) return AE_ERROR_MEMORY;
+    ae_limiter *self = layout(&plan, &arena);
+    *self = plan;
     ae_true_peak_init(&self->interpolator);
     ae_limiter_reset(self);
     *out = self;

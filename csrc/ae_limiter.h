@@ -12,7 +12,7 @@
  * release_ms; after long limiting the gain returns with the mean, slowly, and low notes do not
  * ripple. Signals under the ceiling pass as an exact delayed copy.
  *
- * Latency: ae_limiter_latency_frames, at most lookahead_ms + 0.5 ms (from 2.5 ms of look-ahead).
+ * Latency: ae_limiter_latency_frames, at most lookahead_ms + 0.5 ms (from 3.3 ms of look-ahead).
  * Cost: 66 multiply-adds per sample near the ceiling, a copy below a third of it. */
 #ifndef AE_LIMITER_H
 #define AE_LIMITER_H
