@@ -35,7 +35,11 @@ Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """What the chain did to the scene, measured on its signals; in dB, LUFS and dBTP."""
+    """What the chain did to the scene, measured on its signals; in dB, LUFS and dBTP.
+
+    Echo and noise are compared in front of the leveller, `echo_to_voice` at the very end: how loud
+    what the guest leaves behind is beside the host's voice, while the one and the other speaks.
+    """
 
     files: dict[str, str]
     preset: str
@@ -43,6 +47,8 @@ class DemoReport:
     echo_before_dbfs: float
     echo_after_dbfs: float
     erle_db: float
+    echo_to_voice_before_db: float
+    echo_to_voice_after_db: float
     noise_before_dbfs: float
     noise_after_dbfs: float
     noise_reduction_db: float
@@ -113,6 +119,9 @@ def run_demo(folder: Path, talk: Talk) -> DemoReport:
         echo_before_dbfs=echo[0],
         echo_after_dbfs=echo[1],
         erle_db=echo[0] - echo[1],
+        echo_to_voice_before_db=echo[0] - _level_dbfs(scene.cut(scene.mic, "host quiet")),
+        echo_to_voice_after_db=_level_dbfs(scene.cut(out, "guest settled"))
+        - _level_dbfs(scene.cut(out, "host quiet")),
         noise_before_dbfs=noise[0],
         noise_after_dbfs=noise[1],
         noise_reduction_db=noise[0] - noise[1],
@@ -160,6 +169,12 @@ def tell(report: DemoReport, talk: Talk) -> None:
     """Print the figures as a table on stdout, and what they mean on stderr."""
     rows = [
         _row("echo of the guest", report.echo_before_dbfs, report.echo_after_dbfs, "dBFS"),
+        _row(
+            "  beside the host's voice",
+            report.echo_to_voice_before_db,
+            report.echo_to_voice_after_db,
+            "dB",
+        ),
         _row("noise of the fan", report.noise_before_dbfs, report.noise_after_dbfs, "dBFS"),
         _row("host, far from the mic", report.quiet_before_lufs, report.quiet_after_lufs, "LUFS"),
         _row("host, close to the mic", report.loud_before_lufs, report.loud_after_lufs, "LUFS"),
@@ -182,7 +197,7 @@ def _story(report: DemoReport) -> list[str]:
     jump_before = report.loud_before_lufs - report.quiet_before_lufs
     jump_after = report.loud_after_lufs - report.quiet_after_lufs
     return [
-        "Echo canceller: while only the guest speaks, what is left of the echo is "
+        "Echo canceller: while only the guest speaks, the echo is "
         f"{figure(report.erle_db, 'dB', 0)} quieter.",
         f"Noise suppressor: the fan is {figure(report.noise_reduction_db, 'dB', 0)} quieter.",
         f"Leveller: the host comes closer and {figure(jump_before, 'LU')} louder; "
