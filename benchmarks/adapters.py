@@ -60,6 +60,7 @@ def meter(x: Signal, fs: int, need: set[str], hop_s: float) -> dict[str, Any]:
                 reading = loudness.stats()
                 momentary.append(max(reading.momentary_lufs, -200.0))
                 short_term.append(max(reading.short_term_lufs, -200.0))
+        loudness.flush()
         total = loudness.stats()
     return {
         "integrated": total.integrated_lufs,

@@ -13,7 +13,9 @@ class Stats:
     @classmethod
     def from_report(cls, report: Any) -> Self:
         """Copy the fields of this class from a C report struct."""
-        return cls(**{item.name: getattr(report, item.name) for item in fields(cls)})
+        values = {item.name: getattr(report, item.name) for item in fields(cls)}
+        switches = {i.name: bool(values[i.name]) for i in fields(cls) if i.type == "bool"}
+        return cls(**values | switches)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries; infinities stay floats."""
@@ -63,7 +65,10 @@ class LimiterStats(Stats):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoudnessStats(Stats):
-    """Loudness of a programme (BS.1770-5, EBU Tech 3341/3342); ``-inf`` where nothing was loud."""
+    """Loudness of a programme (BS.1770-5, EBU Tech 3341/3342); ``-inf`` where nothing was loud.
+
+    The range is stable from 60 s on.
+    """
 
     momentary_lufs: float
     short_term_lufs: float
@@ -72,6 +77,8 @@ class LoudnessStats(Stats):
     max_momentary_lufs: float
     max_short_term_lufs: float
     true_peak_dbtp: float
+    sample_peak_dbfs: float
+    range_is_stable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
