@@ -7,8 +7,7 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from audio_engine.errors import ConfigError, FormatError, StreamError
-from audio_engine.processors.resample import Resampler, resample
+from audio_engine import ConfigError, FormatError, Resampler, StreamError, resample
 
 PAIRS = [(48000, 44100), (44100, 48000), (48000, 16000), (16000, 48000), (96000, 8000)]
 PAIRS += [(44100, 44101), (22050, 16000), (8001, 95999)]
