@@ -76,20 +76,21 @@ def test_rate_channels_and_format_stay(tmp_path: Path, rate_hz: int, channels: i
         assert getattr(before, name) == getattr(after, name), name
 
 
-@pytest.mark.parametrize("far_rate_hz", [16000, 44100, 48000])
-def test_a_far_end_of_another_rate_still_cancels(tmp_path: Path, far_rate_hz: int) -> None:
+@pytest.mark.parametrize("far_rate_hz", [44100, 48000])
+def test_a_far_end_of_another_rate_cancels_as_well(tmp_path: Path, far_rate_hz: int) -> None:
     wide = voice(6.0, far_rate_hz, pitch_hz=190.0, seed=5)
-    far = ae.resample(wide, far_rate_hz, RATE_HZ) if far_rate_hz != RATE_HZ else wide
-    source = save(
-        tmp_path / "mic.wav", echo_of(far, RATE_HZ) + noise(6.0, RATE_HZ, 1e-4)[: len(far)]
-    )
-    both = np.stack([wide, wide], axis=1)
-    save(tmp_path / "far.wav", both, far_rate_hz)
+    far = ae.resample(wide, far_rate_hz, RATE_HZ)
+    mic = echo_of(far, RATE_HZ) + noise(6.0, RATE_HZ, 1e-4)[: len(far)]
+    source = save(tmp_path / "mic.wav", mic)
+    same = save(tmp_path / "same.wav", far)
+    other = save(tmp_path / "other.wav", np.stack([wide, wide], axis=1), far_rate_hz)
     config = replace(COHOST, agc=ae.AgcConfig(enabled=False))
-    process_file(source, tmp_path / "out.wav", config=config, far_end=tmp_path / "far.wav")
-    late = slice(4 * RATE_HZ, None)
-    before, after = load(source)[late], load(tmp_path / "out.wav")[late]
-    assert 10 * np.log10(np.sum(before**2) / np.sum(after**2)) > 20
+    late, left = slice(3 * RATE_HZ, None), []
+    for far_path in (same, other):
+        process_file(source, tmp_path / "out.wav", config=config, far_end=far_path)
+        left.append(float(np.sum(load(tmp_path / "out.wav")[late] ** 2)))
+    assert left[0] < 0.1 * np.sum(mic[late] ** 2)
+    assert left[1] < 1.5 * left[0]
 
 
 def test_a_short_far_end_is_followed_by_silence(tmp_path: Path) -> None:
