@@ -133,11 +133,13 @@ C_ROWS: list[set[str]] = [
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
+    row("echo_align"),
     row("delay kalman residual_echo echo_gain")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("transients comfort_noise")
     | row("speech_loudness")
     | row("loudness_gate"),
+    row("far_end"),
     row("resample"),  # a kernel of its own too
     row("echo_view"),
     row("fft stft biquad kweight true_peak ring"),

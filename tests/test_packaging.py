@@ -206,12 +206,10 @@ def test_a_processor_has_the_parameters_of_its_configuration(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_rate_and_channel_defaults_agree(name: str) -> None:
     wanted = {item.name: item.default for item in fields(config.EngineConfig)}
-    try:
-        given = defaults(CLASSES[name])
-    except ValueError:  # no signature: an exception of the built-in kind
-        return
-    for key in ("sample_rate_hz", "channels", "far_channels"):
-        assert given.get(key, wanted[key]) == wanted[key], key
+    given = defaults(CLASSES[name].__init__)
+    if "sample_rate_hz" in given:
+        for key in ("sample_rate_hz", "channels", "far_channels"):
+            assert given.get(key, wanted[key]) == wanted[key], key
 
 
 @pytest.mark.parametrize("pair", [("measure_loudness", "LoudnessMeter")])
@@ -226,7 +224,8 @@ def test_function_and_class_agree(pair: tuple[str, str]) -> None:
 
 def build(what: str, target: Path) -> Path:
     """Build an sdist or a wheel with the project's own backend; return the file."""
-    settings = {"build-dir": str(target / "build")}
+    # The objects of `make` are used again; a checkout without them compiles here.
+    settings = {"build-dir": str(ROOT / "build" / "editable")}
     code = (
         "import sys; from scikit_build_core.build import build_sdist, build_wheel\n"
         f"print('made', build_{what}({str(target)!r}, {settings!r}))"
