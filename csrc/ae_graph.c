@@ -3,6 +3,8 @@
 #include "ae_math.h"
 #include "ae_ring.h"
 
+#include <float.h>
+
 enum {
     k_max_steps = 32,
     k_max_buses = 64,
@@ -26,6 +28,7 @@ struct ae_graph {
     bus *buses;
     ae_step *steps;
     int *input_buses, *output_buses;
+    float *reference; /* one block: mean of a far end with several channels */
     ae_ring *commands;
     ae_triple *published;
     int blocks_to_loudness;
@@ -75,19 +78,26 @@ static void highpass_reset(const ae_step *step, int channels)
     ae_highpass_reset(step->nodes[0]);
 }
 
+/* One reference per echo step; the far bus itself stays as it is for other readers. */
+static const float *mean_of_channels(ae_graph *graph, const bus *far)
+{
+    if (far->channels == 1) return far->rows[0];
+    const float share = 1.0f / (float)far->channels;
+    ae_zero(graph->reference, graph->block_frames);
+    for (int c = 0; c < far->channels; c++) {
+        for (int n = 0; n < graph->block_frames; n++) {
+            graph->reference[n] += share * far->rows[c][n];
+        }
+    }
+    return graph->reference;
+}
+
 static void echo_process(ae_graph *graph, const ae_step *step)
 {
     const bus *capture = &graph->buses[step->input_bus], *far = &graph->buses[step->side_bus];
-    /* One reference: the mean of the far channels is left in the first row. */
-    for (int c = 1; c < far->channels; c++) {
-        for (int n = 0; n < graph->block_frames; n++) far->rows[0][n] += far->rows[c][n];
-    }
-    if (far->channels > 1) {
-        const float share = 1.0f / (float)far->channels;
-        for (int n = 0; n < graph->block_frames; n++) far->rows[0][n] *= share;
-    }
+    const float *reference = mean_of_channels(graph, far);
     for (int c = 0; c < capture->channels; c++) {
-        ae_echo_filter_process(step->nodes[c], capture->rows[c], far->rows[0],
+        ae_echo_filter_process(step->nodes[c], capture->rows[c], reference,
                                graph->buses[step->output_bus].rows[c]);
     }
 }
@@ -255,6 +265,7 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
     ae_step *steps = AE_TAKE(arena, config->step_count, ae_step);
     int *inputs = AE_TAKE(arena, config->input_count, int);
     int *outputs = AE_TAKE(arena, config->output_count, int);
+    float *reference = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
     for (int b = 0; b < config->bus_count; b++) {
         for (int c = 0; c < config->bus_channels[b]; c++) {
             float *row = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
@@ -267,6 +278,7 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
     self->steps = steps;
     self->input_buses = inputs;
     self->output_buses = outputs;
+    self->reference = reference;
     return self;
 }
 
@@ -326,12 +338,17 @@ void ae_graph_destroy(ae_graph *self)
     ae_free(self);
 }
 
-void ae_graph_reset(ae_graph *self)
+static void reset_steps(const ae_graph *self)
 {
     for (int s = 0; s < self->step_count; s++) {
         const ae_step *step = &self->steps[s];
         k_verbs[step->kind].reset(step, self->buses[step->input_bus].channels);
     }
+}
+
+void ae_graph_reset(ae_graph *self)
+{
+    reset_steps(self);
     memset(&self->report, 0, sizeof self->report);
     self->blocks_to_loudness = 0;
     ae_graph_publish(self);
@@ -395,12 +412,12 @@ static float largest(float peak, const float *values, int count)
 }
 
 /* The range test is false for NaN too, so one comparison cleans everything. */
-static int clean(const float *restrict from, float *restrict to, int count)
+static int clean(const float *restrict from, float *restrict to, int count, float limit)
 {
     int replaced = 0;
 #pragma omp simd reduction(+ : replaced)
     for (int n = 0; n < count; n++) {
-        const int usable = fabsf(from[n]) <= k_largest_sample;
+        const int usable = fabsf(from[n]) <= limit;
         to[n] = usable ? from[n] : 0.0f;
         replaced += !usable;
     }
@@ -416,7 +433,8 @@ static void take_inputs(ae_graph *self, const float *const *inputs)
                 ae_zero(to->rows[c], self->block_frames);
                 continue;
             }
-            self->report.non_finite_count += clean(*inputs, to->rows[c], self->block_frames);
+            self->report.non_finite_count +=
+                clean(*inputs, to->rows[c], self->block_frames, k_largest_sample);
             if (i == 0) {
                 self->report.input_peak =
                     largest(self->report.input_peak, to->rows[c], self->block_frames);
@@ -425,17 +443,24 @@ static void take_inputs(ae_graph *self, const float *const *inputs)
     }
 }
 
+/* No kernel gives a non-finite sample; should one all the same, the block is silenced there and all
+ * signal state starts anew, so that the fault cannot last. */
 static void give_outputs(ae_graph *self, float *const *outputs)
 {
+    int faults = 0;
     for (int i = 0; i < self->output_count; i++) {
         const bus *from = &self->buses[self->output_buses[i]];
         for (int c = 0; c < from->channels; c++, outputs++) {
-            ae_copy(*outputs, from->rows[c], self->block_frames);
+            faults += clean(from->rows[c], *outputs, self->block_frames, FLT_MAX);
             if (i == 0) {
                 self->report.output_peak =
-                    largest(self->report.output_peak, from->rows[c], self->block_frames);
+                    largest(self->report.output_peak, *outputs, self->block_frames);
             }
         }
+    }
+    if (faults > 0) {
+        self->report.fault_count++;
+        reset_steps(self);
     }
 }
 

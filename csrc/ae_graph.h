@@ -82,6 +82,8 @@ typedef struct {
     int64_t frames;           /* processed since create or reset */
     int64_t non_finite_count; /* input samples replaced by zero */
     int64_t commands_applied;
+    int64_t fault_count; /* blocks in which a kernel gave a non-finite sample: 0 unless there is a
+                            bug */
     float input_peak;  /* largest |sample| of the first input since create or reset, full scale 1 */
     float output_peak; /* the same of the first output */
     ae_step_report steps[32];

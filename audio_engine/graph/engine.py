@@ -163,6 +163,7 @@ class Engine(Processor):
         return EngineStats(
             frames=report.frames,
             non_finite_count=report.non_finite_count,
+            fault_count=report.fault_count,
             input_peak_dbfs=float(peaks[0]),
             output_peak_dbfs=float(peaks[1]),
             echo=EchoStats.from_report(stage["echo"].echo) if "echo" in stage else None,

@@ -87,6 +87,7 @@ class EngineStats(Stats):
 
     frames: int
     non_finite_count: int
+    fault_count: int
     input_peak_dbfs: float
     output_peak_dbfs: float
     echo: EchoStats | None = None
