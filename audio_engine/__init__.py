@@ -31,6 +31,7 @@ from audio_engine.errors import (
     InputFileError,
     StreamError,
 )
+from audio_engine.graph.compile import CompiledGraph, compile_graph
 from audio_engine.graph.engine import Engine, enhance
 from audio_engine.graph.model import Graph
 from audio_engine.processors.aec import EchoCanceller
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgcConfig",
     "AudioEngineError",
+    "CompiledGraph",
     "ConfigError",
     "DeviceError",
     "EchoCanceller",
@@ -89,6 +91,7 @@ __all__ = [
     "TruePeakLimiter",
     "VoiceActivityDetector",
     "__version__",
+    "compile_graph",
     "enhance",
     "kernel_build",
     "loudness_series",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_engine import Engine, EngineConfig, Graph, kernel_build
+from audio_engine import Engine, EngineConfig, Graph, compile_graph, kernel_build
 from audio_engine.graph.engine import engine_graph
 from benchmarks.scene import Signal, double_talk
 
@@ -45,7 +45,7 @@ def chain_seconds(config: EngineConfig, mic: Signal, far: Signal, runs: int) -> 
     The chains take turns second by second, and each second counts with its best run: the
     processor's clock then changes little between what is compared.
     """
-    chains = [(graph.compile(), len(graph.inputs)) for _, graph in growing_chain(config)]
+    chains = [(compile_graph(graph).plan, len(graph.inputs)) for _, graph in growing_chain(config)]
     rate_hz = config.sample_rate_hz
     seconds = [[x[at : at + rate_hz] for x in (mic, far)] for at in range(0, len(mic), rate_hz)]
     out = [np.empty_like(section[0]) for section in seconds]

@@ -16,195 +16,19 @@ enum {
 /* +36 dBFS: louder than any float file with headroom, quieter than any overflow of a power. */
 static const float k_largest_sample = 64.0f;
 
-typedef struct {
-    int channels;
-    float *rows[AE_MAX_CHANNELS];
-} bus;
-
 struct ae_graph {
     int block_frames;
     int latency_frames;
     int bus_count, step_count, input_count, output_count;
-    bus *buses;
-    ae_step *steps;
     int *input_buses, *output_buses;
-    float *reference; /* one block: mean of a far end with several channels */
+    ae_bus *buses;
+    ae_step *steps;
+    ae_step_context context;
     ae_ring *commands;
     ae_triple *published;
     int blocks_to_loudness;
     ae_graph_report report; /* the audio thread's own */
     ae_graph_report newest; /* the reading thread's last copy */
-};
-
-/* ---- steps: one small adapter per kernel, all with the same four verbs ---- */
-
-typedef struct {
-    void (*process)(ae_graph *graph, const ae_step *step);
-    void (*reset)(const ae_step *step, int channels);
-    int (*latency_frames)(const ae_step *step);
-    void (*read)(const ae_step *step, ae_step_report *out);
-} step_verbs;
-
-static const float *const *input_rows(const ae_graph *graph, const ae_step *step)
-{
-    return (const float *const *)graph->buses[step->input_bus].rows;
-}
-
-static float *const *output_rows(const ae_graph *graph, const ae_step *step)
-{
-    return graph->buses[step->output_bus].rows;
-}
-
-static int no_latency(const ae_step *step)
-{
-    (void)step;
-    return 0;
-}
-
-static void read_nothing(const ae_step *step, ae_step_report *out)
-{
-    (void)step;
-    (void)out;
-}
-
-static void highpass_process(ae_graph *graph, const ae_step *step)
-{
-    ae_highpass_process(step->nodes[0], input_rows(graph, step), output_rows(graph, step));
-}
-
-static void highpass_reset(const ae_step *step, int channels)
-{
-    (void)channels;
-    ae_highpass_reset(step->nodes[0]);
-}
-
-/* One reference per echo step; the far bus itself stays as it is for other readers. */
-static const float *mean_of_channels(ae_graph *graph, const bus *far)
-{
-    if (far->channels == 1) return far->rows[0];
-    const float share = 1.0f / (float)far->channels;
-    ae_zero(graph->reference, graph->block_frames);
-    for (int c = 0; c < far->channels; c++) {
-        for (int n = 0; n < graph->block_frames; n++) {
-            graph->reference[n] += share * far->rows[c][n];
-        }
-    }
-    return graph->reference;
-}
-
-static void echo_process(ae_graph *graph, const ae_step *step)
-{
-    const bus *capture = &graph->buses[step->input_bus], *far = &graph->buses[step->side_bus];
-    const float *reference = mean_of_channels(graph, far);
-    for (int c = 0; c < capture->channels; c++) {
-        ae_echo_filter_process(step->nodes[c], capture->rows[c], reference,
-                               graph->buses[step->output_bus].rows[c]);
-    }
-}
-
-static void echo_reset(const ae_step *step, int channels)
-{
-    for (int c = 0; c < channels; c++) ae_echo_filter_reset(step->nodes[c]);
-}
-
-static void echo_read(const ae_step *step, ae_step_report *out)
-{
-    ae_echo_filter_read(step->nodes[0], &out->echo);
-}
-
-static void suppressor_process(ae_graph *graph, const ae_step *step)
-{
-    const ae_echo_view *views[AE_MAX_CHANNELS];
-    const ae_step *source = step->source_step < 0 ? NULL : &graph->steps[step->source_step];
-    for (int c = 0; source != NULL && c < graph->buses[step->input_bus].channels; c++) {
-        views[c] = ae_echo_filter_view(source->nodes[c]);
-    }
-    ae_suppressor_process(step->nodes[0], input_rows(graph, step), source == NULL ? NULL : views,
-                          output_rows(graph, step));
-}
-
-static void suppressor_reset(const ae_step *step, int channels)
-{
-    (void)channels;
-    ae_suppressor_reset(step->nodes[0]);
-}
-
-static int suppressor_latency(const ae_step *step)
-{
-    return ae_suppressor_latency_frames(step->nodes[0]);
-}
-
-static void suppressor_read(const ae_step *step, ae_step_report *out)
-{
-    ae_suppressor_read(step->nodes[0], &out->suppressor);
-}
-
-static void leveller_process(ae_graph *graph, const ae_step *step)
-{
-    float probability = -1.0f; /* not known */
-    if (step->source_step >= 0) {
-        probability = graph->report.steps[step->source_step].suppressor.speech_probability;
-    }
-    ae_leveller_process(step->nodes[0], input_rows(graph, step), probability,
-                        output_rows(graph, step));
-}
-
-static void leveller_reset(const ae_step *step, int channels)
-{
-    (void)channels;
-    ae_leveller_reset(step->nodes[0]);
-}
-
-static void leveller_read(const ae_step *step, ae_step_report *out)
-{
-    ae_leveller_read(step->nodes[0], &out->leveller);
-}
-
-static void limiter_process(ae_graph *graph, const ae_step *step)
-{
-    ae_limiter_process(step->nodes[0], input_rows(graph, step), output_rows(graph, step));
-}
-
-static void limiter_reset(const ae_step *step, int channels)
-{
-    (void)channels;
-    ae_limiter_reset(step->nodes[0]);
-}
-
-static int limiter_latency(const ae_step *step)
-{
-    return ae_limiter_latency_frames(step->nodes[0]);
-}
-
-static void limiter_read(const ae_step *step, ae_step_report *out)
-{
-    ae_limiter_read(step->nodes[0], &out->limiter);
-}
-
-static void loudness_process(ae_graph *graph, const ae_step *step)
-{
-    ae_loudness_process(step->nodes[0], input_rows(graph, step), graph->block_frames);
-}
-
-static void loudness_reset(const ae_step *step, int channels)
-{
-    (void)channels;
-    ae_loudness_reset(step->nodes[0]);
-}
-
-static void loudness_read(const ae_step *step, ae_step_report *out)
-{
-    ae_loudness_read(step->nodes[0], &out->loudness);
-}
-
-static const step_verbs k_verbs[] = {
-    [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
-    [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
-    [AE_STEP_SUPPRESSOR] = {suppressor_process, suppressor_reset, suppressor_latency,
-                            suppressor_read},
-    [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
-    [AE_STEP_LIMITER] = {limiter_process, limiter_reset, limiter_latency, limiter_read},
-    [AE_STEP_LOUDNESS] = {loudness_process, loudness_reset, no_latency, loudness_read},
 };
 
 /* ---- create: check the plan, lay out one allocation, sum the latency ---- */
@@ -217,7 +41,7 @@ static int bus_exists(const ae_graph_config *config, int index)
 static int step_is_valid(const ae_graph_config *config, int index)
 {
     const ae_step *step = &config->steps[index];
-    if (step->kind < AE_STEP_HIGHPASS || step->kind > AE_STEP_LOUDNESS) return 0;
+    if (ae_step_verbs_of(step->kind) == NULL) return 0;
     if (!bus_exists(config, step->input_bus) || step->source_step >= index) return 0;
     const int channels = config->bus_channels[step->input_bus];
     for (int c = 0; c < (step->kind == AE_STEP_ECHO ? channels : 1); c++) {
@@ -261,7 +85,7 @@ static int config_is_valid(const ae_graph_config *config)
 static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
 {
     ae_graph *self = AE_TAKE(arena, 1, ae_graph);
-    bus *buses = AE_TAKE(arena, config->bus_count, bus);
+    ae_bus *buses = AE_TAKE(arena, config->bus_count, ae_bus);
     ae_step *steps = AE_TAKE(arena, config->step_count, ae_step);
     int *inputs = AE_TAKE(arena, config->input_count, int);
     int *outputs = AE_TAKE(arena, config->output_count, int);
@@ -278,7 +102,13 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
     self->steps = steps;
     self->input_buses = inputs;
     self->output_buses = outputs;
-    self->reference = reference;
+    self->context = (ae_step_context){
+        .block_frames = ae_block_frames(config->sample_rate_hz),
+        .buses = buses,
+        .steps = steps,
+        .reports = self->report.steps,
+        .reference = reference,
+    };
     return self;
 }
 
@@ -301,7 +131,7 @@ static int sum_latency(const ae_graph *self)
         const ae_step *step = &self->steps[s];
         if (step->output_bus < 0) continue;
         of_bus[step->output_bus] =
-            of_bus[step->input_bus] + k_verbs[step->kind].latency_frames(step);
+            of_bus[step->input_bus] + ae_step_verbs_of(step->kind)->latency_frames(step);
     }
     return of_bus[self->output_buses[0]];
 }
@@ -342,7 +172,7 @@ static void reset_steps(const ae_graph *self)
 {
     for (int s = 0; s < self->step_count; s++) {
         const ae_step *step = &self->steps[s];
-        k_verbs[step->kind].reset(step, self->buses[step->input_bus].channels);
+        ae_step_verbs_of(step->kind)->reset(step, self->buses[step->input_bus].channels);
     }
 }
 
@@ -371,32 +201,13 @@ int ae_graph_output_channels(const ae_graph *self, int output)
 
 /* ---- process ---- */
 
-static void apply_command(const ae_graph *self, const ae_command *command)
-{
-    if (command->step < 0 || command->step >= self->step_count) return;
-    const ae_step *step = &self->steps[command->step];
-    void *node = step->nodes[0];
-    const float value = command->value;
-    if (step->kind == AE_STEP_HIGHPASS && command->parameter == AE_PARAMETER_CUTOFF_HZ) {
-        ae_highpass_set_cutoff_hz(node, value);
-    } else if (step->kind == AE_STEP_SUPPRESSOR) {
-        if (command->parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
-            ae_suppressor_set_max_attenuation_db(node, value);
-        } else if (command->parameter == AE_PARAMETER_DEREVERB) {
-            ae_suppressor_set_dereverb(node, value);
-        }
-    } else if (step->kind == AE_STEP_LEVELLER && command->parameter == AE_PARAMETER_TARGET_LUFS) {
-        ae_leveller_set_target_lufs(node, value);
-    } else if (step->kind == AE_STEP_LIMITER && command->parameter == AE_PARAMETER_CEILING_DBTP) {
-        ae_limiter_set_ceiling_dbtp(node, value);
-    }
-}
-
 static void drain_commands(ae_graph *self)
 {
     ae_command command;
     for (int i = 0; i < k_commands_per_block && ae_ring_read(self->commands, &command, 1); i++) {
-        apply_command(self, &command);
+        if (command.step >= 0 && command.step < self->step_count) {
+            ae_step_apply(&self->steps[command.step], &command);
+        }
         self->report.commands_applied++;
     }
 }
@@ -427,7 +238,7 @@ static int clean(const float *restrict from, float *restrict to, int count, floa
 static void take_inputs(ae_graph *self, const float *const *inputs)
 {
     for (int i = 0; i < self->input_count; i++) {
-        const bus *to = &self->buses[self->input_buses[i]];
+        const ae_bus *to = &self->buses[self->input_buses[i]];
         for (int c = 0; c < to->channels; c++, inputs++) {
             if (*inputs == NULL) {
                 ae_zero(to->rows[c], self->block_frames);
@@ -449,7 +260,7 @@ static void give_outputs(ae_graph *self, float *const *outputs)
 {
     int faults = 0;
     for (int i = 0; i < self->output_count; i++) {
-        const bus *from = &self->buses[self->output_buses[i]];
+        const ae_bus *from = &self->buses[self->output_buses[i]];
         for (int c = 0; c < from->channels; c++, outputs++) {
             faults += clean(from->rows[c], *outputs, self->block_frames, FLT_MAX);
             if (i == 0) {
@@ -466,7 +277,8 @@ static void give_outputs(ae_graph *self, float *const *outputs)
 
 static void read_step(ae_graph *self, int index)
 {
-    k_verbs[self->steps[index].kind].read(&self->steps[index], &self->report.steps[index]);
+    const ae_step *step = &self->steps[index];
+    ae_step_verbs_of(step->kind)->read(step, &self->report.steps[index]);
 }
 
 static void run_steps(ae_graph *self)
@@ -475,7 +287,7 @@ static void run_steps(ae_graph *self)
     self->blocks_to_loudness = (self->blocks_to_loudness + 1) % k_blocks_per_loudness;
     for (int s = 0; s < self->step_count; s++) {
         const ae_step *step = &self->steps[s];
-        k_verbs[step->kind].process(self, step);
+        ae_step_verbs_of(step->kind)->process(&self->context, step);
         if (step->kind != AE_STEP_LOUDNESS || loudness_is_due) read_step(self, s);
     }
 }

@@ -15,34 +15,10 @@
 #ifndef AE_GRAPH_H
 #define AE_GRAPH_H
 
-#include "ae_common.h"
-#include "ae_echo_filter.h"
-#include "ae_highpass.h"
-#include "ae_leveller.h"
-#include "ae_limiter.h"
-#include "ae_loudness.h"
-#include "ae_suppressor.h"
+#include "ae_step.h"
 
 /* ffi:begin */
 typedef struct ae_graph ae_graph;
-
-typedef enum {
-    AE_STEP_HIGHPASS = 0,   /* nodes[0]: ae_highpass */
-    AE_STEP_ECHO = 1,       /* nodes[c]: ae_echo_filter of channel c; side_bus: the far end */
-    AE_STEP_SUPPRESSOR = 2, /* nodes[0]: ae_suppressor; source_step: the echo step or -1 */
-    AE_STEP_LEVELLER = 3,   /* nodes[0]: ae_leveller; source_step: the suppressor step or -1 */
-    AE_STEP_LIMITER = 4,    /* nodes[0]: ae_limiter */
-    AE_STEP_LOUDNESS = 5,   /* nodes[0]: ae_loudness; reads input_bus, output_bus is -1 */
-} ae_step_kind;
-
-typedef struct {
-    int kind;        /* ae_step_kind */
-    int input_bus;   /* bus read */
-    int side_bus;    /* second bus read (AE_STEP_ECHO), or -1 */
-    int output_bus;  /* bus written, may equal input_bus; or -1 */
-    int source_step; /* earlier step whose analysis this one uses, or -1 */
-    void *nodes[8];  /* borrowed kernel objects */
-} ae_step;
 
 typedef struct {
     int sample_rate_hz; /* 8000 .. 96000 */
@@ -55,28 +31,6 @@ typedef struct {
     int step_count; /* 0 .. 32 */
     const ae_step *steps;
 } ae_graph_config;
-
-typedef enum {
-    AE_PARAMETER_CUTOFF_HZ = 0,            /* high-pass */
-    AE_PARAMETER_ATTENUATION_LIMIT_DB = 1, /* suppressor */
-    AE_PARAMETER_DEREVERB = 2,             /* suppressor */
-    AE_PARAMETER_TARGET_LUFS = 3,          /* leveller */
-    AE_PARAMETER_CEILING_DBTP = 4,         /* limiter */
-} ae_parameter;
-
-typedef struct {
-    int step;
-    int parameter; /* ae_parameter */
-    float value;   /* in the parameter's unit; the kernel clamps and ramps */
-} ae_command;
-
-typedef union {
-    ae_echo_filter_report echo; /* of the first channel */
-    ae_suppressor_report suppressor;
-    ae_leveller_report leveller;
-    ae_limiter_report limiter;
-    ae_loudness_report loudness;
-} ae_step_report;
 
 typedef struct {
     int64_t frames;           /* processed since create or reset */

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
 
 from audio_engine.config import (
     AgcConfig,
@@ -16,9 +15,6 @@ from audio_engine.config import (
     check_format,
 )
 from audio_engine.errors import ConfigError
-
-if TYPE_CHECKING:
-    from audio_engine._native import Plan
 
 StageConfig = HighPassConfig | EchoConfig | NoiseConfig | AgcConfig | LimiterConfig | MeterConfig
 
@@ -34,7 +30,7 @@ class Node:
 
 
 class Graph:
-    """Stages connected by named signals; compile it to run it.
+    """Stages connected by named signals; `compile_graph` makes it run.
 
     Parameters
     ----------
@@ -143,15 +139,3 @@ class Graph:
             raise ConfigError(f"{reader} reads {name!r}, which does not exist; there are: {known}")
         if name in self.nodes and isinstance(self.nodes[name].config, MeterConfig):
             raise ConfigError(f"{reader} reads {name!r}, a meter, which gives no signal")
-
-    def compile(self) -> Plan:
-        """Make the C objects and return the plan that runs this graph.
-
-        Returns
-        -------
-        Plan
-            Its ``process(inputs, outputs)`` takes and fills arrays of shape (frames, channels).
-        """
-        from audio_engine.graph.compile import compile_graph
-
-        return compile_graph(self).plan

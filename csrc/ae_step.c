@@ -1,0 +1,191 @@
+#include "ae_step.h"
+
+#include "ae_math.h"
+
+static const float *const *input_rows(const ae_step_context *context, const ae_step *step)
+{
+    return (const float *const *)context->buses[step->input_bus].rows;
+}
+
+static float *const *output_rows(const ae_step_context *context, const ae_step *step)
+{
+    return context->buses[step->output_bus].rows;
+}
+
+static int no_latency(const ae_step *step)
+{
+    (void)step;
+    return 0;
+}
+
+static void read_nothing(const ae_step *step, ae_step_report *out)
+{
+    (void)step;
+    (void)out;
+}
+
+static void highpass_process(const ae_step_context *context, const ae_step *step)
+{
+    ae_highpass_process(step->nodes[0], input_rows(context, step), output_rows(context, step));
+}
+
+static void highpass_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_highpass_reset(step->nodes[0]);
+}
+
+/* One reference per echo step; the far bus itself stays as it is for other readers. */
+static const float *mean_of_channels(const ae_step_context *context, const ae_bus *far)
+{
+    if (far->channels == 1) return far->rows[0];
+    const float share = 1.0f / (float)far->channels;
+    ae_zero(context->reference, context->block_frames);
+    for (int c = 0; c < far->channels; c++) {
+        for (int n = 0; n < context->block_frames; n++) {
+            context->reference[n] += share * far->rows[c][n];
+        }
+    }
+    return context->reference;
+}
+
+static void echo_process(const ae_step_context *context, const ae_step *step)
+{
+    const ae_bus *capture = &context->buses[step->input_bus],
+                 *far = &context->buses[step->side_bus];
+    const float *reference = mean_of_channels(context, far);
+    for (int c = 0; c < capture->channels; c++) {
+        ae_echo_filter_process(step->nodes[c], capture->rows[c], reference,
+                               context->buses[step->output_bus].rows[c]);
+    }
+}
+
+static void echo_reset(const ae_step *step, int channels)
+{
+    for (int c = 0; c < channels; c++) ae_echo_filter_reset(step->nodes[c]);
+}
+
+static void echo_read(const ae_step *step, ae_step_report *out)
+{
+    ae_echo_filter_read(step->nodes[0], &out->echo);
+}
+
+static void suppressor_process(const ae_step_context *context, const ae_step *step)
+{
+    const ae_echo_view *views[AE_MAX_CHANNELS];
+    const ae_step *source = step->source_step < 0 ? NULL : &context->steps[step->source_step];
+    for (int c = 0; source != NULL && c < context->buses[step->input_bus].channels; c++) {
+        views[c] = ae_echo_filter_view(source->nodes[c]);
+    }
+    ae_suppressor_process(step->nodes[0], input_rows(context, step), source == NULL ? NULL : views,
+                          output_rows(context, step));
+}
+
+static void suppressor_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_suppressor_reset(step->nodes[0]);
+}
+
+static int suppressor_latency(const ae_step *step)
+{
+    return ae_suppressor_latency_frames(step->nodes[0]);
+}
+
+static void suppressor_read(const ae_step *step, ae_step_report *out)
+{
+    ae_suppressor_read(step->nodes[0], &out->suppressor);
+}
+
+static void leveller_process(const ae_step_context *context, const ae_step *step)
+{
+    float probability = -1.0f; /* not known */
+    if (step->source_step >= 0) {
+        probability = context->reports[step->source_step].suppressor.speech_probability;
+    }
+    ae_leveller_process(step->nodes[0], input_rows(context, step), probability,
+                        output_rows(context, step));
+}
+
+static void leveller_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_leveller_reset(step->nodes[0]);
+}
+
+static void leveller_read(const ae_step *step, ae_step_report *out)
+{
+    ae_leveller_read(step->nodes[0], &out->leveller);
+}
+
+static void limiter_process(const ae_step_context *context, const ae_step *step)
+{
+    ae_limiter_process(step->nodes[0], input_rows(context, step), output_rows(context, step));
+}
+
+static void limiter_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_limiter_reset(step->nodes[0]);
+}
+
+static int limiter_latency(const ae_step *step)
+{
+    return ae_limiter_latency_frames(step->nodes[0]);
+}
+
+static void limiter_read(const ae_step *step, ae_step_report *out)
+{
+    ae_limiter_read(step->nodes[0], &out->limiter);
+}
+
+static void loudness_process(const ae_step_context *context, const ae_step *step)
+{
+    ae_loudness_process(step->nodes[0], input_rows(context, step), context->block_frames);
+}
+
+static void loudness_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_loudness_reset(step->nodes[0]);
+}
+
+static void loudness_read(const ae_step *step, ae_step_report *out)
+{
+    ae_loudness_read(step->nodes[0], &out->loudness);
+}
+
+static const ae_step_verbs k_verbs[] = {
+    [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
+    [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
+    [AE_STEP_SUPPRESSOR] = {suppressor_process, suppressor_reset, suppressor_latency,
+                            suppressor_read},
+    [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
+    [AE_STEP_LIMITER] = {limiter_process, limiter_reset, limiter_latency, limiter_read},
+    [AE_STEP_LOUDNESS] = {loudness_process, loudness_reset, no_latency, loudness_read},
+};
+
+const ae_step_verbs *ae_step_verbs_of(int kind)
+{
+    const int count = (int)(sizeof k_verbs / sizeof k_verbs[0]);
+    return kind >= 0 && kind < count ? &k_verbs[kind] : NULL;
+}
+
+void ae_step_apply(const ae_step *step, const ae_command *command)
+{
+    void *node = step->nodes[0];
+    const float value = command->value;
+    if (step->kind == AE_STEP_HIGHPASS && command->parameter == AE_PARAMETER_CUTOFF_HZ) {
+        ae_highpass_set_cutoff_hz(node, value);
+    } else if (step->kind == AE_STEP_SUPPRESSOR) {
+        if (command->parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
+            ae_suppressor_set_max_attenuation_db(node, value);
+        } else if (command->parameter == AE_PARAMETER_DEREVERB) {
+            ae_suppressor_set_dereverb(node, value);
+        }
+    } else if (step->kind == AE_STEP_LEVELLER && command->parameter == AE_PARAMETER_TARGET_LUFS) {
+        ae_leveller_set_target_lufs(node, value);
+    } else if (step->kind == AE_STEP_LIMITER && command->parameter == AE_PARAMETER_CEILING_DBTP) {
+        ae_limiter_set_ceiling_dbtp(node, value);
+    }
+}

@@ -1,0 +1,85 @@
+/* ae_step.h - one step of a plan: which kernel runs, what it reads and writes, and its four verbs.
+ *
+ * The graph knows nothing of single kernels; each kernel is tied in here by one small adapter with
+ * the verbs process, reset, latency and read. A new kernel needs a kind, a report and an adapter.
+ * Thread: process and apply on the audio thread, the rest as the kernels say. */
+#ifndef AE_STEP_H
+#define AE_STEP_H
+
+#include "ae_common.h"
+#include "ae_echo_filter.h"
+#include "ae_highpass.h"
+#include "ae_leveller.h"
+#include "ae_limiter.h"
+#include "ae_loudness.h"
+#include "ae_suppressor.h"
+
+/* ffi:begin */
+typedef enum {
+    AE_STEP_HIGHPASS = 0,   /* nodes[0]: ae_highpass */
+    AE_STEP_ECHO = 1,       /* nodes[c]: ae_echo_filter of channel c; side_bus: the far end */
+    AE_STEP_SUPPRESSOR = 2, /* nodes[0]: ae_suppressor; source_step: the echo step or -1 */
+    AE_STEP_LEVELLER = 3,   /* nodes[0]: ae_leveller; source_step: the suppressor step or -1 */
+    AE_STEP_LIMITER = 4,    /* nodes[0]: ae_limiter */
+    AE_STEP_LOUDNESS = 5,   /* nodes[0]: ae_loudness; reads input_bus, output_bus is -1 */
+} ae_step_kind;
+
+typedef struct {
+    int kind;        /* ae_step_kind */
+    int input_bus;   /* bus read */
+    int side_bus;    /* second bus read (AE_STEP_ECHO), or -1 */
+    int output_bus;  /* bus written, may equal input_bus; or -1 */
+    int source_step; /* earlier step whose analysis this one uses, or -1 */
+    void *nodes[8];  /* borrowed kernel objects */
+} ae_step;
+
+typedef enum {
+    AE_PARAMETER_CUTOFF_HZ = 0,            /* high-pass */
+    AE_PARAMETER_ATTENUATION_LIMIT_DB = 1, /* suppressor */
+    AE_PARAMETER_DEREVERB = 2,             /* suppressor */
+    AE_PARAMETER_TARGET_LUFS = 3,          /* leveller */
+    AE_PARAMETER_CEILING_DBTP = 4,         /* limiter */
+} ae_parameter;
+
+typedef struct {
+    int step;
+    int parameter; /* ae_parameter */
+    float value;   /* in the parameter's unit; the kernel clamps and ramps */
+} ae_command;
+
+typedef union {
+    ae_echo_filter_report echo; /* of the first channel */
+    ae_suppressor_report suppressor;
+    ae_leveller_report leveller;
+    ae_limiter_report limiter;
+    ae_loudness_report loudness;
+} ae_step_report;
+/* ffi:end */
+
+typedef struct {
+    int channels;
+    float *rows[AE_MAX_CHANNELS]; /* one block each */
+} ae_bus;
+
+/* What a step may touch while it runs. */
+typedef struct {
+    int block_frames;
+    ae_bus *buses;
+    const ae_step *steps;
+    const ae_step_report *reports; /* of the steps that ran before */
+    float *reference;              /* one block of scratch: a far end's mean */
+} ae_step_context;
+
+typedef struct {
+    void (*process)(const ae_step_context *context, const ae_step *step);
+    void (*reset)(const ae_step *step, int channels);
+    int (*latency_frames)(const ae_step *step);
+    void (*read)(const ae_step *step, ae_step_report *out);
+} ae_step_verbs;
+
+/* The verbs of an ae_step_kind, or NULL. */
+const ae_step_verbs *ae_step_verbs_of(int kind);
+/* Hand a parameter to the step's kernel; a parameter that it does not have is ignored. */
+void ae_step_apply(const ae_step *step, const ae_command *command);
+
+#endif
