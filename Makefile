@@ -8,6 +8,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CORE := $(wildcard csrc/*.[ch]) csrc/bindings.py CMakeLists.txt pyproject.toml
 C_TESTS := $(wildcard tests/c/*.[ch])
+C_FILES := $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
 DEMO_DIR ?= demo-output
 # Timings and numbers must not depend on how many threads a BLAS starts.
 export OMP_NUM_THREADS := 1
@@ -38,12 +39,13 @@ lint: .venv/.installed .venv/.developer ## ruff, mypy --strict and clang-format;
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
+	@echo "$(BIN)/clang-format --dry-run --Werror on $(words $(C_FILES)) files"
+	@$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 
 format: .venv/.developer ## let ruff and clang-format rewrite what they can
 	$(BIN)/ruff check --fix-only -q
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
+	@$(BIN)/clang-format -i $(C_FILES)
 
 clean: ## remove everything that was made, .venv too
 	rm -rf .venv build dist demo-output .pytest_cache .mypy_cache .ruff_cache

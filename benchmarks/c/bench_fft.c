@@ -1,7 +1,8 @@
-/* CPU time of ae_fft beside KissFFT (float, kiss_fftr), forward and inverse, one JSON line per case.
+/* CPU time of ae_fft beside KissFFT (float, kiss_fftr), forward and inverse, one JSON line per
+ * case.
  *
- * Both run in this process, alternating; each figure is the best of `k_runs` timings of a batch long
- * enough for the clock. KissFFT is whatever library the system installed, as packaged. */
+ * Both run in this process, alternating; each figure is the best of `k_runs` timings of a batch
+ * long enough for the clock. KissFFT is whatever library the system installed, as packaged. */
 #define _POSIX_C_SOURCE 199309L
 
 #include "ae_common.h"

@@ -1,4 +1,5 @@
-/* ae_test.h - the whole test framework: CHECK prints where and what, main returns the failure count. */
+/* ae_test.h - the whole test framework: CHECK prints where and what, main returns the failure
+ * count. */
 #ifndef AE_TEST_H
 #define AE_TEST_H
 

@@ -49,7 +49,8 @@ static void test_math(void)
     CHECK_NEAR(ae_db_from_power(ae_power_from_db(-37.0f)), -37.0f, 1e-4f);
     CHECK_NEAR(ae_db_from_amplitude(0.0f), -200.0f, 1e-3f);
     CHECK_NEAR(ae_one_pole(10.0f, 10.0f), 1.0 - exp(-1.0), 1e-6);
-    CHECK(ae_block_frames(48000) == 480 && ae_block_frames(44100) == 441 && ae_block_frames(22050) == 221);
+    CHECK(ae_block_frames(48000) == 480 && ae_block_frames(44100) == 441 &&
+          ae_block_frames(22050) == 221);
     uint32_t state = 1;
     double mean = 0.0, power = 0.0;
     for (int i = 0; i < 100000; i++) {
