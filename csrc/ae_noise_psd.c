@@ -4,52 +4,110 @@
 
 enum {
     k_max_points = 65536,
-    k_mean_reach = 6, /* neighbours each side in the cold start: 13 points, as notes/ns */
-    k_minimum_parts = 4,
+    k_mean_reach = 6, /* neighbours each side in broad means: 13 points */
+    k_parts = 4,      /* windows slide in quarters */
 };
 
 static const float k_floor_power = 1e-12f;     /* -120 dBFS, below the dither of 16 bits */
 static const float k_speech_snr = 31.6227766f; /* 15 dB: eq. 18's optimal fixed prior SNR */
 static const float k_smoothing_ms = 72.0f;     /* 0.8 per 16 ms hop in the paper */
 static const float k_presence_mean_ms = 150.0f;
-static const float k_presence_most = 0.99f; /* stagnation guard of the paper */
+static const float k_presence_most = 0.998f; /* stagnation guard of the paper: 0.99 */
 static const float k_cold_ms = 500.0f, k_equal_weights_ms = 250.0f;
 static const float k_cold_margin = 1.2f;
-static const float k_minimum_ms = 800.0f;
-static const float k_minimum_bias = 1.6f; /* mean over the minimum of the smoothed power in noise */
-static const float k_step_ratio = 2.0f;   /* 3 dB above the estimate: the noise has stepped up */
-static const float k_step_presence = 0.5f;
+static const float k_minimum_ms = 2000.0f;
+static const float k_minimum_smoothing_ms = 20.0f; /* falls 30 dB between two syllables */
+static const float k_minimum_bias = 1.6f;   /* mean over minimum of that smoothed power in noise */
+static const float k_foreign_margin = 3.0f; /* learn at 5 dB or more above the foreign power */
+static const float k_step_ratio = 2.0f;     /* 3 dB above the estimate: the noise has stepped up */
+static const float k_steady_ms = 480.0f;
+static const float k_steady_range = 2.0f; /* 3 dB: no speech is that even */
+static const float k_steady_now = 3.0f;   /* this hop against the window's least */
+
+/* Extremes of a plane over a sliding window of k_parts parts. */
+typedef struct {
+    int part_frames, age, part;
+    float sign;   /* 1: minimum, -1: maximum */
+    float *now;   /* [points] extreme of the part that is being filled */
+    float *whole; /* [points] extreme of the last k_parts full parts; 0 before the first */
+    float *parts[k_parts];
+} sliding_extreme;
 
 struct ae_noise_psd {
     int points;
-    float hop_ms, smoothing, presence_smoothing;
+    float hop_ms, smoothing, presence_smoothing, minimum_smoothing;
     int frames; /* since reset, held at a large number */
-    int part_age, part_frames, part;
-    float *noise, *presence_mean, *mean, *posterior;
-    float *smoothed, *part_minimum, *minimum;
-    float *parts[k_minimum_parts];
+    float *noise, *presence_mean, *posterior;
+    float *own, *raw_mean; /* power without the foreign part; mean of the power over time */
+    float *broad, *broad_fast, *broad_slow, *broad_noise; /* means over neighbours, over time */
+    sliding_extreme minimum, least_slow, most_slow;
 };
+
+static sliding_extreme lay_out_extreme(ae_arena *arena, const ae_noise_psd_config *config,
+                                       float window_ms, float sign)
+{
+    sliding_extreme self = {.sign = sign};
+    self.part_frames = (int)(window_ms / (float)k_parts / config->hop_ms + 0.5f);
+    if (self.part_frames < 1) self.part_frames = 1;
+    self.now = AE_TAKE(arena, config->points, float);
+    self.whole = AE_TAKE(arena, config->points, float);
+    for (int i = 0; i < k_parts; i++) self.parts[i] = AE_TAKE(arena, config->points, float);
+    return self;
+}
+
+static void reset_extreme(sliding_extreme *self, int points)
+{
+    self->age = self->part = 0;
+    ae_fill(self->now, 1e30f, points);
+    ae_zero(self->whole, points);
+    for (int i = 0; i < k_parts; i++) ae_fill(self->parts[i], 1e30f, points);
+}
+
+/* Inside, a maximum is the minimum of the negated plane. */
+static void update_extreme(sliding_extreme *self, const float *values, int points)
+{
+    float *restrict now = self->now;
+    const float sign = self->sign;
+#pragma omp simd
+    for (int k = 0; k < points; k++) now[k] = fminf(now[k], sign * values[k]);
+    if (++self->age < self->part_frames) return;
+    self->age = 0;
+    ae_copy(self->parts[self->part], now, points);
+    self->part = (self->part + 1) % k_parts;
+    for (int k = 0; k < points; k++) {
+        float extreme = self->parts[0][k];
+        for (int i = 1; i < k_parts; i++) extreme = fminf(extreme, self->parts[i][k]);
+        self->whole[k] = self->parts[k_parts - 1][k] < 1e29f ? sign * extreme : 0.0f;
+        now[k] = sign * values[k];
+    }
+}
 
 static ae_noise_psd *lay_out(ae_arena *arena, const ae_noise_psd_config *config)
 {
     ae_noise_psd *self = AE_TAKE(arena, 1, ae_noise_psd);
-    float *planes[7 + k_minimum_parts];
-    for (int i = 0; i < 7 + k_minimum_parts; i++) planes[i] = AE_TAKE(arena, config->points, float);
+    float *planes[9];
+    for (int i = 0; i < 9; i++) planes[i] = AE_TAKE(arena, config->points, float);
+    const sliding_extreme minimum = lay_out_extreme(arena, config, k_minimum_ms, 1.0f);
+    const sliding_extreme least = lay_out_extreme(arena, config, k_steady_ms, 1.0f);
+    const sliding_extreme most = lay_out_extreme(arena, config, k_steady_ms, -1.0f);
     if (self == NULL) return NULL;
     *self = (ae_noise_psd){.points = config->points,
                            .hop_ms = config->hop_ms,
                            .smoothing = ae_one_pole(k_smoothing_ms, config->hop_ms),
                            .presence_smoothing = ae_one_pole(k_presence_mean_ms, config->hop_ms),
+                           .minimum_smoothing = ae_one_pole(k_minimum_smoothing_ms, config->hop_ms),
                            .noise = planes[0],
                            .presence_mean = planes[1],
-                           .mean = planes[2],
-                           .posterior = planes[3],
-                           .smoothed = planes[4],
-                           .part_minimum = planes[5],
-                           .minimum = planes[6]};
-    memcpy(self->parts, planes + 7, sizeof self->parts);
-    self->part_frames = (int)(k_minimum_ms / (float)k_minimum_parts / config->hop_ms + 0.5f);
-    if (self->part_frames < 1) self->part_frames = 1;
+                           .posterior = planes[2],
+                           .own = planes[3],
+                           .raw_mean = planes[4],
+                           .broad = planes[5],
+                           .broad_fast = planes[6],
+                           .broad_slow = planes[7],
+                           .broad_noise = planes[8],
+                           .minimum = minimum,
+                           .least_slow = least,
+                           .most_slow = most};
     return self;
 }
 
@@ -75,68 +133,71 @@ const float *ae_noise_psd_power(const ae_noise_psd *self) { return self->noise; 
 void ae_noise_psd_reset(ae_noise_psd *self)
 {
     self->frames = 0;
-    self->part_age = 0;
-    self->part = 0;
     ae_fill(self->noise, k_floor_power, self->points);
     ae_zero(self->presence_mean, self->points);
-    ae_zero(self->smoothed, self->points);
-    ae_zero(self->minimum, self->points);
-    ae_fill(self->part_minimum, 1e30f, self->points);
-    for (int i = 0; i < k_minimum_parts; i++) ae_fill(self->parts[i], 1e30f, self->points);
+    ae_zero(self->raw_mean, self->points);
+    ae_zero(self->broad_fast, self->points);
+    ae_zero(self->broad_slow, self->points);
+    reset_extreme(&self->minimum, self->points);
+    reset_extreme(&self->least_slow, self->points);
+    reset_extreme(&self->most_slow, self->points);
 }
 
-/* Mean over 2 * k_mean_reach + 1 points, fewer at the ends. */
-static void mean_over_neighbours(const float *values, float *mean, int count)
+/* What is left of the power without the foreign part; where that explains most of it, the noise
+ * estimate itself, so that nothing is learned there. */
+static void find_own(ae_noise_psd *self, const float *power, const float *foreign)
 {
-    float sum = 0.0f;
-    for (int k = 0; k < k_mean_reach && k < count; k++) sum += values[k];
-    for (int k = 0; k < count; k++) {
-        if (k + k_mean_reach < count) sum += values[k + k_mean_reach];
-        if (k - k_mean_reach - 1 >= 0) sum -= values[k - k_mean_reach - 1];
-        const int low = k > k_mean_reach ? k - k_mean_reach : 0;
-        const int high = k + k_mean_reach < count ? k + k_mean_reach : count - 1;
-        mean[k] = fmaxf(sum, 0.0f) / (float)(high - low + 1);
+    const int points = self->points;
+    const float rate = self->smoothing;
+    float *restrict own = self->own, *restrict mean = self->raw_mean;
+    const float *restrict noise = self->noise;
+#pragma omp simd
+    for (int k = 0; k < points; k++) mean[k] += rate * (power[k] - mean[k]);
+    if (foreign == NULL) {
+        ae_copy(own, power, points);
+        return;
+    }
+#pragma omp simd
+    for (int k = 0; k < points; k++) {
+        const float level = fmaxf(fmaxf(mean[k], noise[k]), k_floor_power);
+        const float share = fmaxf(1.0f - k_foreign_margin * foreign[k] / level, 0.0f);
+        own[k] = noise[k] + share * share * (fmaxf(power[k] - foreign[k], 0.0f) - noise[k]);
     }
 }
 
-static void find_posterior(ae_noise_psd *self, const float *power)
+static void find_posterior(ae_noise_psd *self)
 {
     const int points = self->points;
     float *restrict posterior = self->posterior;
-    const float *restrict noise = self->noise;
+    const float *restrict noise = self->noise, *restrict own = self->own;
 #pragma omp simd
-    for (int k = 0; k < points; k++) posterior[k] = power[k] / noise[k];
+    for (int k = 0; k < points; k++) posterior[k] = own[k] / noise[k];
     if ((float)self->frames * self->hop_ms >= k_cold_ms) return;
-    mean_over_neighbours(power, self->mean, points);
-    mean_over_neighbours(noise, self->smoothed, points); /* scratch until the minimum is running */
     for (int k = 0; k < points; k++) {
-        const float broad = k_cold_margin * self->mean[k] / (self->smoothed[k] + k_floor_power);
+        const float broad = k_cold_margin * self->broad[k] / (self->broad_noise[k] + k_floor_power);
         posterior[k] = fminf(posterior[k], broad);
     }
 }
 
-static void track_minimum(ae_noise_psd *self, const float *power)
+static void track_extremes(ae_noise_psd *self)
 {
     const int points = self->points;
-    const float rate = self->smoothing;
-    float *restrict smoothed = self->smoothed, *restrict low = self->part_minimum;
+    const float fast_rate = self->minimum_smoothing, slow_rate = self->smoothing;
+    float *restrict fast = self->broad_fast, *restrict slow = self->broad_slow;
+    const float *restrict broad = self->broad;
+    ae_moving_mean(self->own, self->broad, points, k_mean_reach);
+    ae_moving_mean(self->noise, self->broad_noise, points, k_mean_reach);
+#pragma omp simd
     for (int k = 0; k < points; k++) {
-        smoothed[k] += rate * (power[k] - smoothed[k]);
-        low[k] = fminf(low[k], smoothed[k]);
+        fast[k] += fast_rate * (broad[k] - fast[k]);
+        slow[k] += slow_rate * (broad[k] - slow[k]);
     }
-    if (++self->part_age < self->part_frames) return;
-    self->part_age = 0;
-    ae_copy(self->parts[self->part], low, points);
-    ae_copy(low, smoothed, points);
-    self->part = (self->part + 1) % k_minimum_parts;
-    for (int k = 0; k < points; k++) {
-        float least = self->parts[0][k];
-        for (int i = 1; i < k_minimum_parts; i++) least = fminf(least, self->parts[i][k]);
-        self->minimum[k] = least < 1e29f ? least : 0.0f;
-    }
+    update_extreme(&self->minimum, fast, points);
+    update_extreme(&self->least_slow, slow, points);
+    update_extreme(&self->most_slow, slow, points);
 }
 
-static void learn(ae_noise_psd *self, const float *power, const float *foreign)
+static void learn(ae_noise_psd *self)
 {
     const int points = self->points;
     const float age_ms = (float)self->frames * self->hop_ms;
@@ -144,18 +205,23 @@ static void learn(ae_noise_psd *self, const float *power, const float *foreign)
     const float rate = fmaxf(self->smoothing, first);
     const float slope = k_ae_log2_of_e * k_speech_snr / (1.0f + k_speech_snr);
     float *restrict noise = self->noise, *restrict mean = self->presence_mean;
-    const float *restrict posterior = self->posterior, *restrict minimum = self->minimum;
+    const float *restrict own = self->own;
+    const float *restrict posterior = self->posterior, *restrict minimum = self->minimum.whole;
+    const float *restrict least = self->least_slow.whole, *restrict most = self->most_slow.whole;
+    const float *restrict least_now = self->least_slow.now;
+    const float *restrict most_now = self->most_slow.now, *restrict broad = self->broad;
+    const float *restrict broad_noise = self->broad_noise;
 #pragma omp simd
     for (int k = 0; k < points; k++) {
         const float absent = (1.0f + k_speech_snr) * ae_exp2(-slope * fminf(posterior[k], 80.0f));
         float p = 1.0f / (1.0f + absent);
         mean[k] += self->presence_smoothing * (p - mean[k]);
         p = mean[k] > k_presence_most ? fminf(p, k_presence_most) : p;
-        p = k_minimum_bias * minimum[k] > k_step_ratio * noise[k] ? fminf(p, k_step_presence) : p;
-        const float other = foreign == NULL ? 0.0f : foreign[k];
-        p = fmaxf(p, other / (other + noise[k]));
-        const float own = fmaxf(power[k] - other, 0.0f);
-        const float estimate = (1.0f - p) * own + p * noise[k];
+        const float low = fminf(least[k], least_now[k]), high = fmaxf(most[k], -most_now[k]);
+        p = high < k_steady_range * low && broad[k] < k_steady_now * low ? 0.0f : p;
+        float estimate = (1.0f - p) * own[k] + p * noise[k];
+        const float step = k_minimum_bias * minimum[k] / broad_noise[k];
+        estimate = step > k_step_ratio ? fmaxf(estimate, step * noise[k]) : estimate;
         noise[k] = fmaxf(noise[k] + rate * (estimate - noise[k]), k_floor_power);
     }
 }
@@ -164,8 +230,9 @@ void ae_noise_psd_update(ae_noise_psd *self, const float *power, const float *fo
 {
     if (self->frames == 0)
         for (int k = 0; k < self->points; k++) self->noise[k] = fmaxf(power[k], k_floor_power);
-    find_posterior(self, power);
-    learn(self, power, foreign_power);
-    track_minimum(self, power);
+    find_own(self, power, foreign_power);
+    track_extremes(self);
+    find_posterior(self);
+    learn(self);
     if (self->frames < 1000000) self->frames++;
 }

@@ -1,16 +1,22 @@
 #include "ae_suppressor.h"
 
+#include "ae_cepstral_snr.h"
 #include "ae_echo_gain.h"
+#include "ae_late_reverb.h"
+#include "ae_musical_noise.h"
 #include "ae_noise_psd.h"
 #include "ae_residual_echo.h"
 #include "ae_spectral_points.h"
 #include "ae_speech_gain.h"
+#include "ae_speech_presence.h"
 #include "ae_stft.h"
 #include "ae_vector_math.h"
 
 static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
+                                                              5000.0f};
 
 typedef struct {
     ae_stft *stft;
@@ -26,11 +32,15 @@ struct ae_suppressor {
     channel channels[AE_MAX_CHANNELS];
     ae_spectral_points *points;
     ae_noise_psd *noise;
+    ae_late_reverb *reverb;
+    ae_cepstral_snr *cepstral;
+    ae_musical_noise *musical;
+    ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
     ae_echo_gain *echo;
     float *power, *residual, *presence, *bin_gain, *echo_gain, *channel_power,
-        *scratch;                                     /* [bins] */
-    float *point_power, *point_residual, *point_gain; /* [points] */
+        *scratch;                                                                 /* [bins] */
+    float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
     uint32_t random;
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
@@ -57,7 +67,8 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
     float **bin_planes[] = {&filled.power,    &filled.residual,  &filled.presence,
                             &filled.bin_gain, &filled.echo_gain, &filled.channel_power,
                             &filled.scratch};
-    float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.point_gain};
+    float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
+                              &filled.interference, &filled.point_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
         *bin_planes[i] = AE_TAKE(arena, shape->bins, float);
     for (size_t i = 0; i < sizeof point_planes / sizeof *point_planes; i++)
@@ -79,6 +90,10 @@ static void destroy_parts(ae_suppressor *self)
     }
     ae_spectral_points_destroy(self->points);
     ae_noise_psd_destroy(self->noise);
+    ae_late_reverb_destroy(self->reverb);
+    ae_cepstral_snr_destroy(self->cepstral);
+    ae_musical_noise_destroy(self->musical);
+    ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_echo_gain_destroy(self->echo);
 }
@@ -111,7 +126,25 @@ static ae_status create_parts(ae_suppressor *shape)
     const ae_noise_psd_config noise = {shape->point_count, k_hop_ms};
     status = ae_noise_psd_create(&shape->noise, &noise);
     if (status != AE_OK) return status;
-    const ae_speech_gain_config speech = {shape->point_count, k_hop_ms};
+    ae_late_reverb_config reverb = {.points = shape->point_count, .hop_ms = k_hop_ms};
+    for (int b = 0; b <= k_ae_reverb_bands; b++)
+        reverb.band_edges[b] = ae_spectral_points_at(shape->points, k_decay_edges_hz[b]);
+    status = ae_late_reverb_create(&shape->reverb, &reverb);
+    if (status != AE_OK) return status;
+    status =
+        ae_musical_noise_create(&shape->musical, &(ae_musical_noise_config){shape->point_count});
+    if (status != AE_OK) return status;
+    ae_speech_presence_config presence = {.hop_ms = k_hop_ms};
+    for (int b = 0; b <= k_ae_presence_bands; b++)
+        presence.band_edges[b] = ae_spectral_points_at(shape->points, k_ae_presence_edges_hz[b]);
+    status = ae_speech_presence_create(&shape->speech_presence, &presence);
+    if (status != AE_OK) return status;
+    const int kept = ae_spectral_points_bins_kept(shape->points);
+    const ae_cepstral_snr_config cepstral = {kept, ae_spectral_points_bin_hz(shape->points),
+                                             k_hop_ms};
+    status = ae_cepstral_snr_create(&shape->cepstral, &cepstral);
+    if (status != AE_OK) return status;
+    const ae_speech_gain_config speech = {shape->point_count, kept, k_hop_ms};
     status = ae_speech_gain_create(&shape->speech, &speech);
     if (status != AE_OK || !shape->config.echo) return status;
     return ae_echo_gain_create(&shape->echo, &(ae_echo_gain_config){shape->bins});
@@ -153,6 +186,9 @@ void ae_suppressor_reset(ae_suppressor *self)
         if (self->config.echo) ae_residual_echo_reset(self->channels[c].residual);
     }
     ae_noise_psd_reset(self->noise);
+    ae_late_reverb_reset(self->reverb);
+    ae_cepstral_snr_reset(self->cepstral);
+    ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     if (self->config.echo) ae_echo_gain_reset(self->echo);
     self->attenuation_db = self->config.max_attenuation_db;
@@ -274,16 +310,20 @@ static void measure(ae_suppressor *self, int has_echo)
     self->report.echo_reduction_db = fmaxf(-ae_db_from_power(self->echo_kept), 0.0f);
 }
 
-/* Placeholder until ae_speech_presence: mean SNR of 200 Hz .. 4 kHz. */
-static void judge_speech(ae_suppressor *self)
+/* Residual echo is no speech of this room: it lowers the prior SNR that is judged. */
+static void judge_speech(ae_suppressor *self, int has_echo)
 {
-    const float *noise = ae_noise_psd_power(self->noise);
-    const int low = ae_spectral_points_at(self->points, 200.0f);
-    const int high = ae_spectral_points_at(self->points, 3800.0f);
-    float sum = 0.0f;
-    for (int k = low; k < high; k++) sum += ae_log2(fmaxf(self->point_power[k], 1e-12f) / noise[k]);
-    const float mean_db = 3.0103f * sum / (float)(high - low);
-    self->report.speech_probability = 1.0f / (1.0f + expf(-0.8f * (mean_db - 3.0f)));
+    const float *restrict prior = ae_speech_gain_prior_snr(self->speech);
+    float *restrict judged = self->prior_hint; /* no longer needed in this hop */
+    const float *restrict noise = self->interference, *restrict residual = self->point_residual;
+    if (has_echo) {
+#pragma omp simd
+        for (int k = 0; k < self->point_count; k++)
+            judged[k] = prior[k] * noise[k] / (noise[k] + residual[k]);
+        prior = judged;
+    }
+    self->report.speech_probability = ae_speech_presence_update(
+        self->speech_presence, prior, ae_cepstral_snr_pitch_strength(self->cepstral));
 }
 
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
@@ -299,10 +339,16 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_spectral_points_gather(self->points, self->residual, self->point_residual);
     }
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
-    ae_speech_gain_update(self->speech, self->point_power, ae_noise_psd_power(self->noise),
+    const float *noise = ae_noise_psd_power(self->noise);
+    ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
+                          self->interference);
+    for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
+    ae_cepstral_snr_update(self->cepstral, self->point_power, self->interference, self->prior_hint);
+    ae_speech_gain_update(self->speech, self->point_power, self->interference, self->prior_hint,
                           -0.5f * k_ae_log2_per_db * self->attenuation_db, self->point_gain);
+    ae_musical_noise_smooth(self->musical, self->point_power, self->point_gain);
     for (int k = 0; k < self->point_count; k++) self->point_gain[k] = ae_exp2(self->point_gain[k]);
-    judge_speech(self);
+    judge_speech(self, has_echo);
     measure(self, has_echo);
     ae_spectral_points_spread(self->points, self->point_gain, self->bin_gain);
     if (has_echo)

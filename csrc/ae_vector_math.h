@@ -1,4 +1,4 @@
-/* ae_vector_math.h - base-2 logarithm and power that the compiler can vectorise.
+/* ae_vector_math.h - base-2 logarithm and power that the compiler can vectorise, and a moving mean.
  *
  * libm's logf and expf are calls, so a loop over bins with one of them stays scalar; these are a
  * few multiplications on the bits of the float. Error: log2 below 4e-7 (absolute or relative,
@@ -50,6 +50,31 @@ static inline float ae_exp2(float x)
                          f * (0.0555041087f +
                               f * (0.00961812911f + f * (0.00133335581f + f * 0.000154035304f)))));
     return series * ae_float_of((ae_bits_of(shifted) - 0x4b400000 + 127) * (1 << 23));
+}
+
+/* mean[k] of values[k - reach .. k + reach], fewer at the ends. Every sum starts anew: a running
+ * sum would leave the rounding errors of loud low frequencies in faint high ones. No overlap. */
+static inline void ae_moving_mean(const float *restrict values, float *restrict mean, int count,
+                                  int reach)
+{
+    const int inner_end = count - reach;
+    const float share = 1.0f / (float)(2 * reach + 1);
+    for (int k = 0; k < count; k++) {
+        if (k >= reach && k < inner_end) continue; /* follows below */
+        const int low = k > reach ? k - reach : 0;
+        const int high = k + reach < count ? k + reach : count - 1;
+        float sum = 0.0f;
+        for (int i = low; i <= high; i++) sum += values[i];
+        mean[k] = sum / (float)(high - low + 1);
+    }
+#pragma omp simd
+    for (int k = reach; k < inner_end; k++) mean[k] = values[k];
+    for (int offset = 1; offset <= reach; offset++) {
+#pragma omp simd
+        for (int k = reach; k < inner_end; k++) mean[k] += values[k - offset] + values[k + offset];
+    }
+#pragma omp simd
+    for (int k = reach; k < inner_end; k++) mean[k] *= share;
 }
 
 #endif

@@ -137,7 +137,7 @@ C_ROWS: list[set[str]] = [
     row("echo_align"),
     row("delay kalman residual_echo echo_gain")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
-    | row("transients comfort_noise")
+    | row("transients comfort_noise musical_noise")
     | row("speech_loudness")
     | row("loudness_gate"),
     row("far_end"),
