@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_engine import _kernels
+import audio_engine._kernels as baseline
 from audio_engine.errors import AudioEngineError, ConfigError, StreamError
 
 AudioArray = NDArray[np.float32]
@@ -24,9 +24,9 @@ def _choose_build() -> Any:
     wanted = os.environ.get("AUDIO_ENGINE_KERNELS", "")
     if wanted not in {"", "baseline", "v3"}:
         raise ConfigError(f"AUDIO_ENGINE_KERNELS={wanted!r} is not known; use baseline or v3")
-    has_v3 = bool(_kernels.lib.ae_cpu_has_v3())
+    has_v3 = bool(baseline.lib.ae_cpu_has_v3())
     if wanted == "baseline" or not (wanted or has_v3):
-        return _kernels
+        return baseline
     if not has_v3:
         raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but this processor has no AVX2; use baseline")
     try:
@@ -34,7 +34,7 @@ def _choose_build() -> Any:
     except ImportError:
         if wanted:
             raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but that build is not installed") from None
-        return _kernels
+        return baseline
     return _kernels_x86_64_v3
 
 

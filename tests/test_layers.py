@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def room_of(module: str) -> str:
 def imported(source: str, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
     """Yield (line, dotted name) of every import, in functions and type-checking blocks too.
 
-    ``from audio_engine import x`` is yielded as ``audio_engine.x``, so that it counts for room x.
+    ``from a import x`` is yielded as ``a.x``, whether x is a module or a name in one.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -75,10 +76,7 @@ def imported(source: str, module: str, is_package: bool) -> Iterator[tuple[int, 
                 here = module.split(".")
                 here = here[: len(here) - node.level + is_package]
                 base = ".".join([*here, base] if base else here)
-            if base == "audio_engine":
-                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
-            else:
-                yield node.lineno, base
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             yield from (
                 (node.lineno, f"audio_engine.{text.lstrip('.')}" if text[:1] == "." else text)
@@ -115,8 +113,34 @@ def wrong_imports(package: Path) -> list[str]:
     return wrong
 
 
+def import_loop(package: Path) -> list[str]:
+    """Return modules that import each other in a loop when loaded; empty when there is none."""
+    edges: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        module = ".".join(parts[:-1] if is_package else parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        source = "\n".join(map(ast.unparse, at_import))
+        names = {name for _, name in imported(source, module, is_package)}
+        edges[module] = {name for name in names if room_of(name) != "_kernels"}
+    for module, names in edges.items():
+        modules = {name if name in edges else name.rpartition(".")[0] for name in names}
+        edges[module] = modules & edges.keys() - {module}
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 def test_python_imports_point_downward() -> None:
     assert not wrong_imports(PACKAGE), "\n" + "\n".join(wrong_imports(PACKAGE))
+
+
+def test_python_imports_have_no_loop() -> None:
+    assert import_loop(PACKAGE) == []
 
 
 # --- C: rows from the top; an include points to a lower row, or is named below --------------------
@@ -294,6 +318,19 @@ def test_a_right_import_passes(tmp_path: Path, path: str, source: str) -> None:
     file.parent.mkdir(parents=True)
     file.write_text(source, encoding="utf-8")
     assert wrong_imports(tmp_path / "audio_engine") == []
+
+
+def test_an_import_loop_is_caught(tmp_path: Path) -> None:
+    (tmp_path / "audio_engine").mkdir()
+    (tmp_path / "audio_engine" / "__init__.py").write_text("from audio_engine.graph import Graph")
+    (tmp_path / "audio_engine" / "graph.py").write_text("from audio_engine.processors import Ns")
+    (tmp_path / "audio_engine" / "processors.py").write_text("def f():\n    from . import graph")
+    assert import_loop(tmp_path / "audio_engine") == []
+    (tmp_path / "audio_engine" / "processors.py").write_text("from audio_engine.graph import Graph")
+    assert set(import_loop(tmp_path / "audio_engine")) == {
+        "audio_engine.graph",
+        "audio_engine.processors",
+    }
 
 
 @pytest.mark.parametrize(

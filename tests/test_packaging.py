@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -123,6 +124,17 @@ def test_the_changelog_knows_the_version() -> None:
         r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert PROJECT["version"] in headings
+
+
+SOURCES = sorted((ROOT / "audio_engine").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_whatever_has_no_underscore_has_a_docstring_and_a_return_type(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name}, line {node.lineno}"
+            assert isinstance(node, ast.ClassDef) or node.returns, f"{node.name}, {node.lineno}"
 
 
 def public_methods(kind: type) -> dict[str, Any]:

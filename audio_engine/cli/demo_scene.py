@@ -109,14 +109,17 @@ class _Plan:
         self._frames = 0
 
     def pause(self, seconds: float) -> None:
+        """Let both sides be silent."""
         self._add(np.zeros(round(seconds * SAMPLE_RATE_HZ)), None)
 
     def say(self, part: str, near: Signal | None = None, far: Signal | None = None) -> None:
+        """Append a named part, in which one side or both speak."""
         start = self._frames
         self._add(near, far)
         self.parts[part] = (start / SAMPLE_RATE_HZ, self._frames / SAMPLE_RATE_HZ)
 
     def signals(self) -> tuple[Signal, Signal]:
+        """Return the near and the far track."""
         return np.concatenate(self._near), np.concatenate(self._far)
 
     def _add(self, near: Signal | None, far: Signal | None) -> None:

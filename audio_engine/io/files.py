@@ -230,13 +230,16 @@ class _Window(io.RawIOBase):
         file.seek(start)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move as `io.IOBase.seek` does; byte 0 is the window's first."""
         base = self._start if whence == os.SEEK_SET else 0
         return self._file.seek(base + offset, whence) - self._start
 
     def tell(self) -> int:
+        """Return the position in the window."""
         return self._file.tell() - self._start
 
     def readinto(self, buffer: Any) -> int:
+        """Fill a buffer from the position on."""
         return self._file.readinto(buffer) or 0
 
 

@@ -143,6 +143,7 @@ class _Levels:
         self.clipped_count = 0
 
     def add(self, block: AudioArray) -> None:
+        """Take the next block of the file."""
         magnitude = np.abs(block)
         self._peak = max(self._peak, float(magnitude.max()))
         self.clipped_count += int(np.count_nonzero(magnitude >= self._full_scale))
@@ -155,9 +156,11 @@ class _Levels:
         np.add.at(self._histogram, bins.astype(np.int64), 1)
 
     def sample_peak_dbfs(self) -> float:
+        """Return the largest sample so far."""
         return 20.0 * float(np.log10(self._peak)) if self._peak > 0.0 else -np.inf
 
     def noise_floor_dbfs(self) -> float:
+        """Return the level that few short stretches lie below."""
         below = np.cumsum(self._histogram)
         if not below[-1]:
             return -np.inf

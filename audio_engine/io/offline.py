@@ -162,6 +162,7 @@ class _Job:
         self.stats: EngineStats | None = None
 
     def run(self, progress: Progress | None) -> None:
+        """Process the whole file."""
         for block in self.reader.blocks(max(1, round(BLOCK_SECONDS * self.reader.sample_rate_hz))):
             self.before.process(block)
             self.clipped_input_count += int(np.count_nonzero(np.abs(block) >= self.full_scale))
@@ -193,6 +194,7 @@ class _Job:
                 self.erle_db.append(stats.echo.erle_db)
 
     def report(self, seconds: float) -> FileReport:
+        """Return what was done, in so many seconds of computing."""
         reader, stats = self.reader, self.stats
         duration_s = self.frames / reader.sample_rate_hz
         return FileReport(
@@ -222,6 +224,7 @@ class _Job:
         )
 
     def warnings(self) -> tuple[str, ...]:
+        """Return what is wrong with the files, with their names."""
         reader, far = self.reader, self.far
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
         if far is not None:

@@ -21,11 +21,14 @@ BLOCK_MS = 10
 class _Engine(Protocol):
     """Judges one mono block of 10 ms after the other."""
 
-    def judge(self, block: AudioArray) -> float: ...
+    def judge(self, block: AudioArray) -> float:
+        """Return the speech probability of the next block, 0 to 1."""
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """Return to the state of a new object."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free what is held."""
 
 
 class _KernelEngine:
@@ -38,13 +41,16 @@ class _KernelEngine:
         self._unused = np.empty((block_frames(sample_rate_hz), 1), np.float32)
 
     def judge(self, block: AudioArray) -> float:
+        """Return the probability that the suppressor works with."""
         self._plan.process([block[:, np.newaxis]], [self._unused])
         return float(self._plan.report().steps[0].suppressor.speech_probability)
 
     def reset(self) -> None:
+        """Reset the suppressor."""
         self._plan.reset()
 
     def close(self) -> None:
+        """Free the suppressor."""
         self._plan.close()
 
 
@@ -62,6 +68,7 @@ class _WebRtcEngine:
         self.reset()
 
     def judge(self, block: AudioArray) -> float:
+        """Return 1 or 0: the package decides, and gives no probability."""
         if self._resampler is not None:
             block = self._resampler.process(block)
         self._waiting = np.concatenate([self._waiting, block])
@@ -72,6 +79,7 @@ class _WebRtcEngine:
         return float(self._speech)
 
     def reset(self) -> None:
+        """Begin again with a new detector, which has no reset of its own."""
         import webrtcvad
 
         self._vad = webrtcvad.Vad(2)
@@ -81,6 +89,7 @@ class _WebRtcEngine:
             self._resampler.reset()
 
     def close(self) -> None:
+        """Free the resampler."""
         if self._resampler is not None:
             self._resampler.close()
 
@@ -95,16 +104,18 @@ class _EnergyEngine:
         self._powers: list[float] = []
 
     def judge(self, block: AudioArray) -> float:
+        """Return the level over the minimum as a probability."""
         power = float(np.mean(np.nan_to_num(block, posinf=0.0, neginf=0.0) ** 2)) + 1e-10
         self._powers = [*self._powers[1 - self._MEMORY_BLOCKS :], power]
         over_db = 10.0 * np.log10(power / min(self._powers))
         return float(1.0 / (1.0 + np.exp(-(over_db - 6.0))))
 
     def reset(self) -> None:
+        """Forget the levels."""
         self._powers = []
 
     def close(self) -> None:
-        pass
+        """Do nothing: there is nothing to free."""
 
 
 _ENGINES: dict[str, type[_KernelEngine] | type[_WebRtcEngine] | type[_EnergyEngine]] = {
