@@ -280,8 +280,8 @@ static void add_comfort_noise(ae_suppressor *self)
     for (int c = 0; c < self->config.channels; c++) {
         float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
         for (int k = 1; k < bins - 1; k++) {
-            if (floor_gain[k] <= 0.0f) continue;
-            /* uniform in a square: variance 1/3 each */
+            /* Uniform in a square: variance 1/3 each. Drawn for every bin, so that the sequence
+             * does not depend on where noise is missing. */
             re[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
             im[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
         }
