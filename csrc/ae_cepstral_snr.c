@@ -110,7 +110,7 @@ static void find_pitch(ae_cepstral_snr *self)
     for (int q = self->pitch_first; q <= self->pitch_last; q++)
         if (self->now[q] > self->now[best]) best = q;
     self->pitch_at = best;
-    self->pitch_strength = fmaxf(self->now[best], 0.0f);
+    self->pitch_strength = ae_max(self->now[best], 0.0f);
 }
 
 /* Recursive smoothing, fast around a clear pitch peak; the second half mirrors the first. */
@@ -137,7 +137,7 @@ void ae_cepstral_snr_update(ae_cepstral_snr *self, const float *power, const flo
 #pragma omp simd
     for (int k = 0; k < bins; k++) {
         const float noise = interference[k];
-        re[k] = ln_2 * ae_log2(fmaxf(power[k] - noise, k_power_least * noise));
+        re[k] = ln_2 * ae_log2(ae_max(power[k] - noise, k_power_least * noise));
     }
     ae_fft_inverse(self->fft, re, self->im, self->now);
     find_pitch(self);

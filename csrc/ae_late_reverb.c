@@ -127,7 +127,7 @@ static void watch_band(ae_late_reverb *self, band *now, const float *power, cons
     now->means[0] = (now->levels[0] + now->levels[1] + now->levels[2]) * (1.0f / 3.0f);
     now->falling = now->means[0] < now->means[1] ? now->falling + 1 : 0;
     now->peak_db =
-        fmaxf(now->peak_db - k_peak_fall_db_per_s * 0.001f * self->hop_ms, now->means[0]);
+        ae_max(now->peak_db - k_peak_fall_db_per_s * 0.001f * self->hop_ms, now->means[0]);
     if (now->falling < k_fall_frames) return;
     const float start_db = now->means[k_fall_frames], end_db = now->means[0];
     if (start_db < now->peak_db - k_start_below_peak_db) return;
@@ -148,7 +148,7 @@ static void estimate_decay(ae_late_reverb *self)
         }
         seen = next;
     }
-    const float measured_s = 60.0f / fmaxf(slope, 10.0f);
+    const float measured_s = 60.0f / ae_max(slope, 10.0f);
     self->decay_s =
         ae_clamp(k_decay_factor * (measured_s - k_decay_offset_s), k_decay_least_s, k_decay_most_s);
 }
@@ -167,7 +167,7 @@ void ae_late_reverb_update(ae_late_reverb *self, const float *power, const float
 #pragma omp simd
     for (int k = 0; k < points; k++) {
         reverb[k] = factor * past[k];
-        speech[k] += rate * (fmaxf(power[k] - noise[k], 0.0f) - speech[k]);
+        speech[k] += rate * (ae_max(power[k] - noise[k], 0.0f) - speech[k]);
         past[k] = speech[k];
     }
     self->delay_at = (self->delay_at + 1) % self->delay_frames;

@@ -45,5 +45,5 @@ void ae_musical_noise_smooth(ae_musical_noise *self, const float *power, float *
     if (share >= k_share_most || reach < 1) return;
     float *restrict mean = self->mean;
     ae_moving_mean(gain_log2, mean, points, reach);
-    for (int k = 0; k < points; k++) gain_log2[k] = fminf(mean[k], 0.0f);
+    for (int k = 0; k < points; k++) gain_log2[k] = ae_min(mean[k], 0.0f);
 }

@@ -69,14 +69,14 @@ static void update_extreme(sliding_extreme *self, const float *values, int point
     float *restrict now = self->now;
     const float sign = self->sign;
 #pragma omp simd
-    for (int k = 0; k < points; k++) now[k] = fminf(now[k], sign * values[k]);
+    for (int k = 0; k < points; k++) now[k] = ae_min(now[k], sign * values[k]);
     if (++self->age < self->part_frames) return;
     self->age = 0;
     ae_copy(self->parts[self->part], now, points);
     self->part = (self->part + 1) % k_parts;
     for (int k = 0; k < points; k++) {
         float extreme = self->parts[0][k];
-        for (int i = 1; i < k_parts; i++) extreme = fminf(extreme, self->parts[i][k]);
+        for (int i = 1; i < k_parts; i++) extreme = ae_min(extreme, self->parts[i][k]);
         self->whole[k] = self->parts[k_parts - 1][k] < 1e29f ? sign * extreme : 0.0f;
         now[k] = sign * values[k];
     }
@@ -159,9 +159,9 @@ static void find_own(ae_noise_psd *self, const float *power, const float *foreig
     }
 #pragma omp simd
     for (int k = 0; k < points; k++) {
-        const float level = fmaxf(fmaxf(mean[k], noise[k]), k_floor_power);
-        const float share = fmaxf(1.0f - k_foreign_margin * foreign[k] / level, 0.0f);
-        own[k] = noise[k] + share * share * (fmaxf(power[k] - foreign[k], 0.0f) - noise[k]);
+        const float level = ae_max(ae_max(mean[k], noise[k]), k_floor_power);
+        const float share = ae_max(1.0f - k_foreign_margin * foreign[k] / level, 0.0f);
+        own[k] = noise[k] + share * share * (ae_max(power[k] - foreign[k], 0.0f) - noise[k]);
     }
 }
 
@@ -175,7 +175,7 @@ static void find_posterior(ae_noise_psd *self)
     if ((float)self->frames * self->hop_ms >= k_cold_ms) return;
     for (int k = 0; k < points; k++) {
         const float broad = k_cold_margin * self->broad[k] / (self->broad_noise[k] + k_floor_power);
-        posterior[k] = fminf(posterior[k], broad);
+        posterior[k] = ae_min(posterior[k], broad);
     }
 }
 
@@ -202,7 +202,7 @@ static void learn(ae_noise_psd *self)
     const int points = self->points;
     const float age_ms = (float)self->frames * self->hop_ms;
     const float first = age_ms < k_equal_weights_ms ? 1.0f / (1.0f + (float)self->frames) : 0.0f;
-    const float rate = fmaxf(self->smoothing, first);
+    const float rate = ae_max(self->smoothing, first);
     const float slope = k_ae_log2_of_e * k_speech_snr / (1.0f + k_speech_snr);
     float *restrict noise = self->noise, *restrict mean = self->presence_mean;
     const float *restrict own = self->own;
@@ -213,23 +213,23 @@ static void learn(ae_noise_psd *self)
     const float *restrict broad_noise = self->broad_noise;
 #pragma omp simd
     for (int k = 0; k < points; k++) {
-        const float absent = (1.0f + k_speech_snr) * ae_exp2(-slope * fminf(posterior[k], 80.0f));
+        const float absent = (1.0f + k_speech_snr) * ae_exp2(-slope * ae_min(posterior[k], 80.0f));
         float p = 1.0f / (1.0f + absent);
         mean[k] += self->presence_smoothing * (p - mean[k]);
-        p = mean[k] > k_presence_most ? fminf(p, k_presence_most) : p;
-        const float low = fminf(least[k], least_now[k]), high = fmaxf(most[k], -most_now[k]);
+        p = mean[k] > k_presence_most ? ae_min(p, k_presence_most) : p;
+        const float low = ae_min(least[k], least_now[k]), high = ae_max(most[k], -most_now[k]);
         p = high < k_steady_range * low && broad[k] < k_steady_now * low ? 0.0f : p;
         float estimate = (1.0f - p) * own[k] + p * noise[k];
         const float step = k_minimum_bias * minimum[k] / broad_noise[k];
-        estimate = step > k_step_ratio ? fmaxf(estimate, step * noise[k]) : estimate;
-        noise[k] = fmaxf(noise[k] + rate * (estimate - noise[k]), k_floor_power);
+        estimate = step > k_step_ratio ? ae_max(estimate, step * noise[k]) : estimate;
+        noise[k] = ae_max(noise[k] + rate * (estimate - noise[k]), k_floor_power);
     }
 }
 
 void ae_noise_psd_update(ae_noise_psd *self, const float *power, const float *foreign_power)
 {
     if (self->frames == 0)
-        for (int k = 0; k < self->points; k++) self->noise[k] = fmaxf(power[k], k_floor_power);
+        for (int k = 0; k < self->points; k++) self->noise[k] = ae_max(power[k], k_floor_power);
     find_own(self, power, foreign_power);
     track_extremes(self);
     find_posterior(self);

@@ -99,11 +99,11 @@ const float *ae_speech_gain_prior_snr(const ae_speech_gain *self) { return self-
 
 static inline float lsa_log2(const float *table, float prior_snr, float v)
 {
-    const float at = (ae_log2(fmaxf(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
+    const float at = (ae_log2(ae_max(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
     const float held = ae_clamp(at, 0.0f, (float)(k_table_size - 2));
     const int low = (int)held;
     const float slope = table[low + 1] - table[low];
-    const float half_e1 = table[low] + slope * (fminf(at, held) - (float)low);
+    const float half_e1 = table[low] + slope * (ae_min(at, held) - (float)low);
     return ae_log2(prior_snr / (1.0f + prior_snr)) + half_e1;
 }
 
@@ -122,9 +122,9 @@ static void find_prior(ae_speech_gain *self, const float *power, const float *in
 #pragma omp simd
     for (int k = 0; k < points; k++) {
         const float inverse = 1.0f / interference[k];
-        const float posterior = fminf(power[k] * inverse, k_posterior_most);
-        const float before = fminf(speech[k] * inverse, k_posterior_most);
-        prior[k] = decision * before + (1.0f - decision) * fmaxf(posterior - 1.0f, 0.0f);
+        const float posterior = ae_min(power[k] * inverse, k_posterior_most);
+        const float before = ae_min(speech[k] * inverse, k_posterior_most);
+        prior[k] = decision * before + (1.0f - decision) * ae_max(posterior - 1.0f, 0.0f);
         v[k] = posterior;
     }
 #pragma omp simd
@@ -138,7 +138,7 @@ static void find_prior(ae_speech_gain *self, const float *power, const float *in
 
 static inline float share(float snr, float low_db, float span_db)
 {
-    const float db = 3.01029996f * ae_log2(fmaxf(snr, 1e-9f));
+    const float db = 3.01029996f * ae_log2(ae_max(snr, 1e-9f));
     return ae_clamp((db - low_db) / span_db, 0.0f, 1.0f);
 }
 
@@ -151,7 +151,7 @@ static void find_presence(ae_speech_gain *self)
     float total = 0.0f;
 #pragma omp simd reduction(+ : total)
     for (int k = 0; k < points; k++) {
-        smooth[k] += self->smooth_rate * (fminf(self->prior[k], 1000.0f) - smooth[k]);
+        smooth[k] += self->smooth_rate * (ae_min(self->prior[k], 1000.0f) - smooth[k]);
         total += smooth[k];
     }
     const float frame = share(total / (float)points, k_frame_low_db, k_frame_span_db);
@@ -175,12 +175,12 @@ void ae_speech_gain_update(ae_speech_gain *self, const float *power, const float
     const float *restrict prior = self->prior, *restrict v = self->v;
     const float *restrict present = self->present;
     for (int k = 0; k < points; k++) {
-        const float gain = fminf(lsa_log2(table, prior[k], v[k]), 0.0f);
+        const float gain = ae_min(lsa_log2(table, prior[k], v[k]), 0.0f);
         speech[k] = ae_exp2(2.0f * gain) * power[k];
-        const float absent = fminf(1.0f - present[k], k_absence_most);
+        const float absent = ae_min(1.0f - present[k], k_absence_most);
         const float odds = absent / (1.0f - absent) * (1.0f + prior[k]);
         const float probability =
-            1.0f / (1.0f + odds * ae_exp2(-k_ae_log2_of_e * fminf(v[k], 80.0f)));
-        gain_log2[k] = probability * fmaxf(gain, least_log2) + (1.0f - probability) * least_log2;
+            1.0f / (1.0f + odds * ae_exp2(-k_ae_log2_of_e * ae_min(v[k], 80.0f)));
+        gain_log2[k] = probability * ae_max(gain, least_log2) + (1.0f - probability) * least_log2;
     }
 }

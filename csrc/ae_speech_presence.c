@@ -53,7 +53,7 @@ static float band_log2(const float *prior_snr, int first, int last)
     float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
     for (int k = first; k < last; k++)
-        sum += ae_clamp(ae_log2(fmaxf(prior_snr[k], 1e-6f)), k_log2_least, k_log2_most);
+        sum += ae_clamp(ae_log2(ae_max(prior_snr[k], 1e-6f)), k_log2_least, k_log2_most);
     return sum / (float)(last - first);
 }
 

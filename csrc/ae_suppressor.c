@@ -1,6 +1,7 @@
 #include "ae_suppressor.h"
 
 #include "ae_cepstral_snr.h"
+#include "ae_comfort_noise.h"
 #include "ae_echo_gain.h"
 #include "ae_late_reverb.h"
 #include "ae_musical_noise.h"
@@ -37,11 +38,11 @@ struct ae_suppressor {
     ae_musical_noise *musical;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
-    ae_echo_gain *echo;
+    ae_echo_gain *echo; /* NULL without the echo stage, as is the next */
+    ae_comfort_noise *comfort;
     float *power, *residual, *presence, *bin_gain, *echo_gain, *channel_power,
         *scratch;                                                                 /* [bins] */
     float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
-    uint32_t random;
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
 };
@@ -96,6 +97,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_echo_gain_destroy(self->echo);
+    ae_comfort_noise_destroy(self->comfort);
 }
 
 static ae_status create_channels(ae_suppressor *shape)
@@ -147,7 +149,10 @@ static ae_status create_parts(ae_suppressor *shape)
     const ae_speech_gain_config speech = {shape->point_count, kept, k_hop_ms};
     status = ae_speech_gain_create(&shape->speech, &speech);
     if (status != AE_OK || !shape->config.echo) return status;
-    return ae_echo_gain_create(&shape->echo, &(ae_echo_gain_config){shape->bins});
+    status = ae_echo_gain_create(&shape->echo, &(ae_echo_gain_config){shape->bins});
+    if (status != AE_OK) return status;
+    return ae_comfort_noise_create(&shape->comfort,
+                                   &(ae_comfort_noise_config){shape->bins, k_hop_ms});
 }
 
 ae_status ae_suppressor_create(ae_suppressor **out, const ae_suppressor_config *config)
@@ -190,9 +195,11 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_cepstral_snr_reset(self->cepstral);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
-    if (self->config.echo) ae_echo_gain_reset(self->echo);
+    if (self->config.echo) {
+        ae_echo_gain_reset(self->echo);
+        ae_comfort_noise_reset(self->comfort);
+    }
     self->attenuation_db = self->config.max_attenuation_db;
-    self->random = 1;
     self->noise_kept = self->echo_kept = 1.0f;
     self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f};
 }
@@ -231,25 +238,29 @@ static void analyse(ae_suppressor *self, const float *const *in)
     }
 }
 
-/* Residual echo: mean power, and the least near-end presence... of any channel decides. */
+/* Residual echo: mean power over the channels; the near end is present where any channel has it. */
 static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     const int bins = self->bins;
-    float *restrict error = self->channel_power, *restrict scratch = self->scratch;
-    ae_zero(self->residual, bins);
-    ae_zero(self->presence, bins);
+    const float scale = self->power_scale;
+    float *restrict error = self->channel_power, *restrict one = self->scratch;
+    float *restrict one_presence = self->bin_gain; /* not yet in use in this hop */
+    float *restrict residual = self->residual, *restrict presence = self->presence;
+    ae_zero(residual, bins);
+    ae_zero(presence, bins);
     for (int c = 0; c < self->config.channels; c++) {
         const float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
 #pragma omp simd
         for (int k = 0; k < bins; k++) error[k] = re[k] * re[k] + im[k] * im[k];
-        ae_residual_echo_update(self->channels[c].residual, echo[c], error, scratch,
-                                self->bin_gain);
+        ae_residual_echo_update(self->channels[c].residual, echo[c], error, one, one_presence);
+#pragma omp simd
         for (int k = 0; k < bins; k++) {
-            self->residual[k] += self->power_scale * scratch[k];
-            self->presence[k] = fmaxf(self->presence[k], self->bin_gain[k]);
+            residual[k] += scale * one[k];
+            presence[k] = ae_max(presence[k], one_presence[k]);
         }
     }
-    ae_echo_gain_update(self->echo, self->power, self->residual, self->presence, self->echo_gain);
+    ae_echo_gain_update(self->echo, self->power, residual, presence, self->echo_gain);
+    ae_spectral_points_gather(self->points, residual, self->point_residual);
 }
 
 static void apply_gain(ae_suppressor *self)
@@ -265,65 +276,74 @@ static void apply_gain(ae_suppressor *self)
     }
 }
 
-/* Fills what the echo gain takes below the room's floor, with noise of the floor's level. */
+/* bin_gain: noise and echo gain together. */
 static void add_comfort_noise(ae_suppressor *self)
 {
-    const int bins = self->bins;
-    float *restrict floor_gain = self->scratch;
-    const float least = ae_amplitude_from_db(-self->attenuation_db);
-    ae_spectral_points_spread(self->points, ae_noise_psd_power(self->noise), floor_gain);
-    for (int k = 0; k < bins; k++) {
-        const float missing = fmaxf(least * least - self->bin_gain[k] * self->bin_gain[k], 0.0f);
-        floor_gain[k] =
-            sqrtf(missing * floor_gain[k] / (self->power_scale * (float)self->config.channels));
-    }
-    for (int c = 0; c < self->config.channels; c++) {
-        float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
-        for (int k = 1; k < bins - 1; k++) {
-            /* Uniform in a square: variance 1/3 each. Drawn for every bin, so that the sequence
-             * does not depend on where noise is missing. */
-            re[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
-            im[k] += floor_gain[k] * 1.22474487f * ae_random(&self->random);
-        }
-    }
+    float *restrict amplitude = self->scratch;
+    ae_spectral_points_spread(self->points, ae_noise_psd_power(self->noise), amplitude);
+    ae_comfort_noise_track(self->comfort, self->power, amplitude);
+    if (!ae_comfort_noise_missing(self->comfort, self->bin_gain,
+                                  ae_amplitude_from_db(-self->attenuation_db), amplitude))
+        return;
+    const float scale = 1.0f / sqrtf(self->power_scale * (float)self->config.channels);
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++) amplitude[k] *= scale;
+    for (int c = 0; c < self->config.channels; c++)
+        ae_comfort_noise_add(self->comfort, c, amplitude, self->channels[c].re,
+                             self->channels[c].im);
 }
 
 static void measure(ae_suppressor *self, int has_echo)
 {
-    const float *noise = ae_noise_psd_power(self->noise);
-    const float *widths = ae_spectral_points_widths(self->points);
-    float level = 0.0f, kept = 0.0f, before = 0.0f, after = 0.0f;
+    const float *restrict noise = ae_noise_psd_power(self->noise);
+    const float *restrict widths = ae_spectral_points_widths(self->points);
+    const float *restrict gain = self->point_gain;
+    float level = 0.0f, kept = 0.0f, echo_kept = 1.0f;
+#pragma omp simd reduction(+ : level, kept)
     for (int k = 0; k < self->point_count; k++) {
-        const float power = widths[k] * noise[k];
-        level += power;
-        kept += power * self->point_gain[k] * self->point_gain[k];
+        level += widths[k] * noise[k];
+        kept += widths[k] * noise[k] * gain[k] * gain[k];
     }
-    for (int k = 0; has_echo && k < self->bins; k++) {
-        before += self->power[k];
-        after += self->power[k] * self->echo_gain[k] * self->echo_gain[k];
+    if (has_echo) {
+        const float *restrict power = self->power, *restrict echo_gain = self->echo_gain;
+        float before = 1e-20f, after = 1e-20f;
+#pragma omp simd reduction(+ : before, after)
+        for (int k = 0; k < self->bins; k++) {
+            before += power[k];
+            after += power[k] * echo_gain[k] * echo_gain[k];
+        }
+        echo_kept = after / before;
     }
     const float rate = ae_one_pole(k_meter_ms, k_hop_ms);
     self->noise_kept += rate * (kept / level - self->noise_kept);
-    self->echo_kept += rate * ((before > 0.0f ? after / before : 1.0f) - self->echo_kept);
+    self->echo_kept += rate * (echo_kept - self->echo_kept);
     self->report.noise_level_dbfs = ae_db_from_power(level / (float)self->bins);
-    self->report.noise_reduction_db = fmaxf(-ae_db_from_power(self->noise_kept), 0.0f);
-    self->report.echo_reduction_db = fmaxf(-ae_db_from_power(self->echo_kept), 0.0f);
+    self->report.noise_reduction_db = ae_max(-ae_db_from_power(self->noise_kept), 0.0f);
+    self->report.echo_reduction_db = ae_max(-ae_db_from_power(self->echo_kept), 0.0f);
 }
 
-/* Residual echo is no speech of this room: it lowers the prior SNR that is judged. */
+/* The voice of this room is what the echo gain leaves: echo alone is no speech. */
 static void judge_speech(ae_suppressor *self, int has_echo)
 {
     const float *restrict prior = ae_speech_gain_prior_snr(self->speech);
-    float *restrict judged = self->prior_hint; /* no longer needed in this hop */
-    const float *restrict noise = self->interference, *restrict residual = self->point_residual;
+    float pitch_strength = ae_cepstral_snr_pitch_strength(self->cepstral);
     if (has_echo) {
-#pragma omp simd
-        for (int k = 0; k < self->point_count; k++)
-            judged[k] = prior[k] * noise[k] / (noise[k] + residual[k]);
+        float *restrict judged = self->prior_hint; /* no longer needed in this hop */
+        const float *restrict power = self->point_power;
+        ae_spectral_points_gather(self->points, self->echo_gain, judged);
+        float before = 1e-20f, after = 0.0f;
+#pragma omp simd reduction(+ : before, after)
+        for (int k = 0; k < self->point_count; k++) {
+            const float kept = judged[k] * judged[k];
+            before += power[k];
+            after += power[k] * kept;
+            judged[k] = prior[k] * kept;
+        }
+        pitch_strength *= after / before;
         prior = judged;
     }
-    self->report.speech_probability = ae_speech_presence_update(
-        self->speech_presence, prior, ae_cepstral_snr_pitch_strength(self->cepstral));
+    self->report.speech_probability =
+        ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
 }
 
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
@@ -334,10 +354,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_one_pole(k_ramp_ms, k_hop_ms) * (self->config.max_attenuation_db - self->attenuation_db);
     analyse(self, in);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
-    if (has_echo) {
-        find_residual(self, echo);
-        ae_spectral_points_gather(self->points, self->residual, self->point_residual);
-    }
+    if (has_echo) find_residual(self, echo);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     const float *noise = ae_noise_psd_power(self->noise);
     ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
