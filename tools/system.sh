@@ -12,7 +12,7 @@ set -u
 packages() {
     case $1 in
     build) echo gcc libc6-dev python3 python3-venv python3-dev ;;
-    test) echo libportaudio2 ;; # sounddevice loads it: tests that open a sound device
+    test) echo libportaudio2 espeak-ng ;; # the PortAudio version; whether the demo voices can be made again
     bench) echo libkissfft-dev ;; # the FFT's peer: its row of the kernel benchmark
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;
