@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -328,6 +330,23 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
         writer.write(np.zeros((480, 1), np.float32))
     assert link.is_symlink()
     assert soundfile.info(real).frames == 480
+
+
+def test_a_signal_between_two_lines_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_open = os.open
+
+    def cut_in(*arguments: Any) -> int:
+        os.close(real_open(*arguments))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", cut_in)
+        with pytest.raises(KeyboardInterrupt):
+            open_writer(tmp_path / "a.wav", sample_rate_hz=48000, channels=1)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

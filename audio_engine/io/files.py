@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import secrets
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -267,6 +268,8 @@ class AudioWriter:
         self.clipped_count = 0
         self._target = Path(os.path.realpath(path))  # a link's target is replaced, not the link
         self._temporary = self._target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
+        # A signal may cut in between any two lines; whatever happens, this removes the file.
+        self._remove = weakref.finalize(self, _unlink, self._temporary)
         with _output_errors(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             self._descriptor = os.open(self._temporary, flags, 0o666)
@@ -313,6 +316,7 @@ class AudioWriter:
             with _output_errors(self.path):
                 self._sound.close()
                 os.replace(self._temporary, self._target)
+                self._remove.detach()
         except BaseException:
             self._discard()
             raise
@@ -323,8 +327,7 @@ class AudioWriter:
             self._sound.close()
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
-        with contextlib.suppress(OSError):
-            self._temporary.unlink()
+        self._remove()
 
     def __enter__(self) -> Self:
         return self
@@ -336,6 +339,11 @@ class AudioWriter:
             self.commit()
         else:
             self._discard()
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def open_writer(
