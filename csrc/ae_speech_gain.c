@@ -99,7 +99,8 @@ const float *ae_speech_gain_prior_snr(const ae_speech_gain *self) { return self-
 
 static inline float lsa_log2(const float *table, float prior_snr, float v)
 {
-    const float at = (ae_log2(ae_max(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
+    const float at =
+        (ae_log2(ae_max(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
     const float held = ae_clamp(at, 0.0f, (float)(k_table_size - 2));
     const int low = (int)held;
     const float slope = table[low + 1] - table[low];
