@@ -1,5 +1,6 @@
 #include "ae_delay.h"
 
+#include "ae_drift.h"
 #include "ae_fft.h"
 #include "ae_math.h"
 
@@ -10,9 +11,11 @@ static const float k_smoothing_ms =
 static const float k_low_band_hz = 200.0f;   /* loudspeakers give nothing below */
 static const float k_high_band_hz = 3500.0f; /* the decimator's pass band ends */
 static const float k_quality = 9.0f;         /* notes/aec.md 2.1: chance peaks stay below 6 */
-static const float k_agreement_ms = 3.0f;    /* of three successive peaks */
-static const float k_early_share = 0.6f;     /* of the highest peak: an earlier one is preferred */
-static const float k_early_ms = 20.0f;       /* how much earlier */
+static const float k_drift_quality =
+    8.0f;                                 /* a pair of peaks averages over what is left to chance */
+static const float k_agreement_ms = 3.0f; /* of three successive peaks */
+static const float k_early_share = 0.6f;  /* of the highest peak: an earlier one is preferred */
+static const float k_early_ms = 20.0f;    /* how much earlier */
 static const float k_forget = 0.3f;       /* what is kept of the past when the path has changed */
 static const float k_silence = 1e-9f;     /* mean power, -90 dBFS */
 static const float k_least_power = 1e-9f; /* of a bin: far below -90 dBFS over 640 frames */
@@ -21,6 +24,7 @@ enum { k_calls_per_round = 3, k_agreeing = 3, k_taps_per_step = 8 };
 struct ae_delay {
     ae_delay_config config;
     ae_fft *fft;
+    ae_drift *drift;
     int step;  /* decimation factor */
     int taps;  /* of its low-pass filter */
     int block; /* decimated samples per round */
@@ -117,7 +121,9 @@ ae_status ae_delay_create(ae_delay **out, const ae_delay_config *config)
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
     lay_out(self, self);
-    const ae_status status = ae_fft_create(&self->fft, fft_size);
+    const ae_drift_config drift = {self->low_rate_hz / (float)self->block};
+    ae_status status = ae_fft_create(&self->fft, fft_size);
+    if (status == AE_OK) status = ae_drift_create(&self->drift, &drift);
     if (status != AE_OK) {
         ae_delay_destroy(self);
         return status;
@@ -132,6 +138,7 @@ void ae_delay_destroy(ae_delay *self)
 {
     if (self == NULL) return;
     ae_fft_destroy(self->fft);
+    ae_drift_destroy(self->drift);
     ae_free(self);
 }
 
@@ -145,12 +152,27 @@ void ae_delay_forget(ae_delay *self)
     for (int k = 0; k < self->bins; k++) self->capture_power[k] *= k_forget;
 }
 
+void ae_delay_restart_drift(ae_delay *self)
+{
+    ae_drift_reset(self->drift);
+    self->report.drift_ppm = 0.0f;
+    self->report.drift_pairs = 0;
+}
+
+void ae_delay_moved(ae_delay *self)
+{
+    const int ring = self->partitions * self->stride;
+    ae_zero(self->cross_re, ring);
+    ae_zero(self->cross_im, ring);
+    ae_zero(self->capture_power, self->stride);
+    self->agreeing = 0;
+    ae_delay_restart_drift(self);
+}
+
 void ae_delay_reset(ae_delay *self)
 {
     const int input = ae_block_frames(self->config.sample_rate_hz);
-    ae_zero(self->cross_re, self->partitions * self->stride);
-    ae_zero(self->cross_im, self->partitions * self->stride);
-    ae_zero(self->capture_power, self->stride);
+    ae_delay_moved(self);
     ae_zero(self->capture_line, self->taps + input);
     ae_zero(self->far_line, self->taps + input);
     ae_zero(self->capture_fill, self->block);
@@ -160,7 +182,7 @@ void ae_delay_reset(ae_delay *self)
     ae_zero(self->far_weight, self->partitions * self->stride);
     ae_zero(self->far_power, self->stride);
     ae_zero(self->slot_power, self->partitions);
-    self->phase = self->filled = self->head = self->last_peak = self->agreeing = 0;
+    self->phase = self->filled = self->head = self->last_peak = 0;
     self->next = -1;
     self->report = (ae_delay_report){.lag_frames = -1.0f};
 }
@@ -175,22 +197,60 @@ static float filtered(const float *restrict filter, const float *restrict line, 
     return sum;
 }
 
-/* Peak of the whole correlation, and the earlier one that stands for the direct path. */
+static int highest_peak(const float *g, int lags)
+{
+    int peak = 0;
+    for (int i = 1; i < lags; i++)
+        if (fabsf(g[i]) > fabsf(g[peak])) peak = i;
+    return peak;
+}
+
+/* The earliest strong peak shortly before the highest one: the direct path. */
+static int first_arrival(const ae_delay *self, int peak)
+{
+    const float *g = self->correlation;
+    const int earliest = peak - (int)(k_early_ms * 0.001f * self->low_rate_hz);
+    const float least = k_early_share * fabsf(g[peak]);
+    int first = peak;
+    for (int i = peak - 1; i >= 0 && i >= earliest; i--) {
+        const float here = fabsf(g[i]);
+        if (here > least && here >= fabsf(g[i + 1]) && (i == 0 || here >= fabsf(g[i - 1])))
+            first = i;
+    }
+    return first;
+}
+
+/* Lag of a peak to a fraction of a decimated sample: parabola through three points. */
+static float refined(const float *g, int lags, int at)
+{
+    if (at <= 0 || at >= lags - 1) return (float)at;
+    const float before = fabsf(g[at - 1]), after = fabsf(g[at + 1]);
+    const float bend = before - 2.0f * fabsf(g[at]) + after;
+    if (bend > -1e-12f) return (float)at;
+    return (float)at + ae_clamp(0.5f * (before - after) / bend, -0.5f, 0.5f);
+}
+
+static void follow_drift(ae_delay *self, int peak)
+{
+    if (self->report.quality < k_drift_quality) {
+        ae_drift_skip(self->drift);
+        return;
+    }
+    ae_drift_update(self->drift, self->correlation, self->partitions * self->block, peak);
+    self->report.drift_pairs = ae_drift_pairs(self->drift);
+    self->report.drift_ppm = 1e6f * ae_drift_samples_per_second(self->drift) / self->low_rate_hz;
+}
+
+/* All lags of a round are there: is there a peak, and is it where it was? */
 static void judge(ae_delay *self)
 {
     const int lags = self->partitions * self->block;
     const float *g = self->correlation;
-    int peak = 0;
-    for (int i = 1; i < lags; i++)
-        if (g[i] > g[peak]) peak = i;
+    const int peak = highest_peak(g, lags);
     const float rms = sqrtf(ae_energy(g, lags) / (float)lags);
     self->report.rounds++;
-    self->report.quality = g[peak] / (rms + 1e-12f);
-    const int earliest = peak - (int)(k_early_ms * 0.001f * self->low_rate_hz);
-    int first = peak;
-    for (int i = peak - 1; i >= 0 && i >= earliest; i--)
-        if (g[i] > k_early_share * g[peak] && g[i] >= g[i + 1] && (i == 0 || g[i] >= g[i - 1]))
-            first = i;
+    self->report.quality = fabsf(g[peak]) / (rms + 1e-12f);
+    follow_drift(self, peak);
     const int tolerance = (int)(k_agreement_ms * 0.001f * self->low_rate_hz);
     const int distance = peak > self->last_peak ? peak - self->last_peak : self->last_peak - peak;
     self->last_peak = peak;
@@ -199,14 +259,7 @@ static void judge(ae_delay *self)
     else
         self->agreeing = distance < tolerance ? self->agreeing + 1 : 1;
     if (self->agreeing < k_agreeing) return;
-    /* Parabola through the three points at the peak: lag to a fraction of a decimated sample. */
-    float offset = 0.0f;
-    if (first > 0 && first < lags - 1) {
-        const float bend = g[first - 1] - 2.0f * g[first] + g[first + 1];
-        if (bend < -1e-12f)
-            offset = ae_clamp(0.5f * (g[first - 1] - g[first + 1]) / bend, -0.5f, 0.5f);
-    }
-    self->report.lag_frames = ((float)first + offset) * (float)self->step;
+    self->report.lag_frames = refined(g, lags, first_arrival(self, peak)) * (float)self->step;
     self->report.accepted++;
 }
 
@@ -233,7 +286,7 @@ static void correlate(ae_delay *self, int partition)
     }
     ae_fft_inverse(self->fft, re, im, self->time);
     float *lags = self->correlation + partition * self->block;
-    for (int i = 0; i < self->block; i++) lags[i] = fabsf(self->time[i]);
+    ae_copy(lags, self->time, self->block);
 }
 
 static void advance_round(ae_delay *self, int partitions)
@@ -274,8 +327,10 @@ static void open_round(ae_delay *self)
     self->filled = 0;
     float loudest = 0.0f;
     for (int i = 0; i < self->partitions; i++) loudest = fmaxf(loudest, self->slot_power[i]);
-    if (loudest < k_silence || ae_energy(self->capture_fill, block) < k_silence * (float)block)
+    if (loudest < k_silence || ae_energy(self->capture_fill, block) < k_silence * (float)block) {
+        ae_drift_skip(self->drift);
         return;
+    }
     ae_zero(self->time, block);
     ae_copy(self->time + block, self->capture_fill, block);
     ae_fft_forward(self->fft, self->time, self->capture_re, self->capture_im);

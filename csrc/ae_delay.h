@@ -24,6 +24,8 @@ typedef struct {
     int accepted;     /* rounds so far that agreed with their two predecessors */
     float lag_frames; /* last accepted lag of the echo's first strong arrival; < 0: none yet */
     float quality;    /* of the last round: peak over root mean square of the correlation */
+    float drift_ppm;  /* how fast the lag grows, of time; 0 where that is not clear */
+    int drift_pairs;  /* how many comparisons drift_ppm stands on, 25 per second */
 } ae_delay_report;
 
 typedef struct ae_delay ae_delay;
@@ -34,6 +36,10 @@ void ae_delay_process(ae_delay *self, const float *capture, const float *far_end
 void ae_delay_read(const ae_delay *self, ae_delay_report *out);
 /* The echo path has just changed: weigh the past less, so that a new peak wins sooner. */
 void ae_delay_forget(ae_delay *self);
+/* The caller has shifted one signal against the other: all that was smoothed is void. */
+void ae_delay_moved(ae_delay *self);
+/* The caller has changed the signals' skew: measure what is left of it anew. */
+void ae_delay_restart_drift(ae_delay *self);
 void ae_delay_reset(ae_delay *self);
 void ae_delay_destroy(ae_delay *self);
 

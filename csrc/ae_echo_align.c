@@ -10,26 +10,34 @@ static const float k_better_share = 0.7f; /* a trial must leave less than this o
 static const int k_retry_blocks = 50;     /* the same lag is tried again after 0.5 s */
 static const int k_steady_rounds = 25;    /* 1 s of agreement moves a filter that once worked */
 enum { k_blocks = AE_ECHO_ALIGN_BLOCKS };
+enum {
+    k_first_spectra = 1,
+    k_last_spectra = 2,
+    k_first_half = 3,
+    k_second_half = 4,
+    k_verdict = 5
+};
 
 struct ae_echo_align {
     ae_echo_align_config config;
     ae_kalman *remembered;
-    int remembered_delay; /* bulk delay it was learned at */
-    float remembered_lag; /* < 0: nothing remembered */
-    int range;            /* frames the refinement looks to each side */
-    ae_far_spectra trial; /* far end at the trial's delay: partitions + k_blocks - 1 */
-    float *capture;       /* ring of the last k_blocks blocks */
+    int has_remembered;
+    double remembered_delay; /* bulk delay it was learned at */
+    double remembered_lag;   /* what the finder said then */
+    int range;               /* frames the refinement looks to each side */
+    ae_far_spectra trial;    /* far end at the trial's delay: partitions + k_blocks - 1 */
+    float *capture;          /* ring of the last k_blocks blocks */
     float *target, *predicted;
     float energy[k_blocks]; /* of the running filter's error, ring */
     int at;                 /* ring position of the oldest block */
-    int stage;              /* of the trial; 0: none */
+    int stage;              /* of the trial, one per block; 0: none */
     int trial_age;          /* blocks since the trial began */
-    int trial_delay;
-    float trial_lag, trial_energy;
-    float tried_lag;
+    double trial_delay, trial_lag;
+    float trial_energy; /* what the running filter left of the trial's blocks */
+    double tried_lag;
     int rest; /* blocks until tried_lag may be tried again */
-    float steady_lag;
-    int accepted; /* rounds of the finder seen */
+    double steady_lag;
+    int accepted; /* findings seen */
     int steady;   /* of these, how many in a row said steady_lag */
 };
 
@@ -52,7 +60,7 @@ ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *
     ae_echo_align shape = {.config = *config};
     shape.trial.partitions = config->kalman.partitions + k_blocks - 1;
     shape.trial.stride = (config->kalman.fft_size / 2 + 16) & ~15;
-    shape.range = config->sample_rate_hz / 8000;
+    shape.range = config->sample_rate_hz / 8000; /* one sample of the finder's rate */
     ae_echo_align *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
@@ -77,57 +85,78 @@ void ae_echo_align_destroy(ae_echo_align *self)
 void ae_echo_align_reset(ae_echo_align *self)
 {
     ae_zero(self->capture, k_blocks * self->config.kalman.block_frames);
-    memset(self->energy, 0, sizeof self->energy);
-    self->remembered_lag = self->tried_lag = -1.0f;
-    self->steady_lag = -1.0f;
+    ae_zero(self->energy, k_blocks);
+    self->has_remembered = 0;
+    self->remembered_delay = self->remembered_lag = self->tried_lag = self->steady_lag = 0.0;
     self->at = self->stage = self->rest = self->accepted = self->steady = 0;
 }
 
-void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, int delay_frames,
-                            float lag_frames)
+void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, double delay_frames,
+                            double lag_frames)
 {
     if (self->stage > 0) return;
     ae_kalman_copy_path(self->remembered, filter);
     self->remembered_delay = delay_frames;
     self->remembered_lag = lag_frames;
+    self->has_remembered = 1;
 }
 
-static float frames_of(const ae_echo_align *self, float time_ms)
+void ae_echo_align_drift(ae_echo_align *self, double frames)
 {
-    return time_ms * 0.001f * (float)self->config.sample_rate_hz;
+    self->remembered_delay += frames;
+    self->remembered_lag += frames;
+    self->trial_delay += frames;
+    self->trial_lag += frames;
+    self->tried_lag += frames;
+    self->steady_lag += frames;
 }
 
-static void begin_trial(ae_echo_align *self, float lag_frames, int max_delay_frames)
+static double frames_of(const ae_echo_align *self, float time_ms)
+{
+    return (double)time_ms * 0.001 * self->config.sample_rate_hz;
+}
+
+static int same_lag(const ae_echo_align *self, double a, double b)
+{
+    return fabs(a - b) < frames_of(self, k_moved_ms);
+}
+
+static void begin_trial(ae_echo_align *self, double lag_frames, int max_delay_frames)
 {
     const int block = self->config.kalman.block_frames, old = k_blocks - self->at;
-    const float moved = lag_frames - self->remembered_lag;
-    const int delay = self->remembered_delay + (int)lrintf(moved);
-    self->trial_delay = ae_clamp_int(delay, self->range, max_delay_frames - self->range);
-    self->trial_lag = lag_frames;
+    const double delay = self->remembered_delay + lag_frames - self->remembered_lag;
+    self->trial_delay =
+        fmin(fmax(delay, AE_FAR_END_REACH + self->range), max_delay_frames - self->range);
+    self->trial_lag = self->tried_lag = lag_frames;
+    self->rest = k_retry_blocks;
     self->trial_age = 0;
-    self->stage = 1;
+    self->stage = k_first_spectra;
     ae_copy(self->target, self->capture + self->at * block, old * block);
     ae_copy(self->target + old * block, self->capture, self->at * block);
     self->trial_energy = 0.0f;
     for (int i = 0; i < k_blocks; i++) self->trial_energy += self->energy[i];
 }
 
-/* Stages 1 and 2: half of the spectra at the trial's delay each. */
+/* Half of the spectra at the trial's delay. */
 static void transform_half(ae_echo_align *self, ae_far_end *far)
 {
-    const int block = self->config.kalman.block_frames, count = self->trial.partitions;
-    const int from = self->stage == 1 ? 0 : count / 2, to = self->stage == 1 ? count / 2 : count;
+    const int count = self->trial.partitions;
+    const int from = self->stage == k_first_spectra ? 0 : count / 2;
+    const int to = self->stage == k_first_spectra ? count / 2 : count;
+    const double step = (1.0 - ae_far_end_skew(far)) * self->config.kalman.block_frames;
+    const double newest =
+        rint(self->trial_delay) + (double)(self->trial_age * self->config.kalman.block_frames);
     for (int p = from; p < to; p++)
-        ae_far_end_transform(far, self->trial_delay + (p + self->trial_age) * block,
+        ae_far_end_transform(far, newest + (double)p * step,
                              self->trial.re + p * self->trial.stride,
                              self->trial.im + p * self->trial.stride);
 }
 
-/* Stages 3 and 4: what the remembered path would have predicted for half of the blocks each. */
+/* What the remembered path would have predicted for half of the blocks. */
 static void predict_half(ae_echo_align *self)
 {
     const int block = self->config.kalman.block_frames;
-    const int from = self->stage == 3 ? 0 : k_blocks / 2;
+    const int from = self->stage == k_first_half ? 0 : k_blocks / 2;
     for (int i = from; i < from + k_blocks / 2; i++) {
         self->trial.head = i;
         ae_kalman_predict(self->remembered, &self->trial,
@@ -135,7 +164,7 @@ static void predict_half(ae_echo_align *self)
     }
 }
 
-/* Stage 5: the shift within +-range that fits best, and what it leaves of the capture. */
+/* The shift within +-range that fits best, and what it leaves of the capture. */
 static float refine(const ae_echo_align *self, int *shift)
 {
     const int span = k_blocks * self->config.kalman.block_frames - 2 * self->range;
@@ -154,83 +183,72 @@ static float refine(const ae_echo_align *self, int *shift)
     return best;
 }
 
-/* Would whole partitions put the echo path's start to a better place? The new delay, or < 0. */
-static int shifted_delay(const ae_echo_align *self, int delay_frames, float lag_frames)
-{
-    const int block = self->config.kalman.block_frames;
-    const float inside = lag_frames - (float)delay_frames;
-    if (inside >= frames_of(self, k_early_ms) && inside <= frames_of(self, k_late_ms)) return -1;
-    int blocks = (int)floorf((inside - frames_of(self, k_headroom_ms)) / (float)block);
-    if (delay_frames + blocks * block < 0) blocks = -(delay_frames / block);
-    return blocks == 0 ? -1 : delay_frames + blocks * block;
-}
-
-static int finish_trial(ae_echo_align *self, int *delay_frames, const ae_kalman **remembered)
+static int finish_trial(ae_echo_align *self, double *delay_frames, const ae_kalman **remembered)
 {
     int shift = 0;
     const float left = refine(self, &shift);
-    const int delay = self->trial_delay + shift;
     self->stage = 0;
-    if (delay >= 0 && left < k_better_share * self->trial_energy) {
-        self->remembered_delay = delay;
-        self->remembered_lag = self->trial_lag;
-        *delay_frames = delay;
-        *remembered = self->remembered;
-        return 1;
-    }
-    return 0;
+    if (left >= k_better_share * self->trial_energy) return 0;
+    *delay_frames = rint(self->trial_delay) + shift;
+    *remembered = self->remembered;
+    self->remembered_delay = *delay_frames;
+    self->remembered_lag = self->trial_lag;
+    return 1;
 }
 
-static int step_trial(ae_echo_align *self, ae_far_end *far, int *delay_frames,
+static int step_trial(ae_echo_align *self, ae_far_end *far, double *delay_frames,
                       const ae_kalman **remembered)
 {
-    const int stage = self->stage;
-    if (stage <= 2) transform_half(self, far);
-    if (stage == 3 || stage == 4) predict_half(self);
-    if (stage == 5) return finish_trial(self, delay_frames, remembered);
+    if (self->stage <= k_last_spectra) transform_half(self, far);
+    if (self->stage == k_first_half || self->stage == k_second_half) predict_half(self);
+    if (self->stage == k_verdict) return finish_trial(self, delay_frames, remembered);
     self->stage++;
     self->trial_age++;
     return 0;
 }
 
 /* How often in a row the finder has come to this lag. */
-static void count_steady(ae_echo_align *self, const ae_delay_report *found)
+static void count_steady(ae_echo_align *self, int accepted, double lag_frames)
 {
-    if (found->accepted == self->accepted) return;
-    self->accepted = found->accepted;
-    const int same = fabsf(found->lag_frames - self->steady_lag) < frames_of(self, k_moved_ms);
-    self->steady = same ? self->steady + 1 : 1;
-    self->steady_lag = found->lag_frames;
+    if (accepted == self->accepted) return;
+    self->accepted = accepted;
+    self->steady = same_lag(self, lag_frames, self->steady_lag) ? self->steady + 1 : 1;
+    self->steady_lag = lag_frames;
+}
+
+/* Would whole partitions put the echo path's start to a better place? How many, or 0. */
+static int blocks_to_shift(const ae_echo_align *self, double delay_frames, double lag_frames)
+{
+    const int block = self->config.kalman.block_frames;
+    const double inside = lag_frames - delay_frames;
+    if (inside >= frames_of(self, k_early_ms) && inside <= frames_of(self, k_late_ms)) return 0;
+    const int blocks = (int)floor((inside - frames_of(self, k_headroom_ms)) / block);
+    const int least = -(int)(delay_frames / block);
+    return blocks > least ? blocks : least;
 }
 
 int ae_echo_align_step(ae_echo_align *self, ae_far_end *far, const float *capture,
-                       float error_energy, const ae_delay_report *found, int *delay_frames,
+                       float error_energy, int accepted, double lag_frames, double *delay_frames,
                        const ae_kalman **remembered)
 {
     const int block = self->config.kalman.block_frames;
-    const float lag = found->lag_frames, same = frames_of(self, k_moved_ms);
     ae_copy(self->capture + self->at * block, capture, block);
     self->energy[self->at] = error_energy;
     self->at = (self->at + 1) % k_blocks;
     *delay_frames = ae_far_end_delay(far);
     *remembered = NULL;
-    count_steady(self, found);
+    count_steady(self, accepted, lag_frames);
     if (self->stage > 0) return step_trial(self, far, delay_frames, remembered);
     if (self->rest > 0) self->rest--;
-    if (lag < 0.0f) return 0;
-    const int known = self->remembered_lag >= 0.0f;
-    const int moved = known && fabsf(lag - self->remembered_lag) > same;
-    if (!known || self->steady >= k_steady_rounds) {
-        const int shifted = shifted_delay(self, *delay_frames, lag);
-        if (shifted >= 0) {
-            *delay_frames = shifted;
-            return 1;
-        }
+    if (accepted == 0) return 0;
+    if (!self->has_remembered || self->steady >= k_steady_rounds) {
+        const int blocks = blocks_to_shift(self, *delay_frames, lag_frames);
+        *delay_frames += (double)(blocks * block);
+        if (blocks != 0) return 1;
     }
-    if (moved && (self->rest == 0 || fabsf(lag - self->tried_lag) > same)) {
-        self->tried_lag = lag;
-        self->rest = k_retry_blocks;
-        begin_trial(self, lag, ae_far_end_max_delay(far));
+    const int moved = self->has_remembered && !same_lag(self, lag_frames, self->remembered_lag);
+    if (moved && (self->rest == 0 || !same_lag(self, lag_frames, self->tried_lag))) {
+        begin_trial(self, lag_frames, ae_far_end_max_delay(far));
         return step_trial(self, far, delay_frames, remembered);
     }
     return 0;

@@ -10,7 +10,6 @@
 #ifndef AE_ECHO_ALIGN_H
 #define AE_ECHO_ALIGN_H
 
-#include "ae_delay.h"
 #include "ae_far_end.h"
 #include "ae_kalman.h"
 
@@ -26,13 +25,16 @@ typedef struct ae_echo_align ae_echo_align;
 ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *config);
 /* Keep this filter as the path that works: it sits at `delay_frames`, the finder said `lag_frames`.
  */
-void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, int delay_frames,
-                            float lag_frames);
+void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, double delay_frames,
+                            double lag_frames);
+/* The bulk delay has drifted by so many frames: so has all that was measured before. */
+void ae_echo_align_drift(ae_echo_align *self, double frames);
 /* One block: the capture, the energy of what the running filter left of it, and what the finder
- * says. Returns 1 when the filters must move: then *delay_frames is the new bulk delay, and
- * *remembered the path to take over there, or NULL when the filters shall be shifted instead. */
+ * says: `accepted` counts its findings, lag_frames is the last one (< 0: none yet). Returns 1 when
+ * the filters must move: then *delay_frames is the new bulk delay, and *remembered the path to take
+ * over there, or NULL when the filters shall be shifted by whole blocks instead. */
 int ae_echo_align_step(ae_echo_align *self, ae_far_end *far, const float *capture,
-                       float error_energy, const ae_delay_report *found, int *delay_frames,
+                       float error_energy, int accepted, double lag_frames, double *delay_frames,
                        const ae_kalman **remembered);
 void ae_echo_align_reset(ae_echo_align *self);
 void ae_echo_align_destroy(ae_echo_align *self);

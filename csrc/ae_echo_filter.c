@@ -20,6 +20,12 @@ static const int k_first_trust_blocks = 50, k_most_trust_blocks = 400;
 static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
+/* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
+ */
+static const int k_first_drift_pairs = 20, k_drift_pairs = 60;
+static const float k_least_drift_ppm = 6.0f, k_least_change_ppm = 2.0f;
+static const float k_least_inside_ms = 2.0f; /* of the first arrival inside the filter */
+static const double k_most_skew = 600e-6;
 static const float k_collapse_doubt = 0.1f;
 static const float k_doubt = 0.02f; /* share of the prior covariance after a move */
 
@@ -33,11 +39,15 @@ struct ae_echo_filter {
     ae_kalman *main_filter, *fast_filter;
     float *capture, *echo, *main_echo, *fast_echo, *main_error, *fast_error;
     float *misadjustment;
+    float *last_capture, *last_far_end, *scratch;
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
     int better_blocks; /* for how long the fast filter has been the better one */
     int good_blocks;   /* for how long the main filter has cancelled well */
     int trust_blocks;  /* active blocks left until an echo path is no longer believed in */
+    ae_delay_report found;
+    double lag_frames; /* of the echo, on the clock of the newest far-end frame */
+    double finder_age; /* age of the far-end frames that the finder hears now */
     int found_count;   /* rounds the finder had accepted one block ago */
     int divergence_count;
     ae_echo_view view;
@@ -58,6 +68,9 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     self->main_echo = AE_TAKE(&arena, self->block, float);
     self->misadjustment = AE_TAKE(&arena, self->bins, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
+    self->last_capture = AE_TAKE(&arena, self->block, float);
+    self->last_far_end = AE_TAKE(&arena, self->block, float);
+    self->scratch = AE_TAKE(&arena, self->block, float);
     self->main_error = AE_TAKE(&arena, self->block, float);
     self->fast_error = AE_TAKE(&arena, self->block, float);
     return arena.used;
@@ -150,6 +163,11 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     ae_kalman_reset(self->main_filter);
     ae_kalman_reset(self->fast_filter);
     ae_zero(self->capture, self->block);
+    ae_zero(self->last_capture, self->block);
+    ae_zero(self->last_far_end, self->block);
+    ae_delay_read(self->finder, &self->found);
+    self->lag_frames = -1.0;
+    self->finder_age = (double)self->block;
     ae_zero(self->echo, self->block);
     ae_zero(self->misadjustment, self->bins);
     self->main_power = self->fast_power = self->capture_power = 1e-9f;
@@ -186,36 +204,111 @@ static void compare_filters(ae_echo_filter *self)
     }
 }
 
+/* Feed the finder. It hears the capture one block late, and the far end as much later plus the
+ * drift that has been taken out so far, so that its lag stands still while the clocks differ. */
+static void listen(ae_echo_filter *self, const float *far_end)
+{
+    const int block = self->block;
+    if (self->finder_age == (double)block) {
+        ae_delay_process(self->finder, self->last_capture, self->last_far_end);
+    } else {
+        ae_far_end_read(self->far, self->finder_age, block, self->scratch);
+        ae_delay_process(self->finder, self->last_capture, self->scratch);
+    }
+    ae_copy(self->last_capture, self->capture, block);
+    ae_copy(self->last_far_end, far_end, block);
+    const int accepted = self->found.accepted;
+    ae_delay_read(self->finder, &self->found);
+    if (self->found.accepted != accepted)
+        self->lag_frames = (double)self->found.lag_frames + self->finder_age - (double)block;
+}
+
+/* One block of drift has passed. */
+static void carry_drift(ae_echo_filter *self)
+{
+    const double drift = ae_far_end_skew(self->far) * (double)self->block;
+    if (drift == 0.0) return;
+    self->finder_age += drift;
+    self->lag_frames += drift;
+    ae_echo_align_drift(self->align, drift);
+    if (self->finder_age >= AE_FAR_END_REACH && self->finder_age <= 2.0 * (double)self->block)
+        return;
+    self->finder_age = (double)self->block;
+    ae_delay_moved(self->finder);
+}
+
+/* Shift both filters by whole blocks of bulk delay, the echo path staying where it is. */
+static void shift_filters(ae_echo_filter *self, int blocks)
+{
+    ae_far_end_set_delay(self->far, ae_far_end_delay(self->far) + (double)(blocks * self->block));
+    ae_kalman_shift(self->main_filter, blocks);
+    ae_kalman_shift(self->fast_filter, blocks);
+    ae_kalman_doubt(self->main_filter, k_doubt);
+    ae_kalman_doubt(self->fast_filter, k_doubt);
+}
+
+/* A shrinking lag eats the bulk delay up, which skewed reading needs some frames of: take a block
+ * of it from what the filter spans before the first arrival. Returns whether there is room now. */
+static int make_room(ae_echo_filter *self)
+{
+    const double delay = ae_far_end_delay(self->far);
+    if (delay >= 2.0 * AE_FAR_END_REACH) return 1;
+    const double spare_frames = self->lag_frames - delay - (double)self->block;
+    if (spare_frames * 1000.0 < (double)k_least_inside_ms * self->config.sample_rate_hz) return 0;
+    shift_filters(self, 1);
+    return 1;
+}
+
+/* Take out the drift of the lag that the finder measures on top of what is taken out already. */
+static void steer_skew(ae_echo_filter *self)
+{
+    const double skew = ae_far_end_skew(self->far);
+    const int needed = skew == 0.0 ? k_first_drift_pairs : k_drift_pairs;
+    const float least_ppm = skew == 0.0 ? k_least_drift_ppm : k_least_change_ppm;
+    const int room = skew < 0.0 ? make_room(self) : 1;
+    if (self->found.drift_pairs < needed) return;
+    if (fabsf(self->found.drift_ppm) < least_ppm) return;
+    const double wanted = skew + (double)self->found.drift_ppm * 1e-6;
+    if (wanted < 0.0 && !(room && make_room(self))) return;
+    const double before = ae_far_end_delay(self->far);
+    ae_far_end_set_skew(self->far, fmin(fmax(wanted, -k_most_skew), k_most_skew));
+    ae_delay_restart_drift(self->finder);
+    if (ae_far_end_delay(self->far) == before) return;
+    ae_kalman_doubt(self->main_filter, k_doubt);
+    ae_kalman_doubt(self->fast_filter, k_doubt);
+}
+
 /* Move both filters to where the finder hears the echo. */
 static void follow_delay(ae_echo_filter *self)
 {
-    ae_delay_report found;
-    ae_delay_read(self->finder, &found);
     const ae_kalman *remembered = NULL;
     const float error = ae_energy(self->main_error, self->block);
-    const int before = ae_far_end_delay(self->far);
-    int delay = before;
-    if (ae_echo_align_step(self->align, self->far, self->capture, error, &found, &delay,
-                           &remembered)) {
+    const double before = ae_far_end_delay(self->far);
+    double delay = before;
+    if (!ae_echo_align_step(self->align, self->far, self->capture, error, self->found.accepted,
+                            self->lag_frames, &delay, &remembered))
+        return;
+    if (remembered != NULL) {
         ae_far_end_set_delay(self->far, delay);
-        if (remembered != NULL) {
-            ae_kalman_copy_path(self->main_filter, remembered);
-            ae_kalman_copy_path(self->fast_filter, remembered);
-        } else {
-            ae_kalman_shift(self->main_filter, (delay - before) / self->block);
-            ae_kalman_shift(self->fast_filter, (delay - before) / self->block);
-        }
+        ae_kalman_copy_path(self->main_filter, remembered);
+        ae_kalman_copy_path(self->fast_filter, remembered);
         ae_kalman_doubt(self->main_filter, k_doubt);
         ae_kalman_doubt(self->fast_filter, k_doubt);
-        self->main_power = self->fast_power = self->capture_power;
-        return;
+        ae_delay_restart_drift(self->finder);
+    } else {
+        shift_filters(self, (int)lrint((delay - before) / (double)self->block));
     }
-    /* Remember a path that cancels well; after it has worked, its collapse is news to the finder.
-     */
+    self->main_power = self->fast_power = self->capture_power;
+}
+
+/* Remember a path that cancels well; after it has worked, its collapse is news to the finder. */
+static void remember_path(ae_echo_filter *self)
+{
     if (!self->view.far_active) return;
     if (self->prior_power < k_good_share * self->capture_power) {
-        if (++self->good_blocks % k_remember_blocks == 0 && found.accepted > 0)
-            ae_echo_align_remember(self->align, self->main_filter, before, found.lag_frames);
+        if (++self->good_blocks % k_remember_blocks == 0 && self->found.accepted > 0)
+            ae_echo_align_remember(self->align, self->main_filter, ae_far_end_delay(self->far),
+                                   self->lag_frames);
     } else if (self->main_power > 0.5f * self->capture_power) {
         if (self->good_blocks >= k_remember_blocks) {
             ae_delay_forget(self->finder);
@@ -251,14 +344,12 @@ static void subtract(const float *restrict capture, const float *restrict echo,
  */
 static void judge_trust(ae_echo_filter *self)
 {
-    ae_delay_report found;
-    ae_delay_read(self->finder, &found);
     int blocks = 0;
-    if (found.accepted != self->found_count)
-        blocks = (int)(k_trust_blocks_per_quality * (found.quality - k_least_quality));
+    if (self->found.accepted != self->found_count)
+        blocks = (int)(k_trust_blocks_per_quality * (self->found.quality - k_least_quality));
     if (self->view.far_active && self->prior_power < k_trust_share * self->capture_power)
         blocks = k_most_trust_blocks;
-    self->found_count = found.accepted;
+    self->found_count = self->found.accepted;
     blocks = ae_clamp_int(blocks, 0, k_most_trust_blocks);
     if (blocks > self->trust_blocks)
         self->trust_blocks = blocks;
@@ -306,8 +397,11 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     subtract(self->capture, self->main_echo, self->main_error, block);
     smooth_powers(self);
     compare_filters(self);
-    ae_delay_process(self->finder, self->capture, far_end);
+    carry_drift(self);
+    listen(self, far_end);
     follow_delay(self);
+    remember_path(self);
+    steer_skew(self);
     judge_trust(self);
     fill_view(self, trust);
     subtract(self->capture, self->echo, error, block);
@@ -315,13 +409,13 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
 
 void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)
 {
-    ae_delay_report found;
-    ae_delay_read(self->finder, &found);
+    const ae_delay_report found = self->found;
     out->erle_db = ae_db_from_power(self->capture_power) - ae_db_from_power(self->main_power);
     out->echo_return_loss_db =
         ae_db_from_power(self->far_power) - ae_db_from_power(self->echo_power);
     out->delay_ms =
-        1000.0f * (float)ae_far_end_delay(self->far) / (float)self->config.sample_rate_hz;
+        (float)(1000.0 * ae_far_end_delay(self->far) / (double)self->config.sample_rate_hz);
+    out->drift_ppm = (float)(1e6 * ae_far_end_skew(self->far));
     out->delay_confidence = found.accepted > 0 ? ae_clamp(found.quality / 20.0f, 0.0f, 1.0f) : 0.0f;
     out->divergence_count = self->divergence_count;
 }

@@ -25,6 +25,7 @@ typedef struct {
     float echo_return_loss_db; /* far-end level minus the level of the echo estimate, smoothed */
     float delay_ms;            /* bulk delay in use */
     float delay_confidence;    /* 0..1, 0 while no delay has been found */
+    float drift_ppm;           /* skew taken out: > 0, the echo's lag would grow */
     int divergence_count; /* restarts of a filter that left its bounds, since create or reset */
 } ae_echo_filter_report;
 

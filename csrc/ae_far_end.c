@@ -3,14 +3,18 @@
 #include "ae_fft.h"
 #include "ae_math.h"
 
+enum { k_taps = 2 * AE_FAR_END_REACH, k_phases = 256 };
+
 struct ae_far_end {
     ae_far_end_config config;
     ae_fft *fft;
     int stride;
     int frames; /* of the sample ring */
     int write;
-    int delay;
-    float *ring;
+    double delay;   /* age of the newest delayed frame */
+    double skew;    /* frames the delay grows per frame */
+    float *ring;    /* frames + k_taps: its start is repeated behind its end */
+    float *sinc;    /* k_phases x k_taps */
     float *segment; /* fft_size: time signal of partition 0 */
     float *scratch; /* fft_size */
     ae_far_spectra spectra;
@@ -20,12 +24,24 @@ static size_t lay_out(ae_far_end *self, void *memory)
 {
     ae_arena arena = {memory, 0};
     AE_TAKE(&arena, 1, ae_far_end);
-    self->ring = AE_TAKE(&arena, self->frames, float);
+    self->ring = AE_TAKE(&arena, self->frames + k_taps, float);
+    self->sinc = AE_TAKE(&arena, k_phases * k_taps, float);
     self->segment = AE_TAKE(&arena, self->config.fft_size, float);
     self->scratch = AE_TAKE(&arena, self->config.fft_size, float);
     self->spectra.re = AE_TAKE(&arena, self->config.partitions * self->stride, float);
     self->spectra.im = AE_TAKE(&arena, self->config.partitions * self->stride, float);
     return arena.used;
+}
+
+/* Row p reads the signal p / k_phases after the frame that tap AE_FAR_END_REACH - 1 lies on. */
+static void fill_sinc(float *sinc)
+{
+    for (int p = 0; p < k_phases; p++)
+        for (int i = 0; i < k_taps; i++) {
+            const double at = (double)(i - AE_FAR_END_REACH + 1) - (double)p / k_phases;
+            const double x = 3.14159265358979 * at, w = cos(x / k_taps);
+            sinc[p * k_taps + i] = (float)((fabs(at) < 1e-9 ? 1.0 : sin(x) / x) * w * w);
+        }
 }
 
 ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config)
@@ -37,7 +53,8 @@ ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config)
     ae_far_end shape = {.config = *config};
     shape.stride = (config->fft_size / 2 + 16) & ~15;
     const int blocks = config->partitions + config->extra_blocks;
-    shape.frames = config->max_delay_frames + blocks * config->block_frames + config->fft_size;
+    shape.frames =
+        config->max_delay_frames + blocks * config->block_frames + config->fft_size + k_taps;
     ae_far_end *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
@@ -49,6 +66,7 @@ ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config)
         ae_far_end_destroy(self);
         return status;
     }
+    fill_sinc(self->sinc);
     *out = self;
     return AE_OK;
 }
@@ -62,22 +80,25 @@ void ae_far_end_destroy(ae_far_end *self)
 
 void ae_far_end_reset(ae_far_end *self)
 {
-    ae_zero(self->ring, self->frames);
+    ae_zero(self->ring, self->frames + k_taps);
     ae_zero(self->segment, self->config.fft_size);
     ae_zero(self->spectra.re, self->config.partitions * self->stride);
     ae_zero(self->spectra.im, self->config.partitions * self->stride);
-    self->write = self->delay = self->spectra.head = 0;
+    self->write = self->spectra.head = 0;
+    self->delay = self->skew = 0.0;
 }
 
-int ae_far_end_delay(const ae_far_end *self) { return self->delay; }
+double ae_far_end_delay(const ae_far_end *self) { return self->delay; }
 
 int ae_far_end_max_delay(const ae_far_end *self) { return self->config.max_delay_frames; }
+
+double ae_far_end_skew(const ae_far_end *self) { return self->skew; }
 
 const ae_far_spectra *ae_far_end_spectra(const ae_far_end *self) { return &self->spectra; }
 
 const float *ae_far_end_segment(const ae_far_end *self) { return self->segment; }
 
-void ae_far_end_read(const ae_far_end *self, int age, int count, float *to)
+static void copy_whole(const ae_far_end *self, int age, int count, float *to)
 {
     int start = self->write - age - count;
     if (start < 0) start += self->frames;
@@ -86,32 +107,88 @@ void ae_far_end_read(const ae_far_end *self, int age, int count, float *to)
     ae_copy(to + first, self->ring, count - first);
 }
 
-void ae_far_end_transform(ae_far_end *self, int age, float *re, float *im)
+/* One frame at an age of `whole` frames less the part of a frame that `row` stands for. */
+static float between(const ae_far_end *self, int whole, const float *restrict row)
+{
+    int start = self->write - 1 - whole - (AE_FAR_END_REACH - 1);
+    if (start < 0) start += self->frames;
+    const float *restrict line = self->ring + start;
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < k_taps; i++) sum += row[i] * line[i];
+    return sum;
+}
+
+void ae_far_end_read(const ae_far_end *self, double age, int count, float *to)
+{
+    const double spacing = 1.0 - self->skew, whole = floor(age);
+    if (self->skew == 0.0 && age == whole) {
+        copy_whole(self, (int)age, count, to);
+        return;
+    }
+    const double oldest = (double)(self->frames - k_taps);
+    for (int i = 0; i < count; i++) {
+        double at = age + spacing * (double)(count - 1 - i);
+        if (at < AE_FAR_END_REACH) at = AE_FAR_END_REACH;
+        if (at > oldest) at = oldest;
+        const int up = (int)at + 1; /* the frame before the wanted instant */
+        const int phase = (int)(((double)up - at) * k_phases + 0.5);
+        to[i] = phase < k_phases ? between(self, up, self->sinc + phase * k_taps)
+                                 : between(self, up - 1, self->sinc);
+    }
+}
+
+void ae_far_end_transform(ae_far_end *self, double age, float *re, float *im)
 {
     ae_far_end_read(self, age, self->config.fft_size, self->scratch);
     ae_fft_forward(self->fft, self->scratch, re, im);
 }
 
-void ae_far_end_push(ae_far_end *self, const float *block)
+static void store(ae_far_end *self, const float *block)
 {
-    const int count = self->config.block_frames, fft_size = self->config.fft_size;
+    const int count = self->config.block_frames;
     const int first = count < self->frames - self->write ? count : self->frames - self->write;
     ae_copy(self->ring + self->write, block, first);
     ae_copy(self->ring, block + first, count - first);
+    ae_copy(self->ring + self->frames, self->ring, k_taps);
     self->write = (self->write + count) % self->frames;
-    ae_far_end_read(self, self->delay, fft_size, self->segment);
+}
+
+void ae_far_end_push(ae_far_end *self, const float *block)
+{
+    const int count = self->config.block_frames, fft_size = self->config.fft_size;
+    store(self, block);
+    if (self->skew != 0.0) {
+        self->delay += self->skew * (double)count;
+        const double most = (double)self->config.max_delay_frames;
+        if (self->delay < AE_FAR_END_REACH || self->delay > most) {
+            self->skew = 0.0; /* out of reach: stand still on a whole frame */
+            self->delay = rint(fmin(fmax(self->delay, AE_FAR_END_REACH), most));
+        }
+    }
+    memmove(self->segment, self->segment + count, (size_t)(fft_size - count) * sizeof(float));
+    ae_far_end_read(self, self->delay, count, self->segment + fft_size - count);
     self->spectra.head = ae_far_spectra_slot(&self->spectra, self->config.partitions - 1);
     const int slot = self->spectra.head * self->stride;
     ae_fft_forward(self->fft, self->segment, self->spectra.re + slot, self->spectra.im + slot);
 }
 
-void ae_far_end_set_delay(ae_far_end *self, int delay_frames)
+void ae_far_end_set_skew(ae_far_end *self, double skew)
 {
-    self->delay = ae_clamp_int(delay_frames, 0, self->config.max_delay_frames);
+    self->skew = skew;
+    if (skew != 0.0 && self->delay < AE_FAR_END_REACH) ae_far_end_set_delay(self, AE_FAR_END_REACH);
+}
+
+void ae_far_end_set_delay(ae_far_end *self, double delay_frames)
+{
+    const double least = self->skew != 0.0 ? AE_FAR_END_REACH : 0.0;
+    const double wanted = self->skew != 0.0 ? delay_frames : rint(delay_frames);
+    self->delay = fmin(fmax(wanted, least), (double)self->config.max_delay_frames);
+    const double step = (1.0 - self->skew) * (double)self->config.block_frames;
     for (int p = 0; p < self->config.partitions; p++) {
         const int slot = ae_far_spectra_slot(&self->spectra, p) * self->stride;
-        ae_far_end_transform(self, self->delay + p * self->config.block_frames,
-                             self->spectra.re + slot, self->spectra.im + slot);
+        ae_far_end_transform(self, self->delay + (double)p * step, self->spectra.re + slot,
+                             self->spectra.im + slot);
     }
     ae_far_end_read(self, self->delay, self->config.fft_size, self->segment);
 }
