@@ -164,7 +164,7 @@ C_ROWS: list[set[str]] = [
     | row("transients comfort_noise musical_noise")
     | row("speech_loudness")
     | row("loudness_gate"),
-    row("far_end"),
+    row("far_end drift"),
     row("resample"),  # a kernel of its own too
     row("echo_view"),
     row("fft stft biquad kweight true_peak ring"),
