@@ -1,144 +1,154 @@
-/* ae_leveller.c - see ae_leveller.h. */
+/* ae_leveller.c - see ae_leveller.h. All speeds are in dB per block of 10 ms. */
 #include "ae_leveller.h"
 
+#include "ae_kweight.h"
 #include "ae_math.h"
 #include "ae_speech_loudness.h"
 
-/* Slow gain, dB per 10 ms block */
-static const float k_dead_band_db = 0.3f;
-static const float k_down_far = 0.9f, k_down_near = 0.12f, k_down_fine = 0.02f;
-static const float k_up_first = 0.6f, k_up_far = 0.25f, k_up_near = 0.05f, k_up_fine = 0.01f;
+/* Slow gain: fast while it is far off, under 2 dB/s where a listener would hear it pump. */
+static const float k_dead_band_db = 0.3f; /* closer to the wanted gain, it stands still */
 static const float k_far_db = 3.0f, k_near_db = 0.8f;
-static const int k_first_windows = 150; /* 1.5 s of speech */
-static const int k_minimum_windows = 8;
+static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.02f;
+static const float k_up_far_db = 0.25f, k_up_near_db = 0.05f, k_up_fine_db = 0.01f;
+static const float k_up_first_db = 0.6f;  /* a quiet host is lifted 30 dB in half a second */
+static const float k_first_off_db = 2.0f; /* ... while further off than this */
+static const int k_first_windows = 150;   /* ... in the first 1.5 s of speech */
+static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall, */
+static const int k_windows_to_rise = 20;  /* and rise */
 
-/* Guard */
-static const double k_guard_attack = 0.4, k_guard_release = 0.1;
-static const float k_guard_over_lu = 6.0f;
-static const float k_guard_return_db = 0.3f; /* per 10 ms */
+/* Guard on the momentary loudness (400 ms), in LU over the target */
+static const float k_guard_engage_lu =
+    8.0f;                                  /* 1 % of windows of steady speech reach it (measured) */
+static const float k_guard_hold_lu = 2.5f; /* where it then holds the momentary loudness */
+static const float k_guard_hold_syllable_lu = 5.0f; /* ... and that of the last 0.1 s */
+static const int k_guard_hold_blocks = 10;          /* a syllable */
+static const float k_guard_still_db = 4.0f; /* still that far over: a phrase fades, not the shout */
+static const float k_guard_slow_db = 0.05f; /* return speed then */
+static const float k_guard_return_db = 0.5f; /* return speed after a shout: no hole behind it */
+
+/* Model of the limiter that follows: its release, and how much of a block it takes */
+static const float k_limiter_decay = 0.8825f; /* per block: 80 ms */
+static const float k_limiter_share =
+    0.8f; /* of the reduction at the peak, over its block (fitted) */
+static const float k_limiter_most_db = 4.0f; /* more is a shout, not this voice's crest */
 
 /* Pause rule */
-static const int k_pause_wait_blocks = 50;
-static const float k_pause_noise_lufs = -50.0f;
-static const float k_pause_down_db = 0.2f; /* per 10 ms */
-static const float k_pause_up_db = 4.0f;
+static const int k_pause_wait_blocks = 50;      /* 0.5 s: longer than a breath */
+static const float k_pause_noise_lufs = -50.0f; /* noise above it is turned down */
+static const float k_pause_down_db = 0.2f;      /* 20 dB/s */
+static const float k_pause_up_db = 4.0f;        /* back within 30 ms of the first syllable */
 
 typedef struct {
-    double b0, b1, b2, a1, a2;
-} section;
-
-/* Fast protection: loudness over about 100 ms. */
-typedef struct {
-    double power;
     float reduction_db;
+    int hold_blocks;
 } leveller_guard;
 
 struct ae_leveller {
     ae_leveller_config config;
     int block_frames;
-    section shelf, highpass;
-    double weighting[AE_MAX_CHANNELS][4];
+    ae_kweight *weighting;
     ae_speech_loudness voice;
-    leveller_guard guard;
     float slow_gain_db;
+    leveller_guard guard;
     float pause_reduction_db;
-    float gain; /* amplitude at the end of the last block */
+    float limiter_reduction_db; /* of the model */
+    float gain;                 /* amplitude at the end of the last block */
 };
-
-/* Bilinear redesign of the two BS.1770 stages; a stand-in until ae_kweight. */
-static void design(ae_leveller *self)
-{
-    const double pi = 3.14159265358979323846, fs = self->config.sample_rate_hz;
-    double k = tan(pi * 1681.974450955533 / fs), q = 0.7071752369554196;
-    const double vh = pow(10.0, 3.999843853973347 / 20.0), vb = pow(vh, 0.4996667741545416);
-    double a0 = 1.0 + k / q + k * k;
-    self->shelf = (section){(vh + vb * k / q + k * k) / a0, 2.0 * (k * k - vh) / a0,
-                            (vh - vb * k / q + k * k) / a0, 2.0 * (k * k - 1.0) / a0,
-                            (1.0 - k / q + k * k) / a0};
-    k = tan(pi * 38.13547087602444 / fs);
-    q = 0.5003270373238773;
-    a0 = 1.0 + k / q + k * k;
-    self->highpass =
-        (section){1.0, -2.0, 1.0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0};
-}
-
-static double weighted_power(ae_leveller *self, int channel, const float *in)
-{
-    const section s = self->shelf, h = self->highpass;
-    double *z = self->weighting[channel];
-    double sum = 0.0;
-    for (int i = 0; i < self->block_frames; i++) {
-        const double x = (double)in[i];
-        const double y = s.b0 * x + z[0];
-        z[0] = s.b1 * x - s.a1 * y + z[1];
-        z[1] = s.b2 * x - s.a2 * y;
-        const double w = y + z[2];
-        z[2] = -2.0 * y - h.a1 * w + z[3];
-        z[3] = y - h.a2 * w;
-        sum += w * w;
-    }
-    return sum / self->block_frames;
-}
 
 static float toward(float value, float wanted, float step)
 {
     return value + ae_clamp(wanted - value, -step, step);
 }
 
+static float slow_gain_step(float off_db, int windows)
+{
+    const float size = fabsf(off_db);
+    if (off_db < 0.0f)
+        return size > k_far_db ? k_down_far_db : size > k_near_db ? k_down_near_db : k_down_fine_db;
+    if (windows < k_first_windows && size > k_first_off_db) return k_up_first_db;
+    return size > k_far_db ? k_up_far_db : size > k_near_db ? k_up_near_db : k_up_fine_db;
+}
+
+/* Toward the gain that puts the voice on the target. Upward only while a voice speaks. */
 static void move_slow_gain(ae_leveller *self)
 {
     const ae_speech_loudness *voice = &self->voice;
-    if (voice->track.windows < k_minimum_windows) return;
-    const float wanted = ae_clamp(self->config.target_lufs - ae_speech_loudness_lufs(voice),
-                                  self->config.min_gain_db, self->config.max_gain_db);
-    const float off = wanted - self->slow_gain_db;
-    const float size = fabsf(off);
-    if (size < k_dead_band_db) return;
-    float step;
-    if (off < 0.0f)
-        step = size > k_far_db ? k_down_far : size > k_near_db ? k_down_near : k_down_fine;
-    else if (!voice->decision.active)
-        return;
-    else if (voice->track.windows < k_first_windows && size > 2.0f)
-        step = k_up_first;
-    else
-        step = size > k_far_db ? k_up_far : size > k_near_db ? k_up_near : k_up_fine;
-    self->slow_gain_db = toward(self->slow_gain_db, wanted, step);
+    const int windows = voice->level.windows;
+    if (windows < k_windows_to_fall) return;
+    const float wanted_db = ae_clamp(self->config.target_lufs - ae_speech_loudness_kept_lufs(voice),
+                                     self->config.min_gain_db, self->config.max_gain_db);
+    const float off_db = wanted_db - self->slow_gain_db;
+    if (fabsf(off_db) < k_dead_band_db) return;
+    const int speaks = voice->decision.active && voice->decision.confirmed_blocks > 0;
+    if (off_db > 0.0f && (!speaks || windows < k_windows_to_rise)) return;
+
+    const float step_db = slow_gain_step(off_db, windows);
+    self->slow_gain_db = toward(self->slow_gain_db, wanted_db, step_db);
+    if (off_db < 0.0f) /* what the slow gain takes over, the guard gives back */
+        self->guard.reduction_db = fmaxf(0.0f, self->guard.reduction_db - fminf(step_db, -off_db));
 }
 
-static void move_guard(ae_leveller *self, double power)
+/* Holds a shout, or a host whose level is not known yet, until the slow gain has followed. */
+static void move_guard(ae_leveller *self)
 {
     leveller_guard *guard = &self->guard;
-    guard->power +=
-        (power > guard->power ? k_guard_attack : k_guard_release) * (power - guard->power);
-    const float excess = ae_lufs_from_power(guard->power) + self->slow_gain_db -
-                         (self->config.target_lufs + k_guard_over_lu);
-    const float wanted = excess > 0.0f ? excess : 0.0f;
-    if (wanted > guard->reduction_db)
-        guard->reduction_db = wanted;
-    else if (wanted < guard->reduction_db - k_dead_band_db || wanted == 0.0f)
-        guard->reduction_db = toward(guard->reduction_db, wanted, k_guard_return_db);
+    const float to_lu = self->slow_gain_db - self->config.target_lufs;
+    const float momentary_lu = ae_speech_loudness_momentary_lufs(&self->voice) + to_lu;
+    const float syllable_lu = ae_speech_loudness_syllable_lufs(&self->voice) + to_lu;
+    const int engaged = guard->reduction_db > 0.0f || momentary_lu > k_guard_engage_lu;
+    const float over_db =
+        fmaxf(momentary_lu - k_guard_hold_lu, syllable_lu - k_guard_hold_syllable_lu);
+    const float wanted_db = engaged ? fmaxf(0.0f, over_db) : 0.0f;
+    if (wanted_db > guard->reduction_db) {
+        guard->reduction_db = wanted_db;
+        guard->hold_blocks = k_guard_hold_blocks;
+    } else if (guard->hold_blocks > 0) {
+        guard->hold_blocks--;
+    } else if (wanted_db == 0.0f || wanted_db < guard->reduction_db - k_dead_band_db) {
+        const float step_db = wanted_db > k_guard_still_db ? k_guard_slow_db : k_guard_return_db;
+        guard->reduction_db = toward(guard->reduction_db, wanted_db, step_db);
+    }
 }
 
+/* Noise that the gain has lifted is turned down again in pauses. */
 static void move_pause_reduction(ae_leveller *self)
 {
     if (self->voice.decision.pause_blocks < k_pause_wait_blocks) {
         self->pause_reduction_db = toward(self->pause_reduction_db, 0.0f, k_pause_up_db);
         return;
     }
-    const float noise_lufs =
-        ae_speech_loudness_floor_lufs(&self->voice) + self->slow_gain_db - k_pause_noise_lufs;
-    const float wanted = ae_clamp(noise_lufs, 0.0f, self->config.pause_reduction_db);
-    self->pause_reduction_db = toward(self->pause_reduction_db, wanted, k_pause_down_db);
+    const float lifted_lufs = ae_speech_loudness_floor_lufs(&self->voice) + self->slow_gain_db;
+    const float wanted_db =
+        ae_clamp(lifted_lufs - k_pause_noise_lufs, 0.0f, self->config.pause_reduction_db);
+    self->pause_reduction_db = toward(self->pause_reduction_db, wanted_db, k_pause_down_db);
 }
 
-static float decide_gain_db(ae_leveller *self, double power, float speech_probability)
+/* The share of the block's power that will pass the limiter: a voice with high peaks loses loudness
+ * there, and is given it back in advance. */
+static double share_after_limiter(ae_leveller *self, float peak)
 {
-    ae_speech_loudness_update(&self->voice, power, speech_probability);
+    const float over_db = ae_db_from_amplitude(peak * self->gain) - self->config.ceiling_dbtp;
+    self->limiter_reduction_db =
+        fminf(fmaxf(over_db, k_limiter_decay * self->limiter_reduction_db), k_limiter_most_db);
+    return (double)ae_power_from_db(-k_limiter_share * self->limiter_reduction_db);
+}
+
+static float decide_gain_db(ae_leveller *self, double power, float peak, float speech_probability)
+{
+    const ae_speech_block block = {power, share_after_limiter(self, peak), speech_probability};
+    ae_speech_loudness_update(&self->voice, &block);
     move_slow_gain(self);
-    move_guard(self, power);
+    move_guard(self);
     move_pause_reduction(self);
     return self->slow_gain_db - self->guard.reduction_db - self->pause_reduction_db;
+}
+
+static float block_peak(const float *in, int frames)
+{
+    float peak = 0.0f;
+#pragma omp simd reduction(max : peak)
+    for (int i = 0; i < frames; i++) peak = fmaxf(peak, fabsf(in[i]));
+    return peak;
 }
 
 static void ramp(const float *in, float *out, int frames, float from, float to)
@@ -156,7 +166,8 @@ ae_leveller_config ae_leveller_default_config(int sample_rate_hz)
                                 .max_gain_db = 36.0f,
                                 .min_gain_db = -26.0f,
                                 .initial_gain_db = 0.0f,
-                                .pause_reduction_db = 12.0f};
+                                .pause_reduction_db = 12.0f,
+                                .ceiling_dbtp = -1.0f};
 }
 
 static int valid(const ae_leveller_config *c)
@@ -166,7 +177,8 @@ static int valid(const ae_leveller_config *c)
            c->target_lufs <= -6.0f && c->max_gain_db >= 0.0f && c->max_gain_db <= 60.0f &&
            c->min_gain_db >= -60.0f && c->min_gain_db <= 0.0f &&
            c->initial_gain_db >= c->min_gain_db && c->initial_gain_db <= c->max_gain_db &&
-           c->pause_reduction_db >= 0.0f && c->pause_reduction_db <= 24.0f;
+           c->pause_reduction_db >= 0.0f && c->pause_reduction_db <= 24.0f &&
+           c->ceiling_dbtp >= -20.0f && c->ceiling_dbtp <= 0.0f;
 }
 
 ae_status ae_leveller_create(ae_leveller **out, const ae_leveller_config *config)
@@ -177,7 +189,12 @@ ae_status ae_leveller_create(ae_leveller **out, const ae_leveller_config *config
     if (!self) return AE_ERROR_MEMORY;
     self->config = *config;
     self->block_frames = ae_block_frames(config->sample_rate_hz);
-    design(self);
+    const ae_kweight_config weighting = {config->sample_rate_hz, config->channels};
+    const ae_status status = ae_kweight_create(&self->weighting, &weighting);
+    if (status != AE_OK) {
+        ae_leveller_destroy(self);
+        return status;
+    }
     ae_leveller_reset(self);
     *out = self;
     return AE_OK;
@@ -186,9 +203,11 @@ ae_status ae_leveller_create(ae_leveller **out, const ae_leveller_config *config
 void ae_leveller_process(ae_leveller *self, const float *const *in, float speech_probability,
                          float *const *out)
 {
-    double power = 0.0;
-    for (int c = 0; c < self->config.channels; c++) power += weighted_power(self, c, in[c]);
-    const float gain = ae_amplitude_from_db(decide_gain_db(self, power, speech_probability));
+    const double power = ae_kweight_mean_square(self->weighting, in, self->block_frames);
+    float peak = 0.0f;
+    for (int c = 0; c < self->config.channels; c++)
+        peak = fmaxf(peak, block_peak(in[c], self->block_frames));
+    const float gain = ae_amplitude_from_db(decide_gain_db(self, power, peak, speech_probability));
     for (int c = 0; c < self->config.channels; c++)
         ramp(in[c], out[c], self->block_frames, self->gain, gain);
     self->gain = gain;
@@ -212,15 +231,21 @@ void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out)
 
 void ae_leveller_reset(ae_leveller *self)
 {
-    memset(self->weighting, 0, sizeof self->weighting);
+    ae_kweight_reset(self->weighting);
     ae_speech_loudness_reset(&self->voice);
-    self->guard = (leveller_guard){0.0, 0.0f};
-    self->pause_reduction_db = 0.0f;
     self->slow_gain_db = self->config.initial_gain_db;
-    self->gain = ae_amplitude_from_db(self->slow_gain_db);
+    self->guard = (leveller_guard){0.0f, 0};
+    self->pause_reduction_db = 0.0f;
+    self->limiter_reduction_db = 0.0f;
+    self->gain = ae_amplitude_from_db(self->config.initial_gain_db);
 }
 
-void ae_leveller_destroy(ae_leveller *self) { ae_free(self); }
+void ae_leveller_destroy(ae_leveller *self)
+{
+    if (!self) return;
+    ae_kweight_destroy(self->weighting);
+    ae_free(self);
+}
 
 int ae_leveller_latency_frames(const ae_leveller *self)
 {

@@ -1,13 +1,15 @@
 /* ae_leveller.h - brings a voice to one loudness, live: the AGC of audio_engine.
  *
- * Method: the loudness of the voice (ae_speech_loudness: BS.1770-5 windows over speech only) sets a
- * slow gain toward target_lufs; a fast guard holds 100 ms loudness near the target while the
- * estimate is not there yet (a hot host, a shout); in pauses the noise is not lifted. The gain
- * moves upward only while speech, and not at all within a dead band, so a steady tone stays
- * undistorted. Gain is ramped per sample over the block and common to all channels. The block's own
- * energy is used: a block is complete when it is processed, so this adds no latency. Latency: 0.
- * Cost: K-weighting plus some hundred operations a block. Thread: audio, no allocation after
- * create. */
+ * Method: a slow gain puts the loudness of the voice (ae_speech_loudness: running BS.1770-5 over
+ * speech only) on target_lufs; upward it moves only while somebody speaks, and within a dead band
+ * not at all, so a steady tone stays undistorted. Until the slow gain has followed, a guard holds
+ * the momentary loudness near the target (a hot host, a shout). In pauses longer than 0.5 s noise
+ * above -50 LUFS is turned down again. Loudness that the limiter behind will take from a voice with
+ * high peaks is made up for in advance.
+ * The gain is common to all channels and ramped linearly over the block. It is decided from blocks
+ * up to and with the one it is applied to: a block is complete when it is processed, so this adds
+ * no latency. Latency: 0. Cost: K weighting, one multiplication per sample, some hundred operations
+ * a block. Thread: audio, no allocation after create. */
 #ifndef AE_LEVELLER_H
 #define AE_LEVELLER_H
 
@@ -22,6 +24,7 @@ typedef struct {
     float min_gain_db;     /* -60 .. 0 */
     float initial_gain_db; /* min_gain_db .. max_gain_db, before the first speech */
     float pause_reduction_db; /* 0 .. 24, how far the gain may fall in long pauses */
+    float ceiling_dbtp; /* -20 .. 0, of the limiter that follows: what it takes is made up for */
 } ae_leveller_config;
 
 typedef struct {
