@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import audio_engine as ae
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -48,12 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_line_of_the_shell_examples_is_known() -> None:
     assert COMMANDS
-    assert len(COMMANDS) + len(TARGETS) == len([line for line in LINES if line])
+    folders = ["cd demo-output"]
+    assert len(COMMANDS + TARGETS + folders) == len([line for line in LINES if line])
 
 
 def test_the_shell_examples_run(folder: Path) -> None:
     for command in COMMANDS:  # in order: a later one may read what an earlier one wrote
-        result = run(*command.split(), folder=folder)
+        result = run(*command.split(), folder=folder / "demo-output")
         assert result.returncode == 0, f"{command}\n{result.stderr}"
         assert result.stdout, command
 
@@ -73,3 +76,8 @@ def test_the_python_examples_run(number: int, folder: Path) -> None:
 def test_there_is_a_python_example_of_about_ten_lines() -> None:
     (example,) = fenced("python")
     assert 8 <= len([line for line in example.splitlines() if line.strip()]) <= 12
+
+
+def test_the_latency_is_what_is_said() -> None:
+    with ae.Engine(ae.EngineConfig(sample_rate_hz=48000)) as engine:
+        assert f"{engine.latency_frames / 48:.1f} ms late at 48 kHz" in " ".join(TEXT.split())
