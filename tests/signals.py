@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 Signal = NDArray[np.float32]
@@ -23,6 +26,13 @@ def voice(seconds: float, rate_hz: int, *, pitch_hz: float = 120.0, seed: int = 
     syllables = np.clip(np.sin(2 * np.pi * rng.uniform(3.5, 4.5) * time), 0, 1) ** 0.5
     phrases = np.sin(2 * np.pi * 0.4 * time + rng.uniform(0, 6)) > -0.5
     return (0.12 * tone * syllables * phrases).astype(np.float32)
+
+
+def speech(name: str, seconds: float) -> Signal:
+    """A voice of the demo, ``host`` or ``guest`` (16 kHz, synthesised), cut or repeated."""
+    with resources.as_file(resources.files("audio_engine") / "demo_data" / f"{name}.flac") as path:
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+    return np.resize(samples, round(seconds * rate_hz)).astype(np.float32)
 
 
 def noise(seconds: float, rate_hz: int, level: float = 0.005, *, seed: int = 2) -> Signal:

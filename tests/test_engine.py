@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import audio_engine as ae
 from audio_engine import _native
-from signals import Signal, echo_of, noise, voice
+from signals import Signal, echo_of, noise, speech, voice
 
 RATE_HZ = 16000
 BLOCKS: list[int | str] = [1, 7, 160, 480, 4800, "random"]
@@ -261,8 +261,7 @@ def test_near_end_returns_after_a_far_end_equal_to_the_mic() -> None:
 
 def test_echo_goes_and_near_end_stays() -> None:
     talk_s, both_s = 8, 4
-    far = voice(talk_s + both_s, RATE_HZ, pitch_hz=190.0, seed=5)
-    near = voice(talk_s + both_s, RATE_HZ, seed=6)
+    far, near = speech("guest", talk_s + both_s), 0.5 * speech("host", talk_s + both_s)
     near[: talk_s * RATE_HZ] = 0.0
     echo = echo_of(far, RATE_HZ)
     mic = near + echo + noise(talk_s + both_s, RATE_HZ, 2e-4)
