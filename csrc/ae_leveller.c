@@ -32,6 +32,10 @@ static const float k_limiter_share =
     0.8f; /* of the reduction at the peak, over its block (fitted) */
 static const float k_limiter_most_db = 4.0f; /* more is a shout, not this voice's crest */
 
+/* Impulse rule: a bump or a slam tells nothing about the voice; it is left to the limiter. */
+static const double k_impulse_ratio = 31.6; /* 15 LU over the voice */
+static const int k_impulse_blocks = 8;      /* 80 ms; what lasts longer is a shout */
+
 /* Pause rule */
 static const int k_pause_wait_blocks = 50;      /* 0.5 s: longer than a breath */
 static const float k_pause_noise_lufs = -50.0f; /* noise above it is turned down */
@@ -50,6 +54,8 @@ struct ae_leveller {
     ae_speech_loudness voice;
     float slow_gain_db;
     leveller_guard guard;
+    int impulse_blocks; /* since the power jumped up */
+    double usual_power; /* of the last block that was no impulse */
     float pause_reduction_db;
     float limiter_reduction_db; /* of the model */
     float gain;                 /* amplitude at the end of the last block */
@@ -133,9 +139,20 @@ static double share_after_limiter(ae_leveller *self, float peak)
     return (double)ae_power_from_db(-k_limiter_share * self->limiter_reduction_db);
 }
 
+/* The block's power, or while an impulse lasts the power before it. */
+static double without_impulse(ae_leveller *self, double power)
+{
+    const ae_speech_level *voice = &self->voice.level;
+    const int is_high = voice->windows > 0 && power > k_impulse_ratio * voice->power;
+    self->impulse_blocks = is_high ? self->impulse_blocks + 1 : 0;
+    if (!is_high || self->impulse_blocks > k_impulse_blocks) self->usual_power = power;
+    return self->usual_power;
+}
+
 static float decide_gain_db(ae_leveller *self, double power, float peak, float speech_probability)
 {
-    const ae_speech_block block = {power, share_after_limiter(self, peak), speech_probability};
+    const ae_speech_block block = {without_impulse(self, power), share_after_limiter(self, peak),
+                                   speech_probability};
     ae_speech_loudness_update(&self->voice, &block);
     move_slow_gain(self);
     move_guard(self);
@@ -235,6 +252,8 @@ void ae_leveller_reset(ae_leveller *self)
     ae_speech_loudness_reset(&self->voice);
     self->slow_gain_db = self->config.initial_gain_db;
     self->guard = (leveller_guard){0.0f, 0};
+    self->impulse_blocks = 0;
+    self->usual_power = 0.0;
     self->pause_reduction_db = 0.0f;
     self->limiter_reduction_db = 0.0f;
     self->gain = ae_amplitude_from_db(self->config.initial_gain_db);
