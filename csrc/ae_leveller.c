@@ -32,9 +32,11 @@ static const float k_limiter_share =
     0.8f; /* of the reduction at the peak, over its block (fitted) */
 static const float k_limiter_most_db = 4.0f; /* more is a shout, not this voice's crest */
 
-/* Impulse rule: a bump or a slam tells nothing about the voice; it is left to the limiter. */
-static const double k_impulse_ratio = 31.6; /* 15 LU over the voice */
-static const int k_impulse_blocks = 8;      /* 80 ms; what lasts longer is a shout */
+/* Impulse rule: a bump or a slam tells nothing about the voice; it is left to the limiter. A voice
+ * that has become louder uses the allowance up within its first syllable. */
+static const double k_impulse_ratio = 100.0;    /* 20 LU over the voice */
+static const int k_impulse_blocks = 8;          /* 80 ms */
+static const int k_impulse_refill_blocks = 300; /* 3 s until the next impulse is one */
 
 /* Pause rule */
 static const int k_pause_wait_blocks = 50;      /* 0.5 s: longer than a breath */
@@ -54,7 +56,8 @@ struct ae_leveller {
     ae_speech_loudness voice;
     float slow_gain_db;
     leveller_guard guard;
-    int impulse_blocks; /* since the power jumped up */
+    int impulse_blocks; /* of the allowance used */
+    int blocks_to_refill;
     double usual_power; /* of the last block that was no impulse */
     float pause_reduction_db;
     float limiter_reduction_db; /* of the model */
@@ -144,9 +147,14 @@ static double without_impulse(ae_leveller *self, double power)
 {
     const ae_speech_level *voice = &self->voice.level;
     const int is_high = voice->windows > 0 && power > k_impulse_ratio * voice->power;
-    self->impulse_blocks = is_high ? self->impulse_blocks + 1 : 0;
-    if (!is_high || self->impulse_blocks > k_impulse_blocks) self->usual_power = power;
-    return self->usual_power;
+    if (is_high && self->impulse_blocks < k_impulse_blocks) {
+        self->impulse_blocks++;
+        self->blocks_to_refill = k_impulse_refill_blocks;
+        return self->usual_power;
+    }
+    if (self->blocks_to_refill > 0 && --self->blocks_to_refill == 0) self->impulse_blocks = 0;
+    self->usual_power = power;
+    return power;
 }
 
 static float decide_gain_db(ae_leveller *self, double power, float peak, float speech_probability)
@@ -252,7 +260,7 @@ void ae_leveller_reset(ae_leveller *self)
     ae_speech_loudness_reset(&self->voice);
     self->slow_gain_db = self->config.initial_gain_db;
     self->guard = (leveller_guard){0.0f, 0};
-    self->impulse_blocks = 0;
+    self->impulse_blocks = self->blocks_to_refill = 0;
     self->usual_power = 0.0;
     self->pause_reduction_db = 0.0f;
     self->limiter_reduction_db = 0.0f;
