@@ -83,8 +83,19 @@ def _step(graph: Graph, node: Node, buses: dict[str, int], step_of: dict[str, in
                 bus=bus,
                 output_bus=output_bus,
                 suppressor_step_index=-1 if suppressor is None else step_of[suppressor],
+                ceiling_dbtp=_ceiling_behind(graph, node.name),
             )
         case LimiterConfig():
             return limiter_step(node.config, rate_hz, channels, bus=bus, output_bus=output_bus)
         case _:
             return loudness_step(node.config, rate_hz, channels, bus=bus)
+
+
+def _ceiling_behind(graph: Graph, name: str) -> float:
+    """Return the ceiling in dBTP of the limiter that the signal `name` goes through, or 0."""
+    ceilings = [
+        node.config.ceiling_dbtp
+        for node in graph.nodes.values()
+        if isinstance(node.config, LimiterConfig) and graph.nearest(node.source, AgcConfig) == name
+    ]
+    return min(ceilings, default=0.0)

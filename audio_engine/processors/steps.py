@@ -80,8 +80,13 @@ def leveller_step(
     bus: int,
     output_bus: int,
     suppressor_step_index: int = -1,
+    ceiling_dbtp: float = 0.0,
 ) -> Step:
-    """Make the leveller step; with a suppressor step it uses that one's speech probability."""
+    """Make the leveller step.
+
+    With a suppressor step it uses that one's speech probability; `ceiling_dbtp` is the limiter's
+    behind it, whose work on a peaky voice is made up for.
+    """
     kernel = Kernel(
         "leveller",
         sample_rate_hz=rate_hz,
@@ -89,6 +94,7 @@ def leveller_step(
         target_lufs=config.target_lufs,
         max_gain_db=config.max_gain_db,
         min_gain_db=config.min_gain_db,
+        ceiling_dbtp=ceiling_dbtp,
     )
     return Step(
         kind="LEVELLER",
