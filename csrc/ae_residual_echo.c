@@ -9,19 +9,21 @@ static const float k_first_edge_hz = 100.0f, k_edge_ratio = 1.26f;
 static const float k_low_presence_hz = 200.0f, k_high_presence_hz = 6000.0f;
 static const float k_tail_keep = 0.78f; /* per hop: reverberation behind the estimate, T60 0.55 s */
 /* Residual per echo power before anything is learned: of the same band, and of all bands (what a
- * loudspeaker that distorts spreads), -18 and -30 dB. Limits -40 .. 3 dB and -60 .. -10 dB. */
-static const float k_linear_first = 0.016f, k_linear_least = 1e-4f, k_linear_most = 2.0f;
-static const float k_spread_first = 1e-3f, k_spread_least = 1e-6f, k_spread_most = 0.1f;
-static const float k_rate = 0.03f;      /* of the shares, per hop */
-static const float k_least_rate = 0.1f; /* of it while the near end talks */
-static const float k_most_ratio = 4.0f; /* error / residual that teaches; more is near end */
+ * loudspeaker that distorts spreads). High on purpose: coming down is quick and safe. Limits
+ * -40 .. 3 dB and -60 .. -10 dB. */
+static const float k_linear_first = 0.1f, k_linear_least = 1e-4f, k_linear_most = 2.0f;
+static const float k_spread_first = 0.01f, k_spread_least = 1e-6f, k_spread_most = 0.1f;
+static const float k_rate = 0.03f; /* of the shares, per hop */
+static const float k_knee = 4.0f;  /* error / residual from where on it teaches less: near end */
 static const float k_misadjustment = 0.3f;
 static const float k_output = 1.5f;
 static const float k_near_up = 0.5f;
 static const float k_margin = 1.0f; /* of the residual where presence is judged */
 static const float k_near_from = 0.25f, k_near_span = 0.45f;
 static const float k_near_keep = 0.7f;
-static const float k_floor_down = 0.1f, k_floor_up = 1.002f; /* 0.9 dB/s */
+static const float k_floor_rate = 0.3f; /* smoothing before the minimum, per hop */
+static const int k_floor_hops = 100;    /* window of the minimum, 1 s */
+static const float k_floor_bias = 3.0f;
 static const float k_least_power = 1e-9f;
 static const float k_active = 1e-4f;
 static const float k_global = 1.0f;
@@ -37,6 +39,8 @@ struct ae_residual_echo {
     float linear[k_max_bands];      /* residual / echo power of the same band */
     float spread[k_max_bands];      /* residual / mean echo power of all bands */
     float noise_floor[k_max_bands]; /* stationary part of the error */
+    float smoothed[k_max_bands], window_least[k_max_bands], last_least[k_max_bands];
+    int window_hops;
     float presence[k_max_bands];
     float window_power; /* sum of the squared analysis window / hop */
     float broad_presence;
@@ -110,7 +114,11 @@ void ae_residual_echo_reset(ae_residual_echo *self)
     ae_zero(self->tail, self->bins);
     ae_fill(self->linear, k_linear_first, self->bands);
     ae_fill(self->spread, k_spread_first, self->bands);
-    ae_fill(self->noise_floor, k_least_power, self->bands);
+    ae_zero(self->noise_floor, self->bands);
+    ae_zero(self->smoothed, self->bands);
+    ae_zero(self->window_least, self->bands);
+    ae_zero(self->last_least, self->bands);
+    self->window_hops = 0;
     ae_fill(self->presence, 1.0f, self->bands);
     self->broad_presence = 1.0f;
 }
@@ -126,10 +134,12 @@ static float mean_of(const float *values, int from, int to)
 /* Follow the shares of one band: gradient of the Itakura-Saito distance between error and model in
  * the logarithm of each share, which is as steady for weak bands as for strong ones. */
 static void learn(ae_residual_echo *self, int band, float error, float residual, float linear,
-                  float spread, float rate)
+                  float spread)
 {
-    const float ratio = fminf(error / (residual + k_least_power), k_most_ratio) - 1.0f;
-    const float step = rate * ratio / (residual + k_least_power);
+    const float ratio = error / (residual + k_least_power);
+    const float beyond = k_knee / fmaxf(ratio, k_knee);
+    const float pull = ratio <= k_knee ? ratio - 1.0f : (k_knee - 1.0f) * beyond * beyond;
+    const float step = k_rate * pull / (residual + k_least_power);
     self->linear[band] =
         ae_clamp(self->linear[band] * expf(step * linear), k_linear_least, k_linear_most);
     self->spread[band] =
@@ -143,6 +153,24 @@ static float misadjustment_at(const ae_residual_echo *self, const ae_echo_view *
     const float part = at - (float)low;
     return self->window_power * ((1.0f - part) * view->misadjustment_power[low] +
                                  part * view->misadjustment_power[low + 1]);
+}
+
+/* Smallest smoothed power of this and the last window. */
+static void track_floor(ae_residual_echo *self, int band, float power)
+{
+    self->smoothed[band] += k_floor_rate * (power - self->smoothed[band]);
+    self->window_least[band] = fminf(self->window_least[band], self->smoothed[band]);
+    self->noise_floor[band] = fminf(self->last_least[band], self->window_least[band]);
+}
+
+static void turn_window(ae_residual_echo *self)
+{
+    if (++self->window_hops < k_floor_hops) return;
+    self->window_hops = 0;
+    for (int b = 0; b < self->bands; b++) {
+        self->last_least[b] = self->window_least[b];
+        self->window_least[b] = self->smoothed[b];
+    }
 }
 
 static float presence_from(float explained, float error)
@@ -184,16 +212,14 @@ void ae_residual_echo_update(ae_residual_echo *self, const ae_echo_view *view,
             total_explained += sum;
         }
         const float power = error[b] / (float)(to - from);
-        self->noise_floor[b] =
-            power < self->noise_floor[b]
-                ? self->noise_floor[b] + k_floor_down * (power - self->noise_floor[b])
-                : fminf(self->noise_floor[b] * k_floor_up + 1e-3f * k_least_power, power);
-        const float rate = k_rate * fmaxf(1.0f - self->broad_presence, k_least_rate);
+        track_floor(self, b, power);
         if (view->far_active && mean > k_active)
-            learn(self, b, fmaxf(power - self->noise_floor[b], 0.0f),
-                  self->linear[b] * mean + flat + other / (float)(to - from),
-                  self->linear[b] * mean, flat, rate);
+            learn(self, b, power,
+                  self->linear[b] * mean + flat + other / (float)(to - from) +
+                      k_floor_bias * self->noise_floor[b],
+                  self->linear[b] * mean, flat);
     }
+    turn_window(self);
     const float broad = view->far_active ? presence_from(total_explained, total_error) : 1.0f;
     self->broad_presence += (broad > self->broad_presence ? k_near_up : 1.0f - k_near_keep) *
                             (broad - self->broad_presence);
