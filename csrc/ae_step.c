@@ -179,7 +179,7 @@ void ae_step_apply(const ae_step *step, const ae_command *command)
         ae_highpass_set_cutoff_hz(node, value);
     } else if (step->kind == AE_STEP_SUPPRESSOR) {
         if (command->parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
-            ae_suppressor_set_max_attenuation_db(node, value);
+            ae_suppressor_set_attenuation_limit_db(node, value);
         } else if (command->parameter == AE_PARAMETER_DEREVERB) {
             ae_suppressor_set_dereverb(node, value);
         }

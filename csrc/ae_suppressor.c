@@ -56,8 +56,8 @@ static int config_is_valid(const ae_suppressor_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
-           (config->echo == 0 || config->echo == 1) && config->max_attenuation_db >= 0.0f &&
-           config->max_attenuation_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
+           (config->echo == 0 || config->echo == 1) && config->attenuation_limit_db >= 0.0f &&
+           config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
            config->dereverb <= 1.0f;
 }
 
@@ -199,17 +199,17 @@ void ae_suppressor_reset(ae_suppressor *self)
         ae_echo_gain_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
     }
-    self->attenuation_db = self->config.max_attenuation_db;
+    self->attenuation_db = self->config.attenuation_limit_db;
     self->noise_kept = self->echo_kept = 1.0f;
     self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f};
 }
 
 int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
 
-void ae_suppressor_set_max_attenuation_db(ae_suppressor *self, float max_attenuation_db)
+void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuation_limit_db)
 {
-    if (max_attenuation_db != max_attenuation_db) return;
-    self->config.max_attenuation_db = ae_clamp(max_attenuation_db, 0.0f, k_most_attenuation_db);
+    if (attenuation_limit_db != attenuation_limit_db) return;
+    self->config.attenuation_limit_db = ae_clamp(attenuation_limit_db, 0.0f, k_most_attenuation_db);
 }
 
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb)
@@ -350,8 +350,8 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                            const ae_echo_view *const *echo, float *const *out)
 {
     const int has_echo = echo != NULL && self->config.echo;
-    self->attenuation_db +=
-        ae_one_pole(k_ramp_ms, k_hop_ms) * (self->config.max_attenuation_db - self->attenuation_db);
+    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) *
+                            (self->config.attenuation_limit_db - self->attenuation_db);
     analyse(self, in);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
     if (has_echo) find_residual(self, echo);

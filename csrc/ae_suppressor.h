@@ -8,7 +8,7 @@
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
  *   ae_residual_echo    residual echo power, one per channel; ae_echo_gain: its gain
  * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
- * the hole. With max_attenuation_db = 0 and no echo the output is the input, one hop late.
+ * the hole. With attenuation_limit_db = 0 and no echo the output is the input, one hop late.
  * Latency: one block of 10 ms. Cost: two FFTs of 32 ms per channel and block.
  * Thread: audio, no allocation after create. */
 #ifndef AE_SUPPRESSOR_H
@@ -21,11 +21,11 @@
 typedef struct ae_suppressor ae_suppressor;
 
 typedef struct {
-    int sample_rate_hz;       /* 8000 .. 96000 */
-    int channels;             /* 1 .. 8 */
-    int echo;                 /* 0, 1: make room for the residual echo stage */
-    float max_attenuation_db; /* 0 .. 40: how far noise and reverberation may be turned down */
-    float dereverb;           /* 0 .. 1: strength of late-reverberation removal */
+    int sample_rate_hz;         /* 8000 .. 96000 */
+    int channels;               /* 1 .. 8 */
+    int echo;                   /* 0, 1: make room for the residual echo stage */
+    float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down */
+    float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
 } ae_suppressor_config;
 
 typedef struct {
@@ -44,7 +44,7 @@ int ae_suppressor_latency_frames(const ae_suppressor *self); /* ae_block_frames(
  * channel, or NULL: no echo in this block; needs config.echo = 1. */
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                            const ae_echo_view *const *echo, float *const *out);
-void ae_suppressor_set_max_attenuation_db(ae_suppressor *self, float max_attenuation_db);
+void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuation_limit_db);
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb);
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
 /* ffi:end */

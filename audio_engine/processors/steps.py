@@ -60,7 +60,7 @@ def suppressor_step(
         sample_rate_hz=rate_hz,
         channels=channels,
         echo=int(echo_step_index >= 0),
-        max_attenuation_db=config.attenuation_limit_db if config.enabled else 0.0,
+        attenuation_limit_db=config.attenuation_limit_db if config.enabled else 0.0,
         dereverb=config.dereverb if config.enabled else 0.0,
     )
     return Step(

@@ -5,11 +5,11 @@
 
 enum { k_max_block = 960 };
 
-static ae_suppressor *make(int sample_rate_hz, int channels, float max_attenuation_db)
+static ae_suppressor *make(int sample_rate_hz, int channels, float attenuation_limit_db)
 {
     ae_suppressor_config config = ae_suppressor_default_config(sample_rate_hz);
     config.channels = channels;
-    config.max_attenuation_db = max_attenuation_db;
+    config.attenuation_limit_db = attenuation_limit_db;
     ae_suppressor *self = NULL;
     CHECK(ae_suppressor_create(&self, &config) == AE_OK);
     return self;
