@@ -13,24 +13,26 @@ static const float k_up_far_db = 0.25f, k_up_near_db = 0.05f, k_up_fine_db = 0.0
 static const float k_up_first_db = 0.6f;  /* a quiet host is lifted 30 dB in half a second */
 static const float k_first_off_db = 2.0f; /* ... while further off than this */
 static const int k_first_windows = 150;   /* ... in the first 1.5 s of speech */
-static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall, */
-static const int k_windows_to_rise = 20;  /* and rise */
+static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall */
+static const int k_windows_to_rise = 20;  /* 0.2 s before it may rise: not for a click */
 
-/* Guard on the momentary loudness (400 ms), in LU over the target */
-static const float k_guard_engage_lu =
-    8.0f;                                  /* 1 % of windows of steady speech reach it (measured) */
-static const float k_guard_hold_lu = 2.5f; /* where it then holds the momentary loudness */
-static const float k_guard_hold_syllable_lu = 5.0f; /* ... and that of the last 0.1 s */
-static const int k_guard_hold_blocks = 10;          /* a syllable */
-static const float k_guard_still_db = 4.0f; /* still that far over: a phrase fades, not the shout */
-static const float k_guard_slow_db = 0.05f; /* return speed then */
-static const float k_guard_return_db = 0.5f; /* return speed after a shout: no hole behind it */
+/* Guard, in LU over the target. 1 % of the 400 ms windows of steady speech engage it (measured); in
+ * the first 1.5 s of speech the last 0.1 s do too. Then it holds both until the loudness is back.
+ */
+static const float k_guard_engage_lu = 8.0f;
+static const float k_guard_engage_syllable_lu = 13.0f;
+static const float k_guard_engage_young_lu = 7.0f;
+static const float k_guard_hold_lu = 2.5f;
+static const float k_guard_hold_syllable_lu = 5.0f;
+static const int k_guard_hold_blocks = 10;  /* a syllable */
+static const float k_guard_still_db = 4.0f; /* so far over: a phrase fades, the shout goes on ... */
+static const float k_guard_slow_db = 0.05f; /* ... return slowly */
+static const float k_guard_return_db = 0.5f; /* else at once: no hole behind a shout */
 
-/* Model of the limiter that follows: its release, and how much of a block it takes */
-static const float k_limiter_decay = 0.8825f; /* per block: 80 ms */
-static const float k_limiter_share =
-    0.8f; /* of the reduction at the peak, over its block (fitted) */
-static const float k_limiter_most_db = 4.0f; /* more is a shout, not this voice's crest */
+/* Model of the limiter that follows */
+static const float k_limiter_decay = 0.8825f; /* per block: its release, 80 ms */
+static const float k_limiter_share = 0.8f;    /* of the peak's reduction, over the block (fitted) */
+static const float k_limiter_most_db = 4.0f;  /* more is a shout, not this voice's crest */
 
 /* Impulse rule: a bump or a slam tells nothing about the voice; it is left to the limiter. A voice
  * that has become louder uses the allowance up within its first syllable. */
@@ -104,7 +106,10 @@ static void move_guard(ae_leveller *self)
     const float to_lu = self->slow_gain_db - self->config.target_lufs;
     const float momentary_lu = ae_speech_loudness_momentary_lufs(&self->voice) + to_lu;
     const float syllable_lu = ae_speech_loudness_syllable_lufs(&self->voice) + to_lu;
-    const int engaged = guard->reduction_db > 0.0f || momentary_lu > k_guard_engage_lu;
+    const int young = self->voice.level.windows < k_first_windows;
+    const int engaged =
+        guard->reduction_db > 0.0f || momentary_lu > k_guard_engage_lu ||
+        syllable_lu > (young ? k_guard_engage_young_lu : k_guard_engage_syllable_lu);
     const float over_db =
         fmaxf(momentary_lu - k_guard_hold_lu, syllable_lu - k_guard_hold_syllable_lu);
     const float wanted_db = engaged ? fmaxf(0.0f, over_db) : 0.0f;

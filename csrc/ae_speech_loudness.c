@@ -6,12 +6,11 @@
 #include "ae_math.h"
 
 /* Noise floor */
-static const double k_floor_smoothing = 0.22; /* per block: 40 ms */
-static const int k_floor_span_blocks = 40;    /* longer than a syllable */
-static const double k_floor_bias = 2.0;       /* mean over minimum of 40 ms noise energies: 3 dB */
-static const double k_floor_rise = 2.0;       /* at most, per span: long sentences have few gaps */
-static const double k_floor_rise_from =
-    1e-9; /* mean square, -90 dB: leaves digital silence at once */
+static const double k_floor_smoothing = 0.22;  /* per block: 40 ms */
+static const int k_floor_span_blocks = 40;     /* longer than a syllable */
+static const double k_floor_bias = 2.0;        /* mean over minimum of 40 ms noise energies: 3 dB */
+static const double k_floor_rise = 2.0;        /* at most, per span: long sentences have few gaps */
+static const double k_floor_rise_from = 1e-9;  /* -90 dB: digital silence is left at once */
 static const int k_floor_spans_for_second = 4; /* below, too few to drop the lowest one */
 
 /* Speech decision */
@@ -31,35 +30,39 @@ static const float k_fluctuation_db = 0.8f;
 static const int k_confirmed_blocks = 100; /* 1 s: bridges the gap to the next word */
 
 /* Level */
-static const int k_syllable_blocks = 10;     /* 0.1 s */
-static const int k_window_speech_blocks = 8; /* of 40, the least for a window to count */
-static const double k_noise_share_most =
-    0.9;                                /* of a window's power: the voice is at least the rest */
-static const double k_window_snr = 0.5; /* windows below it do not pull the level down */
-static const double k_kept_least = 0.7; /* make up for at most 1.5 dB of limiting */
-static const float k_gate_lu = 10.0f;   /* BS.1770-5 relative gate */
-static const float k_burst_lu =
-    8.0f; /* a window this far up is a shout or a step (measured: 1 %) */
-static const int k_gate_from_windows = 30; /* the first 0.3 s pass the gate */
-static const int k_memory_windows = 350;   /* 3.5 s: shorter pumps, longer is late */
-static const int k_young_windows = 150;  /* 1.5 s: until then a louder voice is believed at once */
-static const double k_young_share = 0.7; /* of that window: syllable peaks run high */
-static const int k_restart_windows = 60; /* weight of the new level after a step */
+static const int k_syllable_blocks = 10;       /* 0.1 s */
+static const int k_window_speech_blocks = 8;   /* of 40, the least for a window to count */
+static const double k_voice_share_least = 0.1; /* of a window's power, whatever the floor says */
+static const double k_window_snr = 0.5;        /* windows below it do not pull the level down */
+static const double k_kept_least = 0.7;        /* make up for at most 1.5 dB of limiting */
+static const float k_gate_lu = 10.0f;          /* BS.1770-5 relative gate */
+static const int k_gate_from_windows = 30;     /* the first 0.3 s pass the gate */
+static const float k_burst_lu = 8.0f;          /* so far up: a shout or a step (1 %, measured) */
+static const int k_memory_windows = 350;       /* 3.5 s: shorter pumps, longer is late */
+static const int k_young_windows = 150;        /* 1.5 s: until then a louder voice is believed */
+static const double k_young_share = 0.7;       /* ... by this share: syllable peaks run high */
+static const int k_restart_windows = 60;       /* weight of the new level after a step */
 
-/* Steps */
-static const double k_recent_least_share = 0.03; /* of the window: a block below is a gap */
-static const float k_up_share = 0.8f;            /* of the recent windows must be over ... */
-static const float k_up_lu = 2.0f; /* ... the level by this: never in steady speech (measured) */
+/* Step up: so many of the recent windows are so far over the level (never in steady speech,
+ * measured), and the last 0.3 s are not the quiet words after a shout. */
+static const float k_up_share = 0.8f;
+static const float k_up_lu = 2.0f;
 static const int k_up_mean_blocks = 150;
-static const int k_up_now_blocks = 30; /* and the last 0.3 s must still be that loud: */
-static const float k_up_now_lu = 6.0f; /* not the quiet words after a shout */
-static const int k_down_blocks[2] = {100, 140};
-static const float k_down_lu[2] = {
-    8.0f, 6.0f}; /* under 1 % of the means over so many blocks (measured) */
-static const float k_down_steady_lu =
-    4.0f; /* the newer half is no quieter than this: not a dying tail */
-static const float k_down_snr_db =
-    14.0f; /* music and babble under the voice are not a quiet talker */
+static const int k_up_now_blocks = 30;
+static const float k_up_now_lu = 6.0f;
+
+/* Step down: means over so many blocks are so far under it (1 % of steady speech, measured). The
+ * newer half may not be much quieter than the whole: a dying tail. The mean must be far over the
+ * noise: music or babble under the voice is not a quiet talker. */
+static const double k_recent_least_share = 0.03; /* of the window: a block below is a gap */
+static const int k_down_blocks[2] = {70, 110};
+static const float k_down_lu[2] = {8.0f, 6.0f};
+static const float k_down_steady_lu = 4.0f;
+static const float k_down_snr_db = 14.0f;
+
+/* Step back: a window nearly as loud as before the step down, soon after it. */
+static const int k_return_blocks = 100;   /* 1 s of speech */
+static const double k_return_share = 0.8; /* of the power before */
 
 static float lufs_of(double power)
 {
@@ -184,7 +187,7 @@ static void push_window(ae_speech_window *self, const ae_speech_block *block, do
     const double mean = self->filled > 0 ? sum / self->filled : 0.0;
     self->power = fmax(mean + noise, 0.0);
     self->syllable_power = fmax(newest / k_syllable_blocks + noise, 0.0);
-    self->voice_power = fmax(mean, (1.0 - k_noise_share_most) * self->power);
+    self->voice_power = fmax(mean, k_voice_share_least * self->power);
     self->kept_share = sum > 0.0 ? fmax(kept / sum, k_kept_least) : 1.0;
 }
 
@@ -255,20 +258,36 @@ static int stepped_down(const ae_recent_speech *self, float level_lufs, float no
            recent_lufs(self, blocks / 2) > mean_lufs - k_down_steady_lu;
 }
 
+static void move_level(ae_speech_level *self, double power, int windows)
+{
+    self->kept_power *= power / self->power;
+    self->power = power;
+    if (self->windows > windows) self->windows = windows;
+}
+
 static void restart_from_recent(ae_speech_loudness *self, int blocks)
 {
-    ae_speech_level *level = &self->level;
-    const double power = recent_power(&self->recent, blocks);
-    level->kept_power *= power / level->power;
-    level->power = power;
-    if (level->windows > k_restart_windows) level->windows = k_restart_windows;
+    self->level.left_power = self->level.power;
+    self->level.left_blocks = 0;
+    move_level(&self->level, recent_power(&self->recent, blocks), k_restart_windows);
     self->recent.filled = blocks;
+}
+
+/* A window as loud as before the step down, soon after it: those were only quiet words. */
+static int came_back(ae_speech_level *self, double window_power)
+{
+    if (self->left_blocks++ >= k_return_blocks) return 0;
+    return self->left_power > self->power && window_power > k_return_share * self->left_power;
 }
 
 static void follow_steps(ae_speech_loudness *self)
 {
     if (self->level.windows == 0) return;
     const float level_lufs = lufs_of(self->level.power), noise_lufs = lufs_of(self->floor.power);
+    if (came_back(&self->level, self->window.voice_power)) {
+        move_level(&self->level, self->level.left_power, k_young_windows);
+        return;
+    }
     if (stepped_up(&self->recent, level_lufs)) {
         restart_from_recent(self, k_up_mean_blocks);
         return;

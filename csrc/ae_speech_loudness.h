@@ -75,6 +75,8 @@ typedef struct {
     double power;      /* mean square of the voice */
     double kept_power; /* the same after the limiter */
     int windows; /* since the last restart, at most the length of the memory; 0: no speech yet */
+    double left_power; /* power before the last step */
+    int left_blocks;   /* speech blocks since */
 } ae_speech_level;
 
 typedef struct {
