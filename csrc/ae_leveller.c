@@ -34,36 +34,42 @@ static const float k_limiter_decay = 0.8825f; /* per block: its release, 80 ms *
 static const float k_limiter_share = 0.8f;    /* of the peak's reduction, over the block (fitted) */
 static const float k_limiter_most_db = 4.0f;  /* more is a shout, not this voice's crest */
 
-/* Impulse rule: a bump or a slam tells nothing about the voice; it is left to the limiter. A voice
- * that has become louder uses the allowance up within its first syllable. */
-static const double k_impulse_ratio = 100.0;    /* 20 LU over the voice */
-static const int k_impulse_blocks = 8;          /* 80 ms */
-static const int k_impulse_refill_blocks = 300; /* 3 s until the next impulse is one */
+/* Impulse rule: what jumps so far over the voice and is back within 80 ms was a bump or a slam. */
+static const double k_impulse_ratio = 100.0;   /* 20 LU over the voice: it begins */
+static const double k_impulse_end_ratio = 4.0; /* 6 LU: it is over. A shout stays above */
+static const int k_impulse_blocks = 8;
 
 /* Pause rule */
 static const int k_pause_wait_blocks = 50;      /* 0.5 s: longer than a breath */
 static const float k_pause_noise_lufs = -50.0f; /* noise above it is turned down */
 static const float k_pause_down_db = 0.2f;      /* 20 dB/s */
-static const float k_pause_up_db = 4.0f;        /* back within 30 ms of the first syllable */
+
+/* All together: back from a pause within 30 ms of the first syllable, without a click. */
+static const float k_rise_most_db = 4.0f;
 
 typedef struct {
     float reduction_db;
     int hold_blocks;
 } leveller_guard;
 
+/* All that an impulse can spoil. */
+typedef struct {
+    ae_speech_loudness voice;
+    leveller_guard guard;
+    float slow_gain_db;
+    float pause_reduction_db;
+    float limiter_reduction_db; /* of the model */
+} leveller_state;
+
 struct ae_leveller {
     ae_leveller_config config;
     int block_frames;
     ae_kweight *weighting;
-    ae_speech_loudness voice;
-    float slow_gain_db;
-    leveller_guard guard;
-    int impulse_blocks; /* of the allowance used */
-    int blocks_to_refill;
-    double usual_power; /* of the last block that was no impulse */
-    float pause_reduction_db;
-    float limiter_reduction_db; /* of the model */
-    float gain;                 /* amplitude at the end of the last block */
+    leveller_state now;
+    leveller_state before_impulse;
+    int impulse_blocks; /* of the jump that is running, 0: none */
+    float gain_db;      /* at the end of the last block */
+    float gain;         /* the same as amplitude */
 };
 
 static float toward(float value, float wanted, float step)
@@ -81,13 +87,13 @@ static float slow_gain_step(float off_db, int windows)
 }
 
 /* Toward the gain that puts the voice on the target. Upward only while a voice speaks. */
-static void move_slow_gain(ae_leveller *self)
+static void move_slow_gain(leveller_state *self, const ae_leveller_config *config)
 {
     const ae_speech_loudness *voice = &self->voice;
     const int windows = voice->level.windows;
     if (windows < k_windows_to_fall) return;
-    const float wanted_db = ae_clamp(self->config.target_lufs - ae_speech_loudness_kept_lufs(voice),
-                                     self->config.min_gain_db, self->config.max_gain_db);
+    const float wanted_db = ae_clamp(config->target_lufs - ae_speech_loudness_kept_lufs(voice),
+                                     config->min_gain_db, config->max_gain_db);
     const float off_db = wanted_db - self->slow_gain_db;
     if (fabsf(off_db) < k_dead_band_db) return;
     const int speaks = voice->decision.active && voice->decision.confirmed_blocks > 0;
@@ -100,10 +106,10 @@ static void move_slow_gain(ae_leveller *self)
 }
 
 /* Holds a shout, or a host whose level is not known yet, until the slow gain has followed. */
-static void move_guard(ae_leveller *self)
+static void move_guard(leveller_state *self, float target_lufs)
 {
     leveller_guard *guard = &self->guard;
-    const float to_lu = self->slow_gain_db - self->config.target_lufs;
+    const float to_lu = self->slow_gain_db - target_lufs;
     const float momentary_lu = ae_speech_loudness_momentary_lufs(&self->voice) + to_lu;
     const float syllable_lu = ae_speech_loudness_syllable_lufs(&self->voice) + to_lu;
     const int young = self->voice.level.windows < k_first_windows;
@@ -125,52 +131,58 @@ static void move_guard(ae_leveller *self)
 }
 
 /* Noise that the gain has lifted is turned down again in pauses. */
-static void move_pause_reduction(ae_leveller *self)
+static void move_pause_reduction(leveller_state *self, float most_db)
 {
     if (self->voice.decision.pause_blocks < k_pause_wait_blocks) {
-        self->pause_reduction_db = toward(self->pause_reduction_db, 0.0f, k_pause_up_db);
+        self->pause_reduction_db = 0.0f;
         return;
     }
     const float lifted_lufs = ae_speech_loudness_floor_lufs(&self->voice) + self->slow_gain_db;
-    const float wanted_db =
-        ae_clamp(lifted_lufs - k_pause_noise_lufs, 0.0f, self->config.pause_reduction_db);
+    const float wanted_db = ae_clamp(lifted_lufs - k_pause_noise_lufs, 0.0f, most_db);
     self->pause_reduction_db = toward(self->pause_reduction_db, wanted_db, k_pause_down_db);
 }
 
 /* The share of the block's power that will pass the limiter: a voice with high peaks loses loudness
  * there, and is given it back in advance. */
-static double share_after_limiter(ae_leveller *self, float peak)
+static double share_after_limiter(leveller_state *self, float over_db)
 {
-    const float over_db = ae_db_from_amplitude(peak * self->gain) - self->config.ceiling_dbtp;
     self->limiter_reduction_db =
         fminf(fmaxf(over_db, k_limiter_decay * self->limiter_reduction_db), k_limiter_most_db);
     return (double)ae_power_from_db(-k_limiter_share * self->limiter_reduction_db);
 }
 
-/* The block's power, or while an impulse lasts the power before it. */
-static double without_impulse(ae_leveller *self, double power)
+/* Remembers how things were before a jump of the power, and goes back there if it was an impulse.
+ */
+static void undo_impulse(ae_leveller *self, double power)
 {
-    const ae_speech_level *voice = &self->voice.level;
-    const int is_high = voice->windows > 0 && power > k_impulse_ratio * voice->power;
-    if (is_high && self->impulse_blocks < k_impulse_blocks) {
-        self->impulse_blocks++;
-        self->blocks_to_refill = k_impulse_refill_blocks;
-        return self->usual_power;
+    const ae_speech_level *voice = &self->now.voice.level;
+    if (self->impulse_blocks == 0) {
+        if (voice->windows == 0 || power <= k_impulse_ratio * voice->power) return;
+        self->before_impulse = self->now;
+        self->impulse_blocks = 1;
+        return;
     }
-    if (self->blocks_to_refill > 0 && --self->blocks_to_refill == 0) self->impulse_blocks = 0;
-    self->usual_power = power;
-    return power;
+    if (power < k_impulse_end_ratio * self->before_impulse.voice.level.power) {
+        if (self->impulse_blocks <= k_impulse_blocks) self->now = self->before_impulse;
+        self->impulse_blocks = 0;
+    } else if (self->impulse_blocks <= k_impulse_blocks) {
+        self->impulse_blocks++;
+    }
 }
 
 static float decide_gain_db(ae_leveller *self, double power, float peak, float speech_probability)
 {
-    const ae_speech_block block = {without_impulse(self, power), share_after_limiter(self, peak),
-                                   speech_probability};
-    ae_speech_loudness_update(&self->voice, &block);
-    move_slow_gain(self);
-    move_guard(self);
-    move_pause_reduction(self);
-    return self->slow_gain_db - self->guard.reduction_db - self->pause_reduction_db;
+    undo_impulse(self, power);
+    leveller_state *now = &self->now;
+    const float over_db = ae_db_from_amplitude(peak * self->gain) - self->config.ceiling_dbtp;
+    const ae_speech_block block = {power, share_after_limiter(now, over_db), speech_probability};
+    ae_speech_loudness_update(&now->voice, &block);
+    move_slow_gain(now, &self->config);
+    move_guard(now, self->config.target_lufs);
+    move_pause_reduction(now, self->config.pause_reduction_db);
+    const float wanted_db = now->slow_gain_db - now->guard.reduction_db - now->pause_reduction_db;
+    self->gain_db = fminf(wanted_db, self->gain_db + k_rise_most_db);
+    return self->gain_db;
 }
 
 static float block_peak(const float *in, int frames)
@@ -251,25 +263,24 @@ void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs)
 
 void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out)
 {
-    out->gain_db = ae_db_from_amplitude(self->gain);
-    out->guard_reduction_db = self->guard.reduction_db;
-    out->pause_reduction_db = self->pause_reduction_db;
-    out->speech_loudness_lufs = ae_speech_loudness_lufs(&self->voice);
-    out->noise_floor_lufs = ae_speech_loudness_floor_lufs(&self->voice);
-    out->speech = self->voice.decision.active;
+    const leveller_state *now = &self->now;
+    out->gain_db = self->gain_db;
+    out->guard_reduction_db = now->guard.reduction_db;
+    out->pause_reduction_db = now->pause_reduction_db;
+    out->speech_loudness_lufs = ae_speech_loudness_lufs(&now->voice);
+    out->noise_floor_lufs = ae_speech_loudness_floor_lufs(&now->voice);
+    out->speech = now->voice.decision.active;
 }
 
 void ae_leveller_reset(ae_leveller *self)
 {
     ae_kweight_reset(self->weighting);
-    ae_speech_loudness_reset(&self->voice);
-    self->slow_gain_db = self->config.initial_gain_db;
-    self->guard = (leveller_guard){0.0f, 0};
-    self->impulse_blocks = self->blocks_to_refill = 0;
-    self->usual_power = 0.0;
-    self->pause_reduction_db = 0.0f;
-    self->limiter_reduction_db = 0.0f;
-    self->gain = ae_amplitude_from_db(self->config.initial_gain_db);
+    memset(&self->now, 0, sizeof self->now);
+    ae_speech_loudness_reset(&self->now.voice);
+    self->now.slow_gain_db = self->config.initial_gain_db;
+    self->impulse_blocks = 0;
+    self->gain_db = self->config.initial_gain_db;
+    self->gain = ae_amplitude_from_db(self->gain_db);
 }
 
 void ae_leveller_destroy(ae_leveller *self)

@@ -228,6 +228,23 @@ static void test_a_shout_is_held_and_leaves_no_hole(void)
     CHECK(loudest_window(output, 10.0, 11.6) < (double)k_target_lufs + 9.0);
 }
 
+static void test_an_impulse_is_forgotten(void)
+{
+    static float clean_db[1300];
+    static const float at_s[] = {10.12f, 10.05f,
+                                 12.6f}; /* in a syllable, between two, in a pause */
+    for (int i = 0; i < 4; i++) {
+        silence(input, k_frames);
+        add_voice(input, k_rate, 13 * k_rate, -24.0f, 6);
+        uint32_t seed = 5;
+        const int start = i > 0 ? (int)(at_s[i - 1] * (float)k_rate) : 0;
+        for (int n = start; i > 0 && n < start + k_rate / 50; n++) input[n] = ae_random(&seed);
+        run_once(13.0);
+        if (i == 0) memcpy(clean_db, gain_db, sizeof clean_db);
+        for (int b = start / 480 + 12; b < 1300; b++) CHECK_NEAR(gain_db[b], clean_db[b], 1.0);
+    }
+}
+
 static void test_noise_is_never_lifted(void)
 {
     for (int kind = 0; kind < 4; kind++) {
@@ -471,6 +488,7 @@ int main(void)
     test_every_rate_gives_the_same_gain();
     test_steps_settle();
     test_a_shout_is_held_and_leaves_no_hole();
+    test_an_impulse_is_forgotten();
     test_noise_is_never_lifted();
     test_noise_in_pauses_does_not_rise();
     test_speech_after_a_minute_of_silence();
