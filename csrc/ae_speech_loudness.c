@@ -25,6 +25,7 @@ static const float k_probability_decay = 0.05f; /* per block: 200 ms */
  * over 0.9 dB (measured). */
 static const int k_onset_blocks = 12;      /* the smoothed level still climbs: do not count it */
 static const int k_fluctuation_least = 15; /* blocks for a first answer */
+static const float k_ended_db = 3.0f;      /* a sound that ends falls by this at least */
 static const int k_sound_blocks = 8;       /* a shorter one is a click, its end proves nothing */
 static const float k_fluctuation_db = 0.8f;
 static const int k_confirmed_blocks = 100; /* 1 s: bridges the gap to the next word */
@@ -105,10 +106,24 @@ static void update_floor(ae_noise_floor *self, double power)
 
 /* ---- speech decision ---- */
 
-/* 1: moves like a voice, -1: stands still, 0: too early to tell. A sound that ends has moved. */
+/* Loudest block of the sound so far, as far back as the ring goes. */
+static float loudest_of_sound(const ae_level_fluctuation *self)
+{
+    const int count = ae_clamp_int(self->active_blocks, 0, AE_FLUCTUATION_BLOCKS);
+    float loudest = AE_NO_LOUDNESS_LUFS;
+    for (int age = 1; age <= count; age++) {
+        const int slot = (self->next + AE_FLUCTUATION_BLOCKS - age) % AE_FLUCTUATION_BLOCKS;
+        loudest = ae_max(loudest, self->level_lufs[slot]);
+    }
+    return loudest;
+}
+
+/* 1: moves like a voice, -1: stands still, 0: too early to tell. A sound that ends has moved; one
+ * that the floor has only risen to has not. */
 static int judge_fluctuation(ae_level_fluctuation *self, float level_lufs, int sounding)
 {
-    const int ended = !sounding && self->active_blocks >= k_sound_blocks;
+    const int ended = !sounding && self->active_blocks >= k_sound_blocks &&
+                      level_lufs < loudest_of_sound(self) - k_ended_db;
     self->active_blocks = sounding ? self->active_blocks + 1 : 0;
     if (ended) return 1;
     self->level_lufs[self->next] = level_lufs;

@@ -165,6 +165,7 @@ static void test_noise_is_followed_and_is_not_speech(void)
     for (int b = 2000; b < 4000; b++) {
         run(&self, b, b + 1, -1.0f);
         speech_blocks += self.decision.active;
+        CHECK(self.decision.confirmed_blocks == 0); /* a louder fan is no voice */
     }
     CHECK(speech_blocks < 60); /* at its onset, and where the floor has caught up */
     CHECK_NEAR(mean_of(floor_lufs, 2000 + 410, 4000), -48.0 + 1.5, 1.5);
