@@ -6,8 +6,12 @@
 
 enum { k_rate = 16000, k_block = 160, k_fft = 320, k_partitions = 4, k_taps = 400 };
 enum { k_max_delay = 4000, k_past = k_max_delay + 2 * k_taps, k_early = 60 };
-static const ae_kalman_config k_filter = {k_block,      k_fft,         k_partitions,
-                                          k_partitions, k_fft / 2 + 1, 0.9999f};
+static const ae_kalman_config k_filter = {.block_frames = k_block,
+                                          .fft_size = k_fft,
+                                          .partitions = k_partitions,
+                                          .full_partitions = k_partitions,
+                                          .low_bins = k_fft / 2 + 1,
+                                          .memory = 0.9999f};
 
 typedef struct {
     ae_echo_align *align;
@@ -31,8 +35,11 @@ static void make_path(float *path, uint32_t seed)
 
 static rig make(int delay)
 {
-    const ae_far_end_config far = {k_block, k_fft, k_partitions, k_max_delay,
-                                   2 * AE_ECHO_ALIGN_BLOCKS};
+    const ae_far_end_config far = {.block_frames = k_block,
+                                   .fft_size = k_fft,
+                                   .partitions = k_partitions,
+                                   .max_delay_frames = k_max_delay,
+                                   .extra_blocks = 2 * AE_ECHO_ALIGN_BLOCKS};
     rig self = {.seed = 11, .delay = delay};
     const ae_echo_align_config align = {k_rate, k_filter};
     CHECK(ae_echo_align_create(&self.align, &align) == AE_OK);

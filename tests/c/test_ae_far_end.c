@@ -6,7 +6,11 @@
 
 enum { k_block = 80, k_fft = 160, k_partitions = 5, k_max_delay = 700, k_blocks = 40 };
 enum { k_frames = k_blocks * k_block, k_bins = k_fft / 2 + 1 };
-static const ae_far_end_config k_config = {k_block, k_fft, k_partitions, k_max_delay, 4};
+static const ae_far_end_config k_config = {.block_frames = k_block,
+                                           .fft_size = k_fft,
+                                           .partitions = k_partitions,
+                                           .max_delay_frames = k_max_delay,
+                                           .extra_blocks = 4};
 
 static ae_far_end *make(void)
 {
@@ -23,10 +27,14 @@ static void fill_noise(float *signal)
 
 static void test_create_checks_every_field(void)
 {
-    const ae_far_end_config bad[] = {
-        {7, 160, 5, 0, 0},   {80, 158, 5, 0, 0},  {80, 160, 0, 0, 0},
-        {80, 160, 5, -1, 0}, {80, 160, 5, 0, -1}, {80, 161, 5, 0, 0},
-    };
+    ae_far_end_config bad[6];
+    for (int i = 0; i < 6; i++) bad[i] = k_config;
+    bad[0].block_frames = 7;
+    bad[1].fft_size = 2 * k_block - 2;
+    bad[2].fft_size = 2 * k_block + 1;
+    bad[3].partitions = 0;
+    bad[4].max_delay_frames = -1;
+    bad[5].extra_blocks = -1;
     for (int i = 0; i < 6; i++) {
         ae_far_end *self = (ae_far_end *)&bad;
         CHECK(ae_far_end_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);

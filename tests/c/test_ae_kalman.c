@@ -5,8 +5,12 @@
 #include "ae_test.h"
 
 enum { k_block = 80, k_fft = 160, k_partitions = 6, k_bins = k_fft / 2 + 1, k_taps = 400 };
-static const ae_kalman_config k_config = {k_block,      k_fft,  k_partitions,
-                                          k_partitions, k_bins, 0.9999f};
+static const ae_kalman_config k_config = {.block_frames = k_block,
+                                          .fft_size = k_fft,
+                                          .partitions = k_partitions,
+                                          .full_partitions = k_partitions,
+                                          .low_bins = k_fft / 2 + 1,
+                                          .memory = 0.9999f};
 
 typedef struct {
     ae_kalman *filter;
@@ -31,7 +35,10 @@ static void make_path(float *path, uint32_t seed)
 
 static rig make(void)
 {
-    const ae_far_end_config far = {k_block, k_fft, k_partitions, 400, 0};
+    const ae_far_end_config far = {.block_frames = k_block,
+                                   .fft_size = k_fft,
+                                   .partitions = k_partitions,
+                                   .max_delay_frames = 400};
     rig self = {.seed = 11};
     CHECK(ae_kalman_create(&self.filter, &k_config) == AE_OK);
     CHECK(ae_far_end_create(&self.far, &far) == AE_OK);
@@ -79,12 +86,19 @@ static float erle_db(rig *self, int blocks, float noise)
 
 static void test_create_checks_every_field(void)
 {
-    const ae_kalman_config bad[] = {
-        {7, 160, 6, 6, 81, 1.0f},    {80, 158, 6, 6, 81, 1.0f}, {80, 160, 0, 0, 81, 1.0f},
-        {80, 160, 257, 6, 81, 1.0f}, {80, 160, 6, 7, 81, 1.0f}, {80, 160, 6, 0, 81, 1.0f},
-        {80, 160, 6, 6, 0, 1.0f},    {80, 160, 6, 6, 82, 1.0f}, {80, 160, 6, 6, 81, 0.89f},
-        {80, 160, 6, 6, 81, 1.1f},   {80, 160, 6, 6, 81, NAN},
-    };
+    ae_kalman_config bad[11];
+    for (int i = 0; i < 11; i++) bad[i] = k_config;
+    bad[0].block_frames = 7;
+    bad[1].fft_size = 2 * k_block - 2;
+    bad[2].partitions = 0;
+    bad[3].partitions = 257;
+    bad[4].full_partitions = k_partitions + 1;
+    bad[5].full_partitions = 0;
+    bad[6].low_bins = 0;
+    bad[7].low_bins = k_bins + 1;
+    bad[8].memory = 0.89f;
+    bad[9].memory = 1.1f;
+    bad[10].memory = NAN;
     for (int i = 0; i < 11; i++) {
         ae_kalman *self = (ae_kalman *)&bad;
         CHECK(ae_kalman_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
