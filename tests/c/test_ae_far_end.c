@@ -25,6 +25,12 @@ static void fill_noise(float *signal)
     for (int i = 0; i < k_frames; i++) signal[i] = ae_random(&seed);
 }
 
+/* Where partition p lies in the planes: a ring that starts at head. */
+static int slot_of(const ae_far_spectra *spectra, int p)
+{
+    return (spectra->head + p) % k_partitions * spectra->stride;
+}
+
 static void test_create_checks_every_field(void)
 {
     ae_far_end_config bad[6];
@@ -77,7 +83,7 @@ static void test_spectra_are_dfts_of_the_delayed_frames(void)
     const ae_far_spectra *spectra = ae_far_end_spectra(self);
     for (int p = 0; p < k_partitions; p++) {
         const int from = k_frames - 123 - p * k_block - k_fft;
-        const int slot = ae_far_spectra_slot(spectra, p) * spectra->stride;
+        const int slot = slot_of(spectra, p);
         if (p == 0)
             CHECK(memcmp(ae_far_end_segment(self), signal + from, sizeof(float) * k_fft) == 0);
         for (int k = 0; k < k_bins; k += 8) {
@@ -107,8 +113,8 @@ static void test_a_new_delay_rewrites_the_spectra(void)
     ae_far_end_set_delay(late, 650.0);
     const ae_far_spectra *a = ae_far_end_spectra(early), *b = ae_far_end_spectra(late);
     for (int p = 0; p < k_partitions; p++) {
-        const int i = ae_far_spectra_slot(a, p) * a->stride;
-        const int j = ae_far_spectra_slot(b, p) * b->stride;
+        const int i = slot_of(a, p);
+        const int j = slot_of(b, p);
         CHECK(memcmp(a->re + i, b->re + j, sizeof(float) * k_bins) == 0);
         CHECK(memcmp(a->im + i, b->im + j, sizeof(float) * k_bins) == 0);
     }
