@@ -11,8 +11,9 @@ static const float k_fast_memory = 0.998f;  /* 3.5 s */
 static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
 static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
 static const int k_full_ms = 60;            /* the first part of the tail, which holds all bins */
-static const float k_good_share = 0.1f;     /* error / capture of a filter worth remembering */
-static const int k_remember_blocks = 30;    /* how often it is remembered */
+static const int k_branch_ms = 60;
+static const float k_good_share = 0.1f;  /* error / capture of a filter worth remembering */
+static const int k_remember_blocks = 30; /* how often it is remembered */
 /* An echo path is believed in for 0.5 s of active far end at first; for 0.25 s per unit that a
  * found correlation peak stands above 8 (chance reaches 9 now and then, an echo 20 to 60), for 4 s
  * at most; and while the filter takes away 6 dB before it learns from the block. */
@@ -26,6 +27,12 @@ static const int k_first_drift_pairs = 20, k_drift_pairs = 60;
 static const float k_least_drift_ppm = 6.0f, k_least_change_ppm = 2.0f;
 static const float k_least_inside_ms = 2.0f; /* of the first arrival inside the filter */
 static const double k_most_skew = 600e-6;
+/* The microphone clips when three samples of a block lie within 1e-4 of its peak (converters before
+ * us may add their rounding), the block's peak is that of the last seconds, and not small. */
+static const float k_rail_share = 0.9999f, k_least_rail = 0.05f, k_peak_keep = 0.999f;
+static const int k_rail_frames = 3, k_clip_blocks = 6;
+static const float k_lead_rate = 0.2f, k_most_lead_db = 12.0f;
+static const float k_adopt_lead_db = 2.0f, k_return_lead_db = 5.0f;
 static const float k_collapse_doubt = 0.1f;
 static const float k_doubt = 0.02f; /* share of the prior covariance after a move */
 
@@ -42,13 +49,15 @@ struct ae_echo_filter {
     float *last_capture, *last_far_end, *scratch;
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
-    int better_blocks; /* for how long the fast filter has been the better one */
-    int good_blocks;   /* for how long the main filter has cancelled well */
-    int trust_blocks;  /* active blocks left until an echo path is no longer believed in */
+    float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
+    int good_blocks;    /* for how long the main filter has cancelled well */
+    int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
     ae_delay_report found;
-    double lag_frames; /* of the echo, on the clock of the newest far-end frame */
-    double finder_age; /* age of the far-end frames that the finder hears now */
-    int found_count;   /* rounds the finder had accepted one block ago */
+    double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
+    double finder_age;     /* age of the far-end frames that the finder hears now */
+    int found_count;       /* rounds the finder had accepted one block ago */
+    float rail, held_peak; /* level at which the microphone clips in this block; recent peak */
+    int clip_blocks;       /* for how long it still counts as clipped */
     int divergence_count;
     ae_echo_view view;
 };
@@ -85,6 +94,7 @@ static ae_kalman_config kalman_shape(const ae_echo_filter_config *config)
         .block_frames = block,
         .fft_size = fft_size,
         .partitions = partitions,
+        .branch_partitions = k_branch_ms / 10,
         .full_partitions = ae_clamp_int(k_full_ms / 10, 1, partitions),
         .low_bins = ae_clamp_int(low_bins, 1, fft_size / 2 + 1),
         .memory = k_main_memory,
@@ -98,6 +108,7 @@ static ae_status create_parts(ae_echo_filter *self)
         .block_frames = self->block,
         .fft_size = self->kalman.fft_size,
         .partitions = self->kalman.partitions,
+        .branch_partitions = self->kalman.branch_partitions,
         .max_delay_frames = (int)((int64_t)max_delay_ms * rate / 1000) + self->block,
         .extra_blocks = 2 * AE_ECHO_ALIGN_BLOCKS,
     };
@@ -172,9 +183,13 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     ae_zero(self->misadjustment, self->bins);
     self->main_power = self->fast_power = self->capture_power = 1e-9f;
     self->far_power = self->echo_power = self->prior_power = 1e-9f;
-    self->better_blocks = self->good_blocks = self->divergence_count = self->found_count = 0;
+    self->good_blocks = self->divergence_count = self->found_count = 0;
     self->view.far_active = self->view.capture_clipped = 0;
     self->view.trust = 1.0f;
+    self->rail = INFINITY;
+    self->held_peak = 0.0f;
+    self->clip_blocks = 0;
+    self->fast_lead_db = 0.0f;
     self->trust_blocks = k_first_trust_blocks;
 }
 
@@ -186,17 +201,20 @@ int ae_echo_filter_latency_frames(const ae_echo_filter *self)
 
 const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self) { return &self->view; }
 
-/* Which filter speaks for the echo path (notes/aec.md 2.2). */
-static void compare_filters(ae_echo_filter *self)
+/* Which filter speaks for the echo path (notes/aec.md 2.2): by the mean of the level difference of
+ * their errors before learning, which a single loud block cannot sway. */
+static void compare_filters(ae_echo_filter *self, float main_energy, float fast_energy)
 {
-    self->better_blocks = self->fast_power < 0.5f * self->main_power ? self->better_blocks + 1 : 0;
-    if (self->better_blocks > 6) {
+    const float least = k_far_floor * (float)self->block;
+    const float difference_db = ae_db_from_power((main_energy + least) / (fast_energy + least));
+    self->fast_lead_db += k_lead_rate * (ae_clamp(difference_db, -k_most_lead_db, k_most_lead_db) -
+                                         self->fast_lead_db);
+    if (self->fast_lead_db > k_adopt_lead_db) {
         ae_kalman_adopt(self->main_filter, self->fast_filter);
-        self->better_blocks = 0;
-        self->main_power = self->fast_power;
-    } else if (self->main_power < 0.25f * self->fast_power) {
+        self->fast_lead_db = 0.0f;
+    } else if (self->fast_lead_db < -k_return_lead_db) {
         ae_kalman_adopt(self->fast_filter, self->main_filter);
-        self->fast_power = self->main_power;
+        self->fast_lead_db = 0.0f;
     }
     if (self->main_power > 1.5f * self->capture_power && self->main_power > 1e-5f) {
         ae_kalman_shrink(self->main_filter, 0.5f);
@@ -299,6 +317,7 @@ static void follow_delay(ae_echo_filter *self)
         shift_filters(self, (int)lrint((delay - before) / (double)self->block));
     }
     self->main_power = self->fast_power = self->capture_power;
+    self->fast_lead_db = 0.0f;
 }
 
 /* Remember a path that cancels well; after it has worked, its collapse is news to the finder. */
@@ -309,7 +328,8 @@ static void remember_path(ae_echo_filter *self)
         if (++self->good_blocks % k_remember_blocks == 0 && self->found.accepted > 0)
             ae_echo_align_remember(self->align, self->main_filter, ae_far_end_delay(self->far),
                                    self->lag_frames);
-    } else if (self->main_power > 0.5f * self->capture_power) {
+    } else if (self->main_power > 0.5f * self->capture_power &&
+               self->echo_power > 0.25f * self->capture_power) {
         if (self->good_blocks >= k_remember_blocks) {
             ae_delay_forget(self->finder);
             ae_kalman_doubt(self->fast_filter, k_collapse_doubt);
@@ -332,11 +352,34 @@ static void smooth_powers(ae_echo_filter *self)
     smooth(&self->echo_power, self->main_echo, self->block);
 }
 
-static void subtract(const float *restrict capture, const float *restrict echo,
-                     float *restrict error, int count)
+/* error = capture - echo. Where the microphone sits at its rail, the echo cannot be larger than
+ * that: what lies beyond was cut off, and is no error. */
+static void subtract(const ae_echo_filter *self, float *restrict echo, float *restrict error)
 {
+    const float *restrict capture = self->capture;
+    const float rail = self->rail;
 #pragma omp simd
-    for (int i = 0; i < count; i++) error[i] = capture[i] - echo[i];
+    for (int i = 0; i < self->block; i++) {
+        const float bounded = ae_clamp(echo[i], -fabsf(capture[i]), fabsf(capture[i]));
+        echo[i] = fabsf(capture[i]) >= rail ? bounded : echo[i];
+        error[i] = capture[i] - echo[i];
+    }
+}
+
+/* A converter at its rail repeats its largest value; a signal hardly ever does. */
+static void find_rail(ae_echo_filter *self)
+{
+    float peak = 0.0f;
+    for (int i = 0; i < self->block; i++) peak = fmaxf(peak, fabsf(self->capture[i]));
+    int at_peak = 0;
+    const float level = peak * k_rail_share;
+    for (int i = 0; i < self->block; i++) at_peak += fabsf(self->capture[i]) >= level;
+    self->held_peak = fmaxf(peak, self->held_peak * k_peak_keep);
+    const int clipped =
+        peak > k_least_rail && at_peak >= k_rail_frames && level > 0.97f * self->held_peak;
+    self->clip_blocks = clipped ? k_clip_blocks : self->clip_blocks - (self->clip_blocks > 0);
+    self->rail = clipped ? level : INFINITY;
+    self->view.capture_clipped = self->clip_blocks > 0;
 }
 
 /* Is there an echo path at all? With a headset there is none, and a filter that looks for one takes
@@ -380,12 +423,15 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     const float trust = self->view.trust;
     const ae_far_spectra *spectra = ae_far_end_spectra(self->far);
     ae_copy(self->capture, capture, block);
+    find_rail(self);
     ae_far_end_push(self->far, far_end);
     ae_kalman_predict(self->main_filter, spectra, self->main_echo);
     ae_kalman_predict(self->fast_filter, spectra, self->fast_echo);
-    subtract(self->capture, self->main_echo, self->main_error, block);
-    subtract(self->capture, self->fast_echo, self->fast_error, block);
+    subtract(self, self->main_echo, self->main_error);
+    subtract(self, self->fast_echo, self->fast_error);
     smooth(&self->prior_power, self->main_error, block);
+    const float main_energy = ae_energy(self->main_error, block);
+    const float fast_energy = ae_energy(self->fast_error, block);
     self->view.far_active =
         ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
     if (self->view.far_active) {
@@ -394,9 +440,9 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     }
     /* The output is what the filter leaves after learning from this very block. */
     ae_kalman_predict(self->main_filter, spectra, self->main_echo);
-    subtract(self->capture, self->main_echo, self->main_error, block);
+    subtract(self, self->main_echo, self->main_error);
     smooth_powers(self);
-    compare_filters(self);
+    if (self->view.far_active) compare_filters(self, main_energy, fast_energy);
     carry_drift(self);
     listen(self, far_end);
     follow_delay(self);
@@ -404,7 +450,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     steer_skew(self);
     judge_trust(self);
     fill_view(self, trust);
-    subtract(self->capture, self->echo, error, block);
+    subtract(self, self->echo, error);
 }
 
 void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)

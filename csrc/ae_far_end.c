@@ -3,6 +3,7 @@
 #include "ae_fft.h"
 #include "ae_math.h"
 
+static const float k_bend_level = 0.25f; /* -12 dBFS: where small loudspeakers begin to give way */
 enum { k_taps = 2 * AE_FAR_END_REACH, k_phases = 256 };
 
 struct ae_far_end {
@@ -17,6 +18,7 @@ struct ae_far_end {
     float *sinc;    /* k_phases x k_taps */
     float *segment; /* fft_size: time signal of partition 0 */
     float *scratch; /* fft_size */
+    float *bent;    /* fft_size */
     ae_far_spectra spectra;
 };
 
@@ -28,8 +30,9 @@ static size_t lay_out(ae_far_end *self, void *memory)
     self->sinc = AE_TAKE(&arena, k_phases * k_taps, float);
     self->segment = AE_TAKE(&arena, self->config.fft_size, float);
     self->scratch = AE_TAKE(&arena, self->config.fft_size, float);
-    self->spectra.re = AE_TAKE(&arena, self->config.partitions * self->stride, float);
-    self->spectra.im = AE_TAKE(&arena, self->config.partitions * self->stride, float);
+    self->bent = AE_TAKE(&arena, self->config.fft_size, float);
+    self->spectra.re = AE_TAKE(&arena, ae_far_spectra_rows(&self->spectra) * self->stride, float);
+    self->spectra.im = AE_TAKE(&arena, ae_far_spectra_rows(&self->spectra) * self->stride, float);
     return arena.used;
 }
 
@@ -55,12 +58,13 @@ ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config)
     const int blocks = config->partitions + config->extra_blocks;
     shape.frames =
         config->max_delay_frames + blocks * config->block_frames + config->fft_size + k_taps;
+    shape.spectra.partitions = config->partitions;
+    shape.spectra.branch_partitions = config->branch_partitions;
+    shape.spectra.stride = shape.stride;
     ae_far_end *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
     lay_out(self, self);
-    self->spectra.partitions = config->partitions;
-    self->spectra.stride = self->stride;
     const ae_status status = ae_fft_create(&self->fft, config->fft_size);
     if (status != AE_OK) {
         ae_far_end_destroy(self);
@@ -82,9 +86,9 @@ void ae_far_end_reset(ae_far_end *self)
 {
     ae_zero(self->ring, self->frames + k_taps);
     ae_zero(self->segment, self->config.fft_size);
-    ae_zero(self->spectra.re, self->config.partitions * self->stride);
-    ae_zero(self->spectra.im, self->config.partitions * self->stride);
-    self->write = self->spectra.head = 0;
+    ae_zero(self->spectra.re, ae_far_spectra_rows(&self->spectra) * self->stride);
+    ae_zero(self->spectra.im, ae_far_spectra_rows(&self->spectra) * self->stride);
+    self->write = self->spectra.head = self->spectra.branch_head = 0;
     self->delay = self->skew = 0.0;
 }
 
@@ -144,6 +148,32 @@ void ae_far_end_transform(ae_far_end *self, double age, float *re, float *im)
     ae_fft_forward(self->fft, self->scratch, re, im);
 }
 
+/* What a loudspeaker that is driven too hard adds: branch 0 even (its two directions differ),
+ * branch 1 odd (it gives way at the ends). Scaled so that peaks at k_bend_level come out as large
+ * as they are. */
+static void bend(const float *restrict in, int branch, int count, float *restrict out)
+{
+    if (branch == 0)
+        for (int i = 0; i < count; i++) out[i] = fabsf(in[i]);
+    else
+        for (int i = 0; i < count; i++) out[i] = in[i] * fabsf(in[i]) * (1.0f / k_bend_level);
+}
+
+/* Spectra of one age of the signal: its row, and that of each branch. */
+static void transform_row(ae_far_end *self, int partition, const float *time)
+{
+    ae_far_spectra *spectra = &self->spectra;
+    const int row = ae_far_spectra_at(spectra, partition);
+    ae_fft_forward(self->fft, time, spectra->re + row, spectra->im + row);
+    if (partition >= self->config.branch_partitions) return;
+    for (int b = 0; b < AE_FAR_BRANCHES; b++) {
+        const int at = ae_far_spectra_at(
+            spectra, self->config.partitions + b * self->config.branch_partitions + partition);
+        bend(time, b, self->config.fft_size, self->bent);
+        ae_fft_forward(self->fft, self->bent, spectra->re + at, spectra->im + at);
+    }
+}
+
 static void store(ae_far_end *self, const float *block)
 {
     const int count = self->config.block_frames;
@@ -168,9 +198,13 @@ void ae_far_end_push(ae_far_end *self, const float *block)
     }
     memmove(self->segment, self->segment + count, (size_t)(fft_size - count) * sizeof(float));
     ae_far_end_read(self, self->delay, count, self->segment + fft_size - count);
-    self->spectra.head = ae_far_spectra_slot(&self->spectra, self->config.partitions - 1);
-    const int slot = self->spectra.head * self->stride;
-    ae_fft_forward(self->fft, self->segment, self->spectra.re + slot, self->spectra.im + slot);
+    const int partitions = self->config.partitions,
+              branch_partitions = self->config.branch_partitions;
+    self->spectra.head = (self->spectra.head + partitions - 1) % partitions;
+    if (branch_partitions > 0)
+        self->spectra.branch_head =
+            (self->spectra.branch_head + branch_partitions - 1) % branch_partitions;
+    transform_row(self, 0, self->segment);
 }
 
 void ae_far_end_set_skew(ae_far_end *self, double skew)
@@ -186,9 +220,8 @@ void ae_far_end_set_delay(ae_far_end *self, double delay_frames)
     self->delay = fmin(fmax(wanted, least), (double)self->config.max_delay_frames);
     const double step = (1.0 - self->skew) * (double)self->config.block_frames;
     for (int p = 0; p < self->config.partitions; p++) {
-        const int slot = ae_far_spectra_slot(&self->spectra, p) * self->stride;
-        ae_far_end_transform(self, self->delay + (double)p * step, self->spectra.re + slot,
-                             self->spectra.im + slot);
+        ae_far_end_read(self, self->delay + (double)p * step, self->config.fft_size, self->scratch);
+        transform_row(self, p, self->scratch);
     }
     ae_far_end_read(self, self->delay, self->config.fft_size, self->segment);
 }

@@ -12,25 +12,42 @@
 
 #include "ae_common.h"
 
-/* Ring of spectra, newest first: partition p is the FFT of the fft_size delayed frames that end p
- * blocks ago. Stepping it moves an index and no memory. */
+/* Rings of spectra, newest first. Row p < partitions is the FFT of the fft_size delayed frames that
+ * end p blocks ago; after these come branch_partitions rows for each branch, the same of a bent
+ * copy of the signal. Stepping a ring moves an index and no memory. */
+enum { AE_FAR_BRANCHES = 2 };
+
 typedef struct {
     int partitions;
-    int stride; /* floats from one partition's plane to the next */
-    int head;   /* slot of partition 0 */
+    int branch_partitions;
+    int stride;            /* floats from one row's plane to the next */
+    int head, branch_head; /* slots of the newest spectra in their rings */
     float *re, *im;
 } ae_far_spectra;
 
-static inline int ae_far_spectra_slot(const ae_far_spectra *self, int partition)
+static inline int ae_far_spectra_rows(const ae_far_spectra *self)
 {
-    const int slot = self->head + partition;
-    return slot < self->partitions ? slot : slot - self->partitions;
+    return self->partitions + AE_FAR_BRANCHES * self->branch_partitions;
+}
+
+/* First float of a row's plane. */
+static inline int ae_far_spectra_at(const ae_far_spectra *self, int row)
+{
+    if (row < self->partitions) {
+        const int slot = self->head + row;
+        return (slot < self->partitions ? slot : slot - self->partitions) * self->stride;
+    }
+    const int branch = (row - self->partitions) / self->branch_partitions;
+    const int slot = self->branch_head + (row - self->partitions) % self->branch_partitions;
+    const int wrapped = slot < self->branch_partitions ? slot : slot - self->branch_partitions;
+    return (self->partitions + branch * self->branch_partitions + wrapped) * self->stride;
 }
 
 typedef struct {
     int block_frames;
     int fft_size;
     int partitions;
+    int branch_partitions; /* 0: no branches */
     int max_delay_frames;
     int extra_blocks; /* how many blocks older than delay and tail must stay readable */
 } ae_far_end_config;

@@ -5,6 +5,7 @@
 /* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
 static const float k_prior_decay_blocks = 6.5f;
 static const float k_prior_power = 1.0f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_branch_prior_power = 0.01f;
 static const float k_step = 0.57f;
 static const float k_mean_rate = 0.1f;
 static const float k_excess = 20.0f;
@@ -20,7 +21,7 @@ static const int k_constrained_share = 6; /* one in so many partitions is constr
 struct ae_kalman {
     ae_kalman_config config;
     ae_fft *fft;
-    int bins, stride;
+    int bins, stride, rows;
     int next_constrained; /* partition */
     float *re, *im;       /* H: partitions x stride */
     float *covariance;    /* P */
@@ -43,12 +44,12 @@ static int bins_of(const ae_kalman *self, int partition)
 static size_t lay_out(ae_kalman *self, void *memory)
 {
     ae_arena arena = {memory, 0};
-    const int plane = self->config.partitions * self->stride;
+    const int plane = self->rows * self->stride;
     AE_TAKE(&arena, 1, ae_kalman);
     self->re = AE_TAKE(&arena, plane, float);
     self->im = AE_TAKE(&arena, plane, float);
     self->covariance = AE_TAKE(&arena, plane, float);
-    self->prior = AE_TAKE(&arena, self->config.partitions, float);
+    self->prior = AE_TAKE(&arena, self->rows, float);
     self->noise = AE_TAKE(&arena, self->stride, float);
     self->expected = AE_TAKE(&arena, self->stride, float);
     self->sum_re = AE_TAKE(&arena, self->stride, float);
@@ -72,6 +73,7 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
         config->low_bins > bins || !(config->memory >= 0.9f && config->memory <= 1.0f))
         return AE_ERROR_ARGUMENT;
     ae_kalman shape = {.config = *config, .bins = bins, .stride = (bins + 15) & ~15};
+    shape.rows = config->partitions + AE_FAR_BRANCHES * config->branch_partitions;
     const size_t bytes = lay_out(&shape, NULL);
     ae_kalman *self = ae_allocate(bytes);
     if (self == NULL) return AE_ERROR_MEMORY;
@@ -82,8 +84,12 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
         ae_kalman_destroy(self);
         return status;
     }
-    for (int p = 0; p < config->partitions; p++)
-        self->prior[p] = k_prior_power * expf(-(float)p / k_prior_decay_blocks);
+    for (int r = 0; r < self->rows; r++) {
+        const int branch = r >= config->partitions;
+        const int p = branch ? (r - config->partitions) % config->branch_partitions : r;
+        self->prior[r] = (branch ? k_branch_prior_power : k_prior_power) *
+                         expf(-(float)p / k_prior_decay_blocks);
+    }
     ae_kalman_reset(self);
     *out = self;
     return AE_OK;
@@ -98,10 +104,10 @@ void ae_kalman_destroy(ae_kalman *self)
 
 void ae_kalman_reset(ae_kalman *self)
 {
-    const int plane = self->config.partitions * self->stride;
+    const int plane = self->rows * self->stride;
     ae_zero(self->re, plane);
     ae_zero(self->im, plane);
-    for (int p = 0; p < self->config.partitions; p++)
+    for (int p = 0; p < self->rows; p++)
         ae_fill(self->covariance + p * self->stride, self->prior[p], self->stride);
     ae_fill(self->noise, 1e-6f, self->stride);
     ae_zero(self->expected, self->stride);
@@ -133,8 +139,9 @@ void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
     ae_zero(self->sum_re, self->bins);
     ae_zero(self->sum_im, self->bins);
     ae_zero(self->expected, self->bins);
-    for (int p = 0; p < self->config.partitions; p++) {
-        const int x = ae_far_spectra_slot(far, p) * far->stride, h = p * self->stride;
+    const int rows = far->branch_partitions > 0 ? self->rows : self->config.partitions;
+    for (int p = 0; p < rows; p++) {
+        const int x = ae_far_spectra_at(far, p), h = p * self->stride;
         accumulate(bins_of(self, p), far->re + x, far->im + x, self->re + h, self->im + h,
                    self->covariance + h, self->sum_re, self->sum_im, self->expected);
     }
@@ -205,35 +212,35 @@ static void constrain(ae_kalman *self, int partition)
 
 void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error)
 {
-    const int block = self->config.block_frames, partitions = self->config.partitions;
+    const int block = self->config.block_frames, rows = self->rows;
     ae_zero(self->time, self->config.fft_size - block);
     ae_copy(self->time + self->config.fft_size - block, error, block);
     ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
     track_noise(self, self->sum_re, self->sum_im);
-    for (int p = 0; p < partitions; p++) {
-        const int x = ae_far_spectra_slot(far, p) * far->stride, h = p * self->stride;
+    for (int p = 0; p < rows; p++) {
+        const int x = ae_far_spectra_at(far, p), h = p * self->stride;
         step_state(bins_of(self, p), far->re + x, far->im + x, self->sum_re, self->sum_im,
                    self->inverse, self->deflate, self->config.memory,
                    self->prior[p] * k_floor_share, self->re + h, self->im + h,
                    self->covariance + h);
     }
-    const int count = (partitions + k_constrained_share - 1) / k_constrained_share;
+    const int count = (rows + k_constrained_share - 1) / k_constrained_share;
     for (int i = 0; i < count; i++) {
         constrain(self, self->next_constrained);
-        self->next_constrained = (self->next_constrained + 1) % partitions;
+        self->next_constrained = (self->next_constrained + 1) % rows;
     }
 }
 
 void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)
 {
-    const int plane = self->config.partitions * self->stride;
+    const int plane = self->rows * self->stride;
     ae_copy(self->re, from->re, plane);
     ae_copy(self->im, from->im, plane);
 }
 
 void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from)
 {
-    const int plane = self->config.partitions * self->stride;
+    const int plane = self->rows * self->stride;
     ae_kalman_copy_path(self, from);
     for (int i = 0; i < plane; i++)
         if (from->covariance[i] > self->covariance[i]) self->covariance[i] = from->covariance[i];
@@ -275,7 +282,7 @@ void ae_kalman_shift(ae_kalman *self, int blocks)
 
 void ae_kalman_doubt(ae_kalman *self, float share)
 {
-    for (int p = 0; p < self->config.partitions; p++) {
+    for (int p = 0; p < self->rows; p++) {
         float *covariance = self->covariance + p * self->stride;
         const float least = share * self->prior[p];
         for (int k = 0; k < self->stride; k++)
@@ -285,7 +292,7 @@ void ae_kalman_doubt(ae_kalman *self, float share)
 
 void ae_kalman_shrink(ae_kalman *self, float factor)
 {
-    const int plane = self->config.partitions * self->stride;
+    const int plane = self->rows * self->stride;
     const float lost = (1.0f - factor) * (1.0f - factor);
 #pragma omp simd
     for (int i = 0; i < plane; i++) {

@@ -20,12 +20,13 @@
 #include "ae_fft.h"
 
 typedef struct {
-    int block_frames;    /* M; the FFT has at least 2 M points */
-    int fft_size;        /* ae_fft_good_size(2 M) */
-    int partitions;      /* tail length in blocks */
-    int full_partitions; /* the first ones, which hold every bin */
-    int low_bins;        /* how many bins the others hold */
-    float memory;        /* A, share of the echo path that survives one block, 0.9 .. 1 */
+    int block_frames;      /* M; the FFT has at least 2 M points */
+    int fft_size;          /* ae_fft_good_size(2 M) */
+    int partitions;        /* tail length in blocks */
+    int branch_partitions; /* of each bent branch of the far end; 0: linear only */
+    int full_partitions;   /* the first ones, which hold every bin */
+    int low_bins;          /* how many bins the others hold */
+    float memory;          /* A, share of the echo path that survives one block, 0.9 .. 1 */
 } ae_kalman_config;
 
 typedef struct ae_kalman ae_kalman;
