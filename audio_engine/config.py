@@ -99,7 +99,7 @@ class NoiseConfig(_Checked):
 
     enabled: bool = _switch(True, "suppress noise and late reverberation")
     attenuation_limit_db: float = _number(
-        22.0, 0.0, 40.0, "dB", "how far noise may be turned down; 0 leaves it alone"
+        20.0, 0.0, 40.0, "dB", "how far noise may be turned down; 0 leaves it alone"
     )
     dereverb: float = _number(1.0, 0.0, 1.0, "", "strength of late-reverberation removal")
 

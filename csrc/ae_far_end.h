@@ -3,7 +3,7 @@
  *
  * Ages are counted in frames back from the newest far-end frame and may be fractional: where
  * capture and render clock differ, the delay grows by `skew` frames per frame, and the samples are
- * read with a windowed sinc (32 taps, 256 phases: error below -46 dB at 0.4 of the sample rate, -58
+ * read with a windowed sinc (32 taps, 256 phases: error below -43 dB at 0.4 of the sample rate, -58
  * dB at 0.1). Without skew every age is a whole number and samples are copied. A new block costs
  * one FFT. A new delay costs one FFT per partition, once: no filter state moves. Thread: audio; no
  * allocation after create. */

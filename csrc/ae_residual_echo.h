@@ -1,8 +1,9 @@
 /* ae_residual_echo.h - power spectrum of the echo that the linear filter leaves, on the
  * suppressor's bins, and how much near end there is beside it.
  *
- * residual = misadjustment (the filter's state covariance) + leakage (regression of the
- * fluctuations of the error power on those of the echo estimate, after Valin 2007). It runs its own
+ * residual = misadjustment (the filter's state covariance) + leakage (shares of
+ * the echo estimate's and the reverberant tail's power, learned by gradient steps on the
+ * Itakura-Saito distance between the error power and the model). It runs its own
  * analysis of the echo estimate with the suppressor's window, so that estimate and error lie on the
  * same time-frequency grid. Call once per hop. Thread: audio; no allocation. */
 #ifndef AE_RESIDUAL_ECHO_H

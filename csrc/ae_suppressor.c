@@ -49,7 +49,7 @@ struct ae_suppressor {
 
 ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
 {
-    return (ae_suppressor_config){sample_rate_hz, 1, 0, 22.0f, 1.0f};
+    return (ae_suppressor_config){sample_rate_hz, 1, 0, 20.0f, 1.0f};
 }
 
 static int config_is_valid(const ae_suppressor_config *config)

@@ -43,7 +43,7 @@ class NoiseSuppressor(Processor):
         sample_rate_hz: int = 48000,
         channels: int = 1,
         *,
-        attenuation_limit_db: float = 22.0,
+        attenuation_limit_db: float = 20.0,
         dereverb: float = 1.0,
     ) -> None:
         check_format(sample_rate_hz, channels)
