@@ -33,6 +33,7 @@ static const float k_rail_share = 0.9999f, k_least_rail = 0.05f, k_peak_keep = 0
 static const int k_rail_frames = 3, k_clip_blocks = 6;
 static const float k_lead_rate = 0.2f, k_most_lead_db = 12.0f;
 static const float k_adopt_lead_db = 2.0f, k_return_lead_db = 5.0f;
+static const float k_harm_share = 0.5f;
 static const float k_collapse_doubt = 0.1f;
 static const float k_doubt = 0.02f; /* share of the prior covariance after a move */
 
@@ -55,6 +56,7 @@ struct ae_echo_filter {
     ae_delay_report found;
     double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
     double finder_age;     /* age of the far-end frames that the finder hears now */
+    float weight;          /* share of the echo estimate that was subtracted last */
     int found_count;       /* rounds the finder had accepted one block ago */
     float rail, held_peak; /* level at which the microphone clips in this block; recent peak */
     int clip_blocks;       /* for how long it still counts as clipped */
@@ -185,7 +187,7 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     self->far_power = self->echo_power = self->prior_power = 1e-9f;
     self->good_blocks = self->divergence_count = self->found_count = 0;
     self->view.far_active = self->view.capture_clipped = 0;
-    self->view.trust = 1.0f;
+    self->view.trust = self->weight = 1.0f;
     self->rail = INFINITY;
     self->held_peak = 0.0f;
     self->clip_blocks = 0;
@@ -402,25 +404,42 @@ static void judge_trust(ae_echo_filter *self)
     self->view.trust = ae_clamp(self->view.trust + step, 0.0f, 1.0f);
 }
 
-static void fill_view(ae_echo_filter *self, float trust_before)
+/* Share of the echo estimate that is subtracted: all, unless that would make the block louder by
+ * more than chance does (near end and echo may well cancel in a block). */
+static float harmless_share(const ae_echo_filter *self)
+{
+    const float *restrict capture = self->capture, *restrict echo = self->main_echo;
+    float both = 0.0f, own = 0.0f, all = 0.0f;
+#pragma omp simd reduction(+ : both, own, all)
+    for (int i = 0; i < self->block; i++) {
+        both += capture[i] * echo[i];
+        own += echo[i] * echo[i];
+        all += capture[i] * capture[i];
+    }
+    if (own - 2.0f * both <= k_harm_share * all) return 1.0f;
+    return ae_clamp(both / (own + 1e-20f), 0.0f, 1.0f);
+}
+
+static void fill_view(ae_echo_filter *self)
 {
     const float *restrict main_echo = self->main_echo;
     const float *restrict misadjustment = ae_kalman_misadjustment(self->main_filter);
     float *restrict echo = self->echo, *restrict weighted = self->misadjustment;
-    const float slope = (self->view.trust - trust_before) / (float)self->block;
+    const float before = self->weight, after = self->view.trust * harmless_share(self);
+    const float slope = (after - before) / (float)self->block;
     const float trust2 = self->view.trust * self->view.trust;
 #pragma omp simd
     for (int i = 0; i < self->block; i++)
-        echo[i] = main_echo[i] * (trust_before + slope * (float)(i + 1));
+        echo[i] = main_echo[i] * (before + slope * (float)(i + 1));
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) weighted[k] = trust2 * misadjustment[k];
+    self->weight = after;
 }
 
 void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
                             float *error)
 {
     const int block = self->block, fft_size = self->kalman.fft_size;
-    const float trust = self->view.trust;
     const ae_far_spectra *spectra = ae_far_end_spectra(self->far);
     ae_copy(self->capture, capture, block);
     find_rail(self);
@@ -435,8 +454,8 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     self->view.far_active =
         ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
     if (self->view.far_active) {
-        ae_kalman_adapt(self->main_filter, spectra, self->main_error);
-        ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
+        self->divergence_count += ae_kalman_adapt(self->main_filter, spectra, self->main_error);
+        self->divergence_count += ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
     }
     /* The output is what the filter leaves after learning from this very block. */
     ae_kalman_predict(self->main_filter, spectra, self->main_echo);
@@ -449,7 +468,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     remember_path(self);
     steer_skew(self);
     judge_trust(self);
-    fill_view(self, trust);
+    fill_view(self);
     subtract(self, self->echo, error);
 }
 

@@ -6,6 +6,7 @@
 static const float k_prior_decay_blocks = 6.5f;
 static const float k_prior_power = 1.0f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
 static const float k_branch_prior_power = 0.01f;
+static const float k_most_energy = 100.0f; /* of one partition's impulse response: 20 dB of gain */
 static const float k_step = 0.57f;
 static const float k_mean_rate = 0.1f;
 static const float k_excess = 20.0f;
@@ -198,19 +199,22 @@ static void step_state(int bins, const float *restrict x_re, const float *restri
     }
 }
 
-/* Zero the part of one partition's impulse response that lies beyond its block. */
-static void constrain(ae_kalman *self, int partition)
+/* Zero the part of one partition's impulse response that lies beyond its block. Returns whether the
+ * rest is within bounds. */
+static int constrain(ae_kalman *self, int row)
 {
-    const int bins = bins_of(self, partition), block = self->config.block_frames;
-    float *re = self->re + partition * self->stride, *im = self->im + partition * self->stride;
+    const int bins = bins_of(self, row), block = self->config.block_frames;
+    float *re = self->re + row * self->stride, *im = self->im + row * self->stride;
     ae_fft_inverse(self->fft, re, im, self->time);
+    const float energy = ae_energy(self->time, block);
     ae_zero(self->time + block, self->config.fft_size - block);
     ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
     ae_copy(re, self->sum_re, bins);
     ae_copy(im, self->sum_im, bins);
+    return energy <= k_most_energy; /* false for a NaN, too */
 }
 
-void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error)
+int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error)
 {
     const int block = self->config.block_frames, rows = self->rows;
     ae_zero(self->time, self->config.fft_size - block);
@@ -225,10 +229,13 @@ void ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *er
                    self->covariance + h);
     }
     const int count = (rows + k_constrained_share - 1) / k_constrained_share;
+    int bounded = 1;
     for (int i = 0; i < count; i++) {
-        constrain(self, self->next_constrained);
+        bounded &= constrain(self, self->next_constrained);
         self->next_constrained = (self->next_constrained + 1) % rows;
     }
+    if (!bounded) ae_kalman_reset(self);
+    return !bounded;
 }
 
 void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)

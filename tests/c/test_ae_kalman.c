@@ -209,6 +209,30 @@ static void test_reset_is_new_and_bad_weather(void)
     destroy(&fresh);
 }
 
+/* A path of 24 dB, which no room has: the filter restarts and says so. So it does with a NaN. */
+static void test_bounds_are_kept(void)
+{
+    rig self = make();
+    float far[k_block], echo[k_block], error[k_block];
+    int restarts = 0, after_nan = 0;
+    for (int b = 0; b < 2000 && restarts == 0; b++) {
+        for (int i = 0; i < k_block; i++) far[i] = 1e-2f * ae_random(&self.seed);
+        ae_far_end_push(self.far, far);
+        ae_kalman_predict(self.filter, ae_far_end_spectra(self.far), echo);
+        for (int i = 0; i < k_block; i++) error[i] = 16.0f * far[i] - echo[i];
+        restarts += ae_kalman_adapt(self.filter, ae_far_end_spectra(self.far), error);
+    }
+    CHECK(restarts > 0);
+    for (int b = 0; b < 200; b++) {
+        for (int i = 0; i < k_block; i++) error[i] = b == 0 ? NAN : 0.0f;
+        after_nan += ae_kalman_adapt(self.filter, ae_far_end_spectra(self.far), error);
+    }
+    CHECK(after_nan > 0);
+    ae_kalman_predict(self.filter, ae_far_end_spectra(self.far), echo);
+    for (int i = 0; i < k_block; i++) CHECK(isfinite(echo[i]));
+    destroy(&self);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
@@ -216,5 +240,6 @@ int main(void)
     test_uncertainty_near_end_and_a_new_path();
     test_a_shift_keeps_the_path_in_place();
     test_reset_is_new_and_bad_weather();
+    test_bounds_are_kept();
     return AE_TEST_RESULT();
 }
