@@ -67,9 +67,10 @@ struct ae_leveller {
     ae_kweight *weighting;
     leveller_state now;
     leveller_state before_impulse;
-    int impulse_blocks; /* of the jump that is running, 0: none */
-    float gain_db;      /* at the end of the last block */
-    float gain;         /* the same as amplitude */
+    double removed_noise; /* mean square, 0: not known */
+    int impulse_blocks;   /* of the jump that is running, 0: none */
+    float gain_db;        /* at the end of the last block */
+    float gain;           /* the same as amplitude */
 };
 
 static float toward(float value, float wanted, float step)
@@ -175,7 +176,10 @@ static float decide_gain_db(ae_leveller *self, double power, float peak, float s
     undo_impulse(self, power);
     leveller_state *now = &self->now;
     const float over_db = ae_db_from_amplitude(peak * self->gain) - self->config.ceiling_dbtp;
-    const ae_speech_block block = {power, share_after_limiter(now, over_db), speech_probability};
+    const ae_speech_block block = {.power = power,
+                                   .kept_share = share_after_limiter(now, over_db),
+                                   .speech_probability = speech_probability,
+                                   .removed_noise = self->removed_noise};
     ae_speech_loudness_update(&now->voice, &block);
     move_slow_gain(now, &self->config);
     move_guard(now, self->config.target_lufs);
@@ -261,6 +265,12 @@ void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs)
     self->config.target_lufs = ae_clamp(target_lufs, -36.0f, -6.0f);
 }
 
+void ae_leveller_set_removed_noise_dbfs(ae_leveller *self, float level_dbfs)
+{
+    if (level_dbfs != level_dbfs) return;
+    self->removed_noise = (double)ae_power_from_db(ae_clamp(level_dbfs, -200.0f, 20.0f));
+}
+
 void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out)
 {
     const leveller_state *now = &self->now;
@@ -278,6 +288,7 @@ void ae_leveller_reset(ae_leveller *self)
     memset(&self->now, 0, sizeof self->now);
     ae_speech_loudness_reset(&self->now.voice);
     self->now.slow_gain_db = self->config.initial_gain_db;
+    self->removed_noise = 0.0;
     self->impulse_blocks = 0;
     self->gain_db = self->config.initial_gain_db;
     self->gain = ae_amplitude_from_db(self->gain_db);

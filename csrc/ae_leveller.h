@@ -46,6 +46,9 @@ void ae_leveller_process(ae_leveller *self, const float *const *in, float speech
                          float *const *out);
 /* The gain walks to the new target at its usual speed. Clamped to -36 .. -6. */
 void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs);
+/* The noise before a suppressor in front took it away, from this block on: what is hardly louder
+ * than it (a music bed, babble) is not taken for a quiet talker. Cleared by reset. */
+void ae_leveller_set_removed_noise_dbfs(ae_leveller *self, float level_dbfs);
 void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out);
 void ae_leveller_reset(ae_leveller *self);
 void ae_leveller_destroy(ae_leveller *self);

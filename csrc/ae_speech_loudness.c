@@ -34,7 +34,7 @@ static const int k_confirmed_blocks = 100; /* 1 s: bridges the gap to the next w
 static const int k_syllable_blocks = 10;       /* 0.1 s */
 static const int k_window_speech_blocks = 8;   /* of 40, the least for a window to count */
 static const double k_voice_share_least = 0.1; /* of a window's power, whatever the floor says */
-static const double k_window_snr = 0.5;        /* windows below it do not pull the level down */
+static const double k_window_snr = 0.75;       /* windows below it do not pull the level down */
 static const double k_kept_least = 0.7;        /* make up for at most 1.5 dB of limiting */
 static const float k_gate_lu = 10.0f;          /* BS.1770-5 relative gate */
 static const int k_gate_from_windows = 30;     /* the first 0.3 s pass the gate */
@@ -56,10 +56,10 @@ static const float k_up_now_lu = 6.0f;
  * newer half may not be much quieter than the whole: a dying tail. The mean must be far over the
  * noise: music or babble under the voice is not a quiet talker. */
 static const double k_recent_least_share = 0.03; /* of the window: a block below is a gap */
-static const int k_down_blocks[2] = {70, 110};
 static const float k_down_lu[2] = {8.0f, 6.0f};
 static const float k_down_steady_lu = 4.0f;
 static const float k_down_snr_db = 14.0f;
+static const int k_down_blocks[2] = {70, 110};
 
 /* Step back: a window nearly as loud as before the step down, soon after it. */
 static const int k_return_blocks = 100;   /* 1 s of speech */
@@ -92,14 +92,16 @@ static void update_floor(ae_noise_floor *self, double power)
     }
     self->smoothed += k_floor_smoothing * (power - self->smoothed);
     self->span_minimum = fmin(self->span_minimum, self->smoothed);
-    self->power = fmin(self->power, k_floor_bias * self->smoothed);
+    if (self->filled < k_floor_spans_for_second)
+        self->power = fmin(self->power, k_floor_bias * self->smoothed);
     if (++self->span_blocks < k_floor_span_blocks) return;
 
     self->minimum[self->next] = self->span_minimum;
     self->next = (self->next + 1) % AE_FLOOR_SPANS;
     if (self->filled < AE_FLOOR_SPANS) self->filled++;
-    self->power = fmin(k_floor_bias * floor_of_spans(self),
-                       fmax(k_floor_rise * self->power, k_floor_rise_from));
+    const double found = k_floor_bias * floor_of_spans(self);
+    const int limited = self->power > k_floor_rise_from;
+    self->power = limited ? fmin(found, k_floor_rise * self->power) : found;
     self->span_minimum = self->smoothed;
     self->span_blocks = 0;
 }
@@ -268,21 +270,24 @@ static int stepped_down(const ae_recent_speech *self, float level_lufs, float no
                         int blocks, float least_lu)
 {
     if (self->filled < blocks) return 0;
-    const float mean_lufs = recent_lufs(self, blocks);
+    const double mean = recent_power(self, blocks), newer = recent_power(self, blocks / 2);
+    const double older = 2.0 * mean - newer;
+    const float mean_lufs = lufs_of(mean);
     return mean_lufs < level_lufs - least_lu && mean_lufs > noise_lufs + k_down_snr_db &&
-           recent_lufs(self, blocks / 2) > mean_lufs - k_down_steady_lu;
+           lufs_of(fmin(newer, older)) > mean_lufs - k_down_steady_lu;
 }
 
 static void move_level(ae_speech_level *self, double power, int windows)
 {
     self->kept_power *= power / self->power;
     self->power = power;
-    if (self->windows > windows) self->windows = windows;
+    self->windows = windows;
 }
 
 static void restart_from_recent(ae_speech_loudness *self, int blocks)
 {
     self->level.left_power = self->level.power;
+    self->level.left_windows = self->level.windows;
     self->level.left_blocks = 0;
     move_level(&self->level, recent_power(&self->recent, blocks), k_restart_windows);
     self->recent.filled = blocks;
@@ -295,12 +300,12 @@ static int came_back(ae_speech_level *self, double window_power)
     return self->left_power > self->power && window_power > k_return_share * self->left_power;
 }
 
-static void follow_steps(ae_speech_loudness *self)
+static void follow_steps(ae_speech_loudness *self, double noise)
 {
     if (self->level.windows == 0) return;
-    const float level_lufs = lufs_of(self->level.power), noise_lufs = lufs_of(self->floor.power);
+    const float level_lufs = lufs_of(self->level.power), noise_lufs = lufs_of(noise);
     if (came_back(&self->level, self->window.voice_power)) {
-        move_level(&self->level, self->level.left_power, k_young_windows);
+        move_level(&self->level, self->level.left_power, self->level.left_windows);
         return;
     }
     if (stepped_up(&self->recent, level_lufs)) {
@@ -324,11 +329,12 @@ void ae_speech_loudness_update(ae_speech_loudness *self, const ae_speech_block *
     update_floor(&self->floor, block->power);
     decide_speech(self, block->speech_probability);
     const double noise = self->floor.power, voice = block->power - noise;
+    const double room_noise = fmax(noise, block->removed_noise);
     push_window(&self->window, block, noise, self->decision.active);
-    average_window(&self->level, &self->window, noise);
+    average_window(&self->level, &self->window, room_noise);
     if (!self->decision.active || voice <= k_recent_least_share * self->window.voice_power) return;
     push_recent(&self->recent, voice, lufs_of(self->window.voice_power));
-    follow_steps(self);
+    follow_steps(self, room_noise);
 }
 
 float ae_speech_loudness_lufs(const ae_speech_loudness *self)

@@ -23,6 +23,7 @@ typedef struct {
     double power;             /* K-weighted mean square, all channels */
     double kept_share;        /* 0..1: the part of it that passes the limiter after the leveller */
     float speech_probability; /* 0..1, < 0 when not known */
+    double removed_noise;     /* mean square of noise before it was suppressed; 0 when not known */
 } ae_speech_block;
 
 /* Noise floor by minimum statistics. */
@@ -75,8 +76,8 @@ typedef struct {
     double power;      /* mean square of the voice */
     double kept_power; /* the same after the limiter */
     int windows; /* since the last restart, at most the length of the memory; 0: no speech yet */
-    double left_power; /* power before the last step */
-    int left_blocks;   /* speech blocks since */
+    double left_power;             /* power before the last step */
+    int left_windows, left_blocks; /* windows then; speech blocks since */
 } ae_speech_level;
 
 typedef struct {
