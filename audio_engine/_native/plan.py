@@ -1,132 +1,14 @@
-"""The one door to the C core: picks the kernel build, wraps handles, turns status into exceptions.
-
-Everything above this module sees Python types only. Set ``AUDIO_ENGINE_KERNELS`` to ``baseline`` or
-``v3`` before the import to choose the kernel build by hand.
-"""
+"""The frozen C graph as a Python object, and the steps it is made of."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-import audio_engine._kernels as baseline
-from audio_engine.errors import AudioEngineError, ConfigError, StreamError
-
-AudioArray = NDArray[np.float32]
-
-
-def _choose_build() -> Any:
-    wanted = os.environ.get("AUDIO_ENGINE_KERNELS", "")
-    if wanted not in {"", "baseline", "v3"}:
-        raise ConfigError(f"AUDIO_ENGINE_KERNELS={wanted!r} is not known; use baseline or v3")
-    has_v3 = bool(baseline.lib.ae_cpu_has_v3())
-    if wanted == "baseline" or not (wanted or has_v3):
-        return baseline
-    if not has_v3:
-        raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but this processor has no AVX2; use baseline")
-    try:
-        from audio_engine import _kernels_x86_64_v3
-    except ImportError:
-        if wanted:
-            raise ConfigError("AUDIO_ENGINE_KERNELS=v3, but that build is not installed") from None
-        return baseline
-    return _kernels_x86_64_v3
-
-
-_build = _choose_build()
-ffi, lib = _build.ffi, _build.lib
-
-
-def kernel_build() -> str:
-    """Return the instruction set of the kernels in use: ``baseline`` or ``x86-64-v3``."""
-    return str(ffi.string(lib.ae_kernel_build()).decode())
-
-
-def allocation_count() -> int:
-    """Return how many allocations the C core has made on this thread."""
-    return int(lib.ae_allocation_count())
-
-
-def block_frames(sample_rate_hz: int) -> int:
-    """Return the frames of one internal 10 ms block."""
-    return int(lib.ae_block_frames(sample_rate_hz))
-
-
-def check(status: int, what: str) -> None:
-    """Raise the exception that belongs to a C status."""
-    if status == lib.AE_OK:
-        return
-    text = f"{what}: {ffi.string(lib.ae_status_text(status)).decode()}"
-    if status == lib.AE_ERROR_ARGUMENT:
-        raise ConfigError(text)
-    if status == lib.AE_ERROR_MEMORY:
-        raise MemoryError(text)
-    raise AudioEngineError(text)
-
-
-def pointer(audio: AudioArray) -> Any:
-    """Return a C pointer to a C-contiguous float32 array, which must be kept alive meanwhile."""
-    return ffi.from_buffer("float[]", audio.data)
-
-
-class PlanarRows:
-    """A planar copy of interleaved audio and the array of row pointers that C wants."""
-
-    __slots__ = ("pointers", "rows")
-
-    def __init__(self, rows: AudioArray) -> None:
-        self.rows = rows
-        self.pointers = ffi.new("float *[]", [pointer(row) for row in rows])
-
-
-def planar_rows(audio: AudioArray) -> PlanarRows:
-    """Return audio of shape (frames, channels) as rows, one per channel, with their pointers."""
-    return PlanarRows(np.array(audio.T, order="C"))
-
-
-class Kernel:
-    """A C kernel object: created from its configuration's fields, destroyed with this object.
-
-    Parameters
-    ----------
-    name : str
-        Name in C without the prefix, for example ``"limiter"`` for ``ae_limiter``.
-    **fields
-        Fields of its configuration struct; the others keep the kernel's defaults.
-    """
-
-    __slots__ = ("config", "handle", "name")
-
-    def __init__(self, name: str, **fields: float) -> None:
-        config = ffi.new(f"ae_{name}_config *")
-        if hasattr(lib, f"ae_{name}_default_config"):
-            config[0] = getattr(lib, f"ae_{name}_default_config")(fields["sample_rate_hz"])
-        for field, value in fields.items():
-            setattr(config, field, value)
-        out = ffi.new(f"ae_{name} **")
-        check(getattr(lib, f"ae_{name}_create")(out, config), f"{name} kernel with {fields}")
-        self.name = name
-        self.config = config
-        self.handle = ffi.gc(out[0], getattr(lib, f"ae_{name}_destroy"))
-
-    def call(self, verb: str, *arguments: Any) -> Any:
-        """Call ``ae_<name>_<verb>`` on this object."""
-        return getattr(lib, f"ae_{self.name}_{verb}")(self.handle, *arguments)
-
-    def read(self) -> Any:
-        """Return the kernel's report struct, filled now."""
-        report = ffi.new(f"ae_{self.name}_report *")
-        self.call("read", report)
-        return report
-
-    def close(self) -> None:
-        """Free the C object now; later calls would fail."""
-        ffi.release(self.handle)
+from audio_engine._native.kernel import Kernel
+from audio_engine._native.library import AudioArray, check, ffi, lib, pointer
+from audio_engine.errors import StreamError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

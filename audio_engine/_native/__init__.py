@@ -1,0 +1,32 @@
+"""The one door to the C core: everything above this package sees Python types only."""
+
+from audio_engine._native.kernel import Kernel
+from audio_engine._native.library import (
+    AudioArray,
+    PlanarRows,
+    allocation_count,
+    block_frames,
+    check,
+    ffi,
+    kernel_build,
+    lib,
+    planar_rows,
+    pointer,
+)
+from audio_engine._native.plan import Plan, Step
+
+__all__ = [
+    "AudioArray",
+    "Kernel",
+    "Plan",
+    "PlanarRows",
+    "Step",
+    "allocation_count",
+    "block_frames",
+    "check",
+    "ffi",
+    "kernel_build",
+    "lib",
+    "planar_rows",
+    "pointer",
+]
