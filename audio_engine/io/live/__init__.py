@@ -1,0 +1,1 @@
+"""The engine live: devices, streams, far-end sources, recording, and what they measure."""
