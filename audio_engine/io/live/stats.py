@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from audio_engine.processors.stats import EngineStats, Stats
 
 LiveState = Literal["stopped", "starting", "running", "lost", "recovering"]
 EventLevel = Literal["info", "warning", "error"]
+Notify = Callable[[EventLevel, str, str], None]
+"""Takes an event as it happens: level, short kind, one line of text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
