@@ -1,5 +1,6 @@
 #include "ae_graph.h"
 
+#include "ae_bypass.h"
 #include "ae_math.h"
 #include "ae_ring.h"
 
@@ -16,6 +17,14 @@ enum {
 /* +36 dBFS: louder than any float file with headroom, quieter than any overflow of a power. */
 static const float k_largest_sample = 64.0f;
 
+/* How one step is heard. */
+typedef struct {
+    int active;         /* AE_PARAMETER_ACTIVE */
+    int was_heard;      /* 1: the last block ended with the kernel's output, 0: with the input */
+    int blocks_to_warm; /* the kernel runs unheard this long, after a pause */
+    ae_bypass bypass;
+} step_switch;
+
 struct ae_graph {
     int block_frames;
     int latency_frames;
@@ -23,6 +32,9 @@ struct ae_graph {
     int *input_buses, *output_buses;
     ae_bus *buses;
     ae_step *steps;
+    step_switch *switches; /* one per step */
+    int *heard;            /* per step, in this block */
+    int shed_level;
     ae_step_context context;
     ae_ring *commands;
     ae_triple *published;
@@ -81,12 +93,26 @@ static int config_is_valid(const ae_graph_config *config)
     return 1;
 }
 
+static void lay_out_switches(ae_arena *arena, const ae_graph_config *config, step_switch *switches)
+{
+    for (int s = 0; s < config->step_count; s++) {
+        const ae_step *step = &config->steps[s];
+        const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+        if (!verbs->has_switch) continue;
+        ae_bypass_lay_out(switches == NULL ? NULL : &switches[s].bypass, arena,
+                          config->bus_channels[step->input_bus],
+                          ae_block_frames(config->sample_rate_hz), verbs->latency_frames(step));
+    }
+}
+
 /* Takes the planes; with a real arena it also points the object at them. */
 static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
 {
     ae_graph *self = AE_TAKE(arena, 1, ae_graph);
     ae_bus *buses = AE_TAKE(arena, config->bus_count, ae_bus);
     ae_step *steps = AE_TAKE(arena, config->step_count, ae_step);
+    step_switch *switches = AE_TAKE(arena, config->step_count, step_switch);
+    int *heard = AE_TAKE(arena, config->step_count, int);
     int *inputs = AE_TAKE(arena, config->input_count, int);
     int *outputs = AE_TAKE(arena, config->output_count, int);
     float *reference = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
@@ -97,9 +123,12 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
         }
         if (self != NULL) buses[b].channels = config->bus_channels[b];
     }
+    lay_out_switches(arena, config, switches);
     if (self == NULL) return NULL;
     self->buses = buses;
     self->steps = steps;
+    self->switches = switches;
+    self->heard = heard;
     self->input_buses = inputs;
     self->output_buses = outputs;
     self->context = (ae_step_context){
@@ -107,6 +136,7 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
         .buses = buses,
         .steps = steps,
         .reports = self->report.steps,
+        .heard = heard,
         .reference = reference,
     };
     return self;
@@ -119,7 +149,10 @@ static void copy_plan(ae_graph *self, const ae_graph_config *config)
     self->step_count = config->step_count;
     self->input_count = config->input_count;
     self->output_count = config->output_count;
-    for (int s = 0; s < config->step_count; s++) self->steps[s] = config->steps[s];
+    for (int s = 0; s < config->step_count; s++) {
+        self->steps[s] = config->steps[s];
+        self->switches[s].active = self->switches[s].was_heard = 1;
+    }
     for (int i = 0; i < config->input_count; i++) self->input_buses[i] = config->input_buses[i];
     for (int i = 0; i < config->output_count; i++) self->output_buses[i] = config->output_buses[i];
 }
@@ -155,7 +188,6 @@ ae_status ae_graph_create(ae_graph **out, const ae_graph_config *config)
         ae_graph_destroy(self);
         return status;
     }
-    ae_graph_publish(self);
     *out = self;
     return AE_OK;
 }
@@ -179,6 +211,12 @@ static void reset_steps(const ae_graph *self)
 void ae_graph_reset(ae_graph *self)
 {
     reset_steps(self);
+    for (int s = 0; s < self->step_count; s++) {
+        step_switch *way = &self->switches[s];
+        way->was_heard = way->active;
+        way->blocks_to_warm = 0;
+        ae_bypass_reset(&way->bypass);
+    }
     memset(&self->report, 0, sizeof self->report);
     self->blocks_to_loudness = 0;
     ae_graph_publish(self);
@@ -201,13 +239,21 @@ int ae_graph_output_channels(const ae_graph *self, int output)
 
 /* ---- process ---- */
 
+static void apply(ae_graph *self, const ae_command *command)
+{
+    if (command->step < 0 || command->step >= self->step_count) return;
+    if (command->parameter != AE_PARAMETER_ACTIVE) {
+        ae_step_apply(&self->steps[command->step], command);
+    } else if (command->value == command->value) {
+        self->switches[command->step].active = command->value >= 0.5f;
+    }
+}
+
 static void drain_commands(ae_graph *self)
 {
     ae_command command;
     for (int i = 0; i < k_commands_per_block && ae_ring_read(self->commands, &command, 1); i++) {
-        if (command.step >= 0 && command.step < self->step_count) {
-            ae_step_apply(&self->steps[command.step], &command);
-        }
+        apply(self, &command);
         self->report.commands_applied++;
     }
 }
@@ -254,9 +300,8 @@ static void take_inputs(ae_graph *self, const float *const *inputs)
     }
 }
 
-/* No kernel gives a non-finite sample; should one all the same, the block is silenced there and all
- * signal state starts anew, so that the fault cannot last. */
-static void give_outputs(ae_graph *self, float *const *outputs)
+/* Returns the number of samples that had to be silenced. */
+static int give_outputs(ae_graph *self, float *const *outputs)
 {
     int faults = 0;
     for (int i = 0; i < self->output_count; i++) {
@@ -269,10 +314,8 @@ static void give_outputs(ae_graph *self, float *const *outputs)
             }
         }
     }
-    if (faults > 0) {
-        self->report.fault_count++;
-        reset_steps(self);
-    }
+    self->report.fault_count += faults > 0;
+    return faults;
 }
 
 static void read_step(ae_graph *self, int index)
@@ -281,26 +324,147 @@ static void read_step(ae_graph *self, int index)
     ae_step_verbs_of(step->kind)->read(step, &self->report.steps[index]);
 }
 
-static void run_steps(ae_graph *self)
+/* A step with a switch: its kernel, its input, or the fade from one to the other. */
+static void run_switched(ae_graph *self, int index, const ae_step_verbs *verbs, int shed)
 {
-    const int loudness_is_due = self->blocks_to_loudness == 0;
-    self->blocks_to_loudness = (self->blocks_to_loudness + 1) % k_blocks_per_loudness;
-    for (int s = 0; s < self->step_count; s++) {
-        const ae_step *step = &self->steps[s];
-        ae_step_verbs_of(step->kind)->process(&self->context, step);
-        if (step->kind != AE_STEP_LOUDNESS || loudness_is_due) read_step(self, s);
+    const ae_step *step = &self->steps[index];
+    step_switch *way = &self->switches[index];
+    ae_bypass *bypass = &way->bypass;
+    const int gone = shed && verbs->hold == NULL;
+    const int heard = way->active && !gone && way->blocks_to_warm == 0;
+    const int fades = !heard || !way->was_heard;
+    self->heard[index] = heard;
+    if (fades || bypass->latency_frames > 0) {
+        ae_bypass_take(bypass, (const float *const *)self->buses[step->input_bus].rows);
+    }
+    if (gone && !way->was_heard) {
+        way->blocks_to_warm = verbs->warm_up_blocks;
+    } else {
+        (shed && !gone ? verbs->hold : verbs->process)(&self->context, step);
+        way->blocks_to_warm -= way->blocks_to_warm > 0;
+    }
+    if (fades) {
+        ae_bypass_mix(bypass, self->buses[step->output_bus].rows, (float)way->was_heard,
+                      (float)heard);
+    }
+    if (bypass->latency_frames > 0) ae_bypass_advance(bypass);
+    way->was_heard = heard;
+}
+
+static void run_step(ae_graph *self, int index)
+{
+    const ae_step *step = &self->steps[index];
+    const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+    const int shed = verbs->shed_level > 0 && self->shed_level >= verbs->shed_level;
+    if (verbs->has_switch) {
+        run_switched(self, index, verbs, shed);
+    } else if (!shed) {
+        verbs->process(&self->context, step);
     }
 }
 
+/* Loudness and LRA are read now and then only. */
+static int reads_are_due(ae_graph *self)
+{
+    const int due = self->blocks_to_loudness == 0;
+    self->blocks_to_loudness = (self->blocks_to_loudness + 1) % k_blocks_per_loudness;
+    return due;
+}
+
+static void run_steps(ae_graph *self)
+{
+    const int loudness_is_due = reads_are_due(self);
+    for (int s = 0; s < self->step_count; s++) {
+        run_step(self, s);
+        if (self->steps[s].kind != AE_STEP_LOUDNESS || loudness_is_due) read_step(self, s);
+    }
+}
+
+static void finish_block(ae_graph *self)
+{
+    self->report.frames += self->block_frames;
+    ae_triple_write(self->published, &self->report);
+}
+
+/* No kernel gives a non-finite sample; should one all the same, the block is silenced there and all
+ * signal state starts anew, so that the fault cannot last. */
 void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *outputs)
 {
     const ae_fp_mode mode = ae_fp_enter();
     drain_commands(self);
     take_inputs(self, inputs);
     run_steps(self);
+    if (give_outputs(self, outputs) > 0) reset_steps(self);
+    finish_block(self);
+    ae_fp_leave(mode);
+}
+
+void ae_graph_set_shed(ae_graph *self, int level) { self->shed_level = ae_clamp_int(level, 0, 3); }
+
+/* ---- change of plan ---- */
+
+/* The step of `other` that has the same kernels, or -1. */
+static int same_step(const ae_graph *other, const ae_step *step)
+{
+    for (int s = 0; s < other->step_count; s++) {
+        const ae_step *candidate = &other->steps[s];
+        if (candidate->kind == step->kind &&
+            memcmp(candidate->nodes, step->nodes, sizeof step->nodes) == 0) {
+            return s;
+        }
+    }
+    return -1;
+}
+
+static void take_switch(step_switch *to, const step_switch *from)
+{
+    to->was_heard = from->was_heard;
+    to->blocks_to_warm = from->blocks_to_warm;
+    ae_bypass_copy(&to->bypass, &from->bypass);
+}
+
+void ae_graph_take_over(ae_graph *self, const ae_graph *old)
+{
+    self->shed_level = old->shed_level;
+    for (int s = 0; s < self->step_count; s++) {
+        const int theirs = same_step(old, &self->steps[s]);
+        if (theirs < 0) continue;
+        take_switch(&self->switches[s], &old->switches[theirs]);
+        self->report.steps[s] = old->report.steps[theirs];
+    }
+}
+
+/* What the leader's step gave stands for this graph's own. */
+static void copy_step(ae_graph *self, int index, const ae_graph *leader, int theirs)
+{
+    self->heard[index] = leader->heard[theirs];
+    self->report.steps[index] = leader->report.steps[theirs];
+    if (self->steps[index].output_bus < 0) return;
+    const ae_bus *from = &leader->buses[leader->steps[theirs].output_bus];
+    const ae_bus *to = &self->buses[self->steps[index].output_bus];
+    for (int c = 0; c < to->channels && c < from->channels; c++) {
+        ae_copy(to->rows[c], from->rows[c], self->block_frames);
+    }
+}
+
+/* A fault resets nothing here: the kernels are the leader's, and this graph is on its way out. */
+void ae_graph_process_following(ae_graph *self, const ae_graph *leader, const float *const *inputs,
+                                float *const *outputs)
+{
+    const ae_fp_mode mode = ae_fp_enter();
+    self->shed_level = leader->shed_level;
+    take_inputs(self, inputs);
+    for (int s = 0; s < self->step_count; s++) {
+        const int theirs = same_step(leader, &self->steps[s]);
+        if (theirs >= 0) {
+            copy_step(self, s, leader, theirs);
+            continue;
+        }
+        run_step(self, s);
+        if (self->steps[s].kind != AE_STEP_LOUDNESS) read_step(self, s);
+    }
     give_outputs(self, outputs);
-    self->report.frames += self->block_frames;
-    ae_triple_write(self->published, &self->report);
+    finish_block(self);
     ae_fp_leave(mode);
 }
 

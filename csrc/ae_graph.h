@@ -6,11 +6,20 @@
  * offline. It sets flush-to-zero, drains the commands, cleans the inputs (non-finite or |x| > 64
  * becomes 0, counted), runs the steps, copies the outputs, publishes a report, restores the mode.
  *
- * Kernel objects are borrowed: the control side creates them, keeps them alive, and may hand the
- * same echo filter to the next graph, so an adapted filter survives a change of plan.
+ * Switches: a stage that is not active (AE_PARAMETER_ACTIVE) passes its input on, as late as its
+ * output would be; its kernel goes on listening, so that it is adapted when it comes back. An echo
+ * step that is not active is not shown to the suppressor either. The same way around is taken by a
+ * stage that is shed because time is short. Both fade over one block.
  *
- * Threads: create/destroy/reset/post on the control thread; process on the audio thread, which
- * neither allocates nor locks; ae_graph_read on one control thread, any time.
+ * Changing the plan: kernel objects are borrowed, so the next graph may have the same ones along a
+ * common prefix, and an adapted filter survives. On the audio thread:
+ *     ae_graph_take_over(next, old);                    once, before its first block, then
+ *     ae_graph_process(next, in, next_out);             per block of a cross-fade:
+ *     ae_graph_process_following(old, next, in, old_out);
+ *
+ * Threads: create/destroy/reset/post on the control thread; process, following, take_over and
+ * set_shed on the audio thread, which neither allocates nor locks; ae_graph_read on one control
+ * thread, any time. create does not touch the kernels: another graph may be running them.
  * Cost: the kernels plus a copy per input and output. Latency: sum of the steps' latencies. */
 #ifndef AE_GRAPH_H
 #define AE_GRAPH_H
@@ -51,9 +60,20 @@ int ae_graph_latency_frames(const ae_graph *self); /* of the first output */
 /* One block. inputs: a channel pointer for every channel of every input bus in order, NULL for
  * silence; outputs likewise, never NULL. An output may equal an input. */
 void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *outputs);
+/* Leave work out from the next block on: 0 none; 1 meters; 2 and the leveller holds its gain; 3 and
+ * the suppressor passes its input on. Coming back, the suppressor listens 50 ms unheard. */
+void ae_graph_set_shed(ae_graph *self, int level);
+/* Go on where `old` stands: switches and delays of the steps whose kernels both have. */
+void ae_graph_take_over(ae_graph *self, const ae_graph *old);
+/* One block of a graph that is being replaced: steps whose kernels the leader has too are not run
+ * again, their output is copied from the leader, which has processed the same block just before;
+ * commands are left alone. The steps of both must write a bus each. */
+void ae_graph_process_following(ae_graph *self, const ae_graph *leader, const float *const *inputs,
+                                float *const *outputs);
 /* Queue a parameter change for the next block; AE_ERROR_FULL when 64 are waiting. */
 ae_status ae_graph_post(ae_graph *self, const ae_command *command);
-/* Copy the newest report. Loudness and LRA in it are at most 100 ms old, the rest one block. */
+/* Copy the newest report: zeros before the first block, unless published. Loudness and LRA in it
+ * are at most 100 ms old, the rest one block. */
 void ae_graph_read(ae_graph *self, ae_graph_report *out);
 /* Bring the report up to date now; only while no other thread processes. */
 void ae_graph_publish(ae_graph *self);

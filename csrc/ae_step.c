@@ -73,7 +73,8 @@ static void echo_read(const ae_step *step, ae_step_report *out)
 static void suppressor_process(const ae_step_context *context, const ae_step *step)
 {
     const ae_echo_view *views[AE_MAX_CHANNELS];
-    const ae_step *source = step->source_step < 0 ? NULL : &context->steps[step->source_step];
+    const int has_echo = step->source_step >= 0 && context->heard[step->source_step];
+    const ae_step *source = has_echo ? &context->steps[step->source_step] : NULL;
     for (int c = 0; source != NULL && c < context->buses[step->input_bus].channels; c++) {
         views[c] = ae_echo_filter_view(source->nodes[c]);
     }
@@ -107,6 +108,18 @@ static void leveller_process(const ae_step_context *context, const ae_step *step
     }
     ae_leveller_process(step->nodes[0], input_rows(context, step), probability,
                         output_rows(context, step));
+}
+
+/* The gain at which the last block ended, so that nothing jumps on either side of a pause. */
+static void leveller_hold(const ae_step_context *context, const ae_step *step)
+{
+    ae_leveller_report report;
+    ae_leveller_read(step->nodes[0], &report);
+    const float gain = ae_amplitude_from_db(report.gain_db);
+    const ae_bus *from = &context->buses[step->input_bus], *to = &context->buses[step->output_bus];
+    for (int c = 0; c < from->channels; c++) {
+        for (int n = 0; n < context->block_frames; n++) to->rows[c][n] = gain * from->rows[c][n];
+    }
 }
 
 static void leveller_reset(const ae_step *step, int channels)
@@ -157,14 +170,42 @@ static void loudness_read(const ae_step *step, ae_step_report *out)
     ae_loudness_read(step->nodes[0], &out->loudness);
 }
 
+/* Meters go first: nobody hears them. Then the gain stands still, then noise and residual echo
+ * stay. The echo filter is never shed: it is what keeps a room from howling. */
 static const ae_step_verbs k_verbs[] = {
-    [AE_STEP_HIGHPASS] = {highpass_process, highpass_reset, no_latency, read_nothing},
-    [AE_STEP_ECHO] = {echo_process, echo_reset, no_latency, echo_read},
-    [AE_STEP_SUPPRESSOR] = {suppressor_process, suppressor_reset, suppressor_latency,
-                            suppressor_read},
-    [AE_STEP_LEVELLER] = {leveller_process, leveller_reset, no_latency, leveller_read},
-    [AE_STEP_LIMITER] = {limiter_process, limiter_reset, limiter_latency, limiter_read},
-    [AE_STEP_LOUDNESS] = {loudness_process, loudness_reset, no_latency, loudness_read},
+    [AE_STEP_HIGHPASS] = {.process = highpass_process,
+                          .reset = highpass_reset,
+                          .latency_frames = no_latency,
+                          .read = read_nothing,
+                          .has_switch = 1},
+    [AE_STEP_ECHO] = {.process = echo_process,
+                      .reset = echo_reset,
+                      .latency_frames = no_latency,
+                      .read = echo_read,
+                      .has_switch = 1},
+    [AE_STEP_SUPPRESSOR] = {.process = suppressor_process,
+                            .reset = suppressor_reset,
+                            .latency_frames = suppressor_latency,
+                            .read = suppressor_read,
+                            .has_switch = 1,
+                            .shed_level = 3,
+                            .warm_up_blocks = 5}, /* window of 3.2 blocks, overlap of 2 */
+    [AE_STEP_LEVELLER] = {.process = leveller_process,
+                          .reset = leveller_reset,
+                          .latency_frames = no_latency,
+                          .read = leveller_read,
+                          .hold = leveller_hold,
+                          .has_switch = 1,
+                          .shed_level = 2},
+    [AE_STEP_LIMITER] = {.process = limiter_process,
+                         .reset = limiter_reset,
+                         .latency_frames = limiter_latency,
+                         .read = limiter_read},
+    [AE_STEP_LOUDNESS] = {.process = loudness_process,
+                          .reset = loudness_reset,
+                          .latency_frames = no_latency,
+                          .read = loudness_read,
+                          .shed_level = 1},
 };
 
 const ae_step_verbs *ae_step_verbs_of(int kind)

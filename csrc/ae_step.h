@@ -1,7 +1,9 @@
 /* ae_step.h - one step of a plan: which kernel runs, what it reads and writes, and its four verbs.
  *
  * The graph knows nothing of single kernels; each kernel is tied in here by one small adapter with
- * the verbs process, reset, latency and read. A new kernel needs a kind, a report and an adapter.
+ * the verbs process, reset, latency and read, and by what may be left out of it under load. A new
+ * kernel needs a kind, a report and an adapter. A step holds no pointer to code: its verbs are
+ * looked up by its kind, so that plans may lie in memory that processes share.
  * Thread: process and apply on the audio thread, the rest as the kernels say. */
 #ifndef AE_STEP_H
 #define AE_STEP_H
@@ -39,6 +41,7 @@ typedef enum {
     AE_PARAMETER_DEREVERB = 2,             /* suppressor */
     AE_PARAMETER_TARGET_LUFS = 3,          /* leveller */
     AE_PARAMETER_CEILING_DBTP = 4,         /* limiter */
+    AE_PARAMETER_ACTIVE = 5, /* 0, 1: high-pass, echo, suppressor, leveller; see ae_graph.h */
 } ae_parameter;
 
 typedef struct {
@@ -67,6 +70,7 @@ typedef struct {
     ae_bus *buses;
     const ae_step *steps;
     const ae_step_report *reports; /* of the steps that ran before */
+    const int *heard;              /* per step: 0 when its input is passed on in this block */
     float *reference;              /* one block of scratch: a far end's mean */
 } ae_step_context;
 
@@ -75,6 +79,11 @@ typedef struct {
     void (*reset)(const ae_step *step, int channels);
     int (*latency_frames)(const ae_step *step);
     void (*read)(const ae_step *step, ae_step_report *out);
+    /* In place of process while shed; NULL: nothing, the input is passed on. */
+    void (*hold)(const ae_step_context *context, const ae_step *step);
+    int has_switch;     /* 1: AE_PARAMETER_ACTIVE applies */
+    int shed_level;     /* its work is left out from this level on; 0: never */
+    int warm_up_blocks; /* after a pause, until the output holds nothing from before it */
 } ae_step_verbs;
 
 /* The verbs of an ae_step_kind, or NULL. */

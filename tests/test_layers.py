@@ -155,6 +155,7 @@ C_ROWS: list[set[str]] = [
     row("reblock"),
     row("graph"),
     row("step"),
+    row("bypass"),
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
