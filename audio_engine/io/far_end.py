@@ -11,8 +11,6 @@ import soxr
 from audio_engine.io.files import open_reader
 from audio_engine.processors.audio import AudioArray
 
-_READ_SECONDS = 0.5
-
 
 class FarEndReader:
     """Read a far-end file at the microphone's rate, followed by silence for ever.
@@ -23,6 +21,8 @@ class FarEndReader:
         Any file that `open_reader` takes.
     sample_rate_hz : int
         The microphone's rate; another one is converted on the fly (soxr, HQ).
+    piece_s : float
+        Seconds that are decoded at a time.
 
     Attributes
     ----------
@@ -36,7 +36,9 @@ class FarEndReader:
         What is wrong with the file though it can be read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sample_rate_hz: int) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], sample_rate_hz: int, *, piece_s: float = 0.5
+    ) -> None:
         self._reader = open_reader(path)
         self.path = self._reader.path
         self.channels = self._reader.channels
@@ -49,7 +51,7 @@ class FarEndReader:
         )
         self.frames = round(self._reader.frames * sample_rate_hz / self._reader.sample_rate_hz)
         self._frames_left = self.frames
-        self._read_frames = max(1, round(_READ_SECONDS * self._reader.sample_rate_hz))
+        self._read_frames = max(1, round(piece_s * self._reader.sample_rate_hz))
         self._ready: AudioArray = np.zeros((0, self.channels), np.float32)
         self._ended = False
 
