@@ -10,6 +10,8 @@
 enum { k_alignment = 64 }; /* bytes: one cache line, and the widest vector register */
 
 static _Thread_local uint64_t allocations;
+static _Thread_local uint64_t allocated_bytes;
+static _Thread_local ae_heap *chosen_heap;
 
 const char *ae_status_text(ae_status status)
 {
@@ -42,18 +44,42 @@ int ae_cpu_has_v3(void)
 }
 
 uint64_t ae_allocation_count(void) { return allocations; }
+uint64_t ae_allocated_bytes(void) { return allocated_bytes; }
 
 int ae_block_frames(int sample_rate_hz) { return (sample_rate_hz + 50) / 100; }
 
+void ae_allocate_from(ae_heap *heap) { chosen_heap = heap; }
+
+/* In front of every object: where it came from. */
+typedef union {
+    ae_heap *heap; /* NULL: the process's own memory */
+    unsigned char line[k_alignment];
+} ae_origin;
+
 void *ae_allocate(size_t bytes)
 {
-    const size_t rounded = (bytes + k_alignment - 1) / k_alignment * k_alignment;
-    void *memory = aligned_alloc(k_alignment, rounded > 0 ? rounded : k_alignment);
+    const size_t wanted = bytes > 0 ? bytes : 1;
+    const size_t rounded = (wanted + k_alignment - 1) / k_alignment * k_alignment;
+    const size_t total = sizeof(ae_origin) + rounded;
+    ae_origin *origin =
+        chosen_heap != NULL ? ae_heap_take(chosen_heap, total) : aligned_alloc(k_alignment, total);
     allocations++;
-    return memory == NULL ? NULL : memset(memory, 0, rounded);
+    allocated_bytes += total;
+    if (origin == NULL) return NULL;
+    origin->heap = chosen_heap;
+    return memset(origin + 1, 0, rounded);
 }
 
-void ae_free(void *memory) { free(memory); }
+void ae_free(void *memory)
+{
+    if (memory == NULL) return;
+    ae_origin *origin = (ae_origin *)memory - 1;
+    if (origin->heap != NULL) {
+        ae_heap_give(origin->heap, origin);
+    } else {
+        free(origin);
+    }
+}
 
 void *ae_arena_take(ae_arena *arena, int count, size_t element_bytes)
 {

@@ -3,9 +3,12 @@
  * Every kernel object is one zeroed, 64-byte aligned allocation, cut into planes by an ae_arena:
  * its layout function runs once to measure (base NULL) and once to hand out memory. All allocation
  * goes through ae_allocate, which counts per thread, so a test can prove that processing allocates
- * nothing. Thread: any; no shared state. */
+ * nothing. A thread may choose the heap that its objects come from. Thread: any; no shared state.
+ */
 #ifndef AE_COMMON_H
 #define AE_COMMON_H
+
+#include "ae_heap.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +28,11 @@ const char *ae_kernel_build(void);
 int ae_cpu_has_v3(void);
 /* Number of ae_allocate calls made so far by the calling thread. */
 uint64_t ae_allocation_count(void);
+/* Number of bytes they asked for. */
+uint64_t ae_allocated_bytes(void);
+/* Make the calling thread's next objects in `heap`; NULL: in the process's own memory. An object
+ * goes back to where it came from, whichever thread destroys it. */
+void ae_allocate_from(ae_heap *heap);
 /* Frames of one internal 10 ms block at a sample rate: round(rate / 100). 480 at 48 kHz. */
 int ae_block_frames(int sample_rate_hz);
 /* ffi:end */
