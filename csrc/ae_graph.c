@@ -1,8 +1,8 @@
 #include "ae_graph.h"
 
-#include "ae_bypass.h"
 #include "ae_math.h"
 #include "ae_ring.h"
+#include "ae_switch.h"
 
 #include <float.h>
 
@@ -17,14 +17,6 @@ enum {
 /* +36 dBFS: louder than any float file with headroom, quieter than any overflow of a power. */
 static const float k_largest_sample = 64.0f;
 
-/* How one step is heard. */
-typedef struct {
-    int active;         /* AE_PARAMETER_ACTIVE */
-    int was_heard;      /* 1: the last block ended with the kernel's output, 0: with the input */
-    int blocks_to_warm; /* the kernel runs unheard this long, after a pause */
-    ae_bypass bypass;
-} step_switch;
-
 struct ae_graph {
     int block_frames;
     int latency_frames;
@@ -32,8 +24,8 @@ struct ae_graph {
     int *input_buses, *output_buses;
     ae_bus *buses;
     ae_step *steps;
-    step_switch *switches; /* one per step */
-    int *heard;            /* per step, in this block */
+    ae_switch *switches; /* one per step */
+    int *heard;          /* per step, in this block */
     int shed_level;
     ae_step_context context;
     ae_ring *commands;
@@ -93,15 +85,13 @@ static int config_is_valid(const ae_graph_config *config)
     return 1;
 }
 
-static void lay_out_switches(ae_arena *arena, const ae_graph_config *config, step_switch *switches)
+static void lay_out_switches(ae_arena *arena, const ae_graph_config *config, ae_switch *switches)
 {
     for (int s = 0; s < config->step_count; s++) {
         const ae_step *step = &config->steps[s];
-        const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
-        if (!verbs->has_switch) continue;
-        ae_bypass_lay_out(switches == NULL ? NULL : &switches[s].bypass, arena,
+        ae_switch_lay_out(switches == NULL ? NULL : &switches[s], arena, step,
                           config->bus_channels[step->input_bus],
-                          ae_block_frames(config->sample_rate_hz), verbs->latency_frames(step));
+                          ae_block_frames(config->sample_rate_hz));
     }
 }
 
@@ -111,7 +101,7 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
     ae_graph *self = AE_TAKE(arena, 1, ae_graph);
     ae_bus *buses = AE_TAKE(arena, config->bus_count, ae_bus);
     ae_step *steps = AE_TAKE(arena, config->step_count, ae_step);
-    step_switch *switches = AE_TAKE(arena, config->step_count, step_switch);
+    ae_switch *switches = AE_TAKE(arena, config->step_count, ae_switch);
     int *heard = AE_TAKE(arena, config->step_count, int);
     int *inputs = AE_TAKE(arena, config->input_count, int);
     int *outputs = AE_TAKE(arena, config->output_count, int);
@@ -149,10 +139,7 @@ static void copy_plan(ae_graph *self, const ae_graph_config *config)
     self->step_count = config->step_count;
     self->input_count = config->input_count;
     self->output_count = config->output_count;
-    for (int s = 0; s < config->step_count; s++) {
-        self->steps[s] = config->steps[s];
-        self->switches[s].active = self->switches[s].was_heard = 1;
-    }
+    for (int s = 0; s < config->step_count; s++) self->steps[s] = config->steps[s];
     for (int i = 0; i < config->input_count; i++) self->input_buses[i] = config->input_buses[i];
     for (int i = 0; i < config->output_count; i++) self->output_buses[i] = config->output_buses[i];
 }
@@ -211,12 +198,7 @@ static void reset_steps(const ae_graph *self)
 void ae_graph_reset(ae_graph *self)
 {
     reset_steps(self);
-    for (int s = 0; s < self->step_count; s++) {
-        step_switch *way = &self->switches[s];
-        way->was_heard = way->active;
-        way->blocks_to_warm = 0;
-        ae_bypass_reset(&way->bypass);
-    }
+    for (int s = 0; s < self->step_count; s++) ae_switch_reset(&self->switches[s]);
     memset(&self->report, 0, sizeof self->report);
     self->blocks_to_loudness = 0;
     ae_graph_publish(self);
@@ -324,40 +306,13 @@ static void read_step(ae_graph *self, int index)
     ae_step_verbs_of(step->kind)->read(step, &self->report.steps[index]);
 }
 
-/* A step with a switch: its kernel, its input, or the fade from one to the other. */
-static void run_switched(ae_graph *self, int index, const ae_step_verbs *verbs, int shed)
-{
-    const ae_step *step = &self->steps[index];
-    step_switch *way = &self->switches[index];
-    ae_bypass *bypass = &way->bypass;
-    const int gone = shed && verbs->hold == NULL;
-    const int heard = way->active && !gone && way->blocks_to_warm == 0;
-    const int fades = !heard || !way->was_heard;
-    self->heard[index] = heard;
-    if (fades || bypass->latency_frames > 0) {
-        ae_bypass_take(bypass, (const float *const *)self->buses[step->input_bus].rows);
-    }
-    if (gone && !way->was_heard) {
-        way->blocks_to_warm = verbs->warm_up_blocks;
-    } else {
-        (shed && !gone ? verbs->hold : verbs->process)(&self->context, step);
-        way->blocks_to_warm -= way->blocks_to_warm > 0;
-    }
-    if (fades) {
-        ae_bypass_mix(bypass, self->buses[step->output_bus].rows, (float)way->was_heard,
-                      (float)heard);
-    }
-    if (bypass->latency_frames > 0) ae_bypass_advance(bypass);
-    way->was_heard = heard;
-}
-
 static void run_step(ae_graph *self, int index)
 {
     const ae_step *step = &self->steps[index];
     const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
     const int shed = verbs->shed_level > 0 && self->shed_level >= verbs->shed_level;
     if (verbs->has_switch) {
-        run_switched(self, index, verbs, shed);
+        ae_switch_run(&self->switches[index], &self->context, step, shed, &self->heard[index]);
     } else if (!shed) {
         verbs->process(&self->context, step);
     }
@@ -416,20 +371,13 @@ static int same_step(const ae_graph *other, const ae_step *step)
     return -1;
 }
 
-static void take_switch(step_switch *to, const step_switch *from)
-{
-    to->was_heard = from->was_heard;
-    to->blocks_to_warm = from->blocks_to_warm;
-    ae_bypass_copy(&to->bypass, &from->bypass);
-}
-
 void ae_graph_take_over(ae_graph *self, const ae_graph *old)
 {
     self->shed_level = old->shed_level;
     for (int s = 0; s < self->step_count; s++) {
         const int theirs = same_step(old, &self->steps[s]);
         if (theirs < 0) continue;
-        take_switch(&self->switches[s], &old->switches[theirs]);
+        ae_switch_take_over(&self->switches[s], &old->switches[theirs]);
         self->report.steps[s] = old->report.steps[theirs];
     }
 }

@@ -154,8 +154,8 @@ C_ROWS: list[set[str]] = [
     row("rt"),
     row("reblock"),
     row("graph"),
-    row("step"),
-    row("bypass"),
+    row("switch"),
+    row("step bypass"),
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.

@@ -40,12 +40,9 @@ static int ae_chain_create_kernels(ae_chain *chain, int rate)
     return failures;
 }
 
-/* Bus 0: microphone, processed in place; bus 1: far end. Returns the number of failures. */
-static int ae_chain_create(ae_chain *chain, int rate, int channels)
+/* Bus 0: microphone, bus 1: far end; the stages write bus 0 in place, or a bus each. */
+static ae_graph *ae_chain_plan(const ae_chain *chain, int rate, int in_place)
 {
-    memset(chain, 0, sizeof *chain);
-    chain->channels = channels;
-    if (ae_chain_create_kernels(chain, rate) != 0) return 1;
     ae_step steps[] = {
         {AE_STEP_HIGHPASS, 0, -1, 0, -1, {chain->highpass}},
         {AE_STEP_ECHO, 0, 1, 0, -1, {NULL}},
@@ -54,10 +51,15 @@ static int ae_chain_create(ae_chain *chain, int rate, int channels)
         {AE_STEP_LIMITER, 0, -1, 0, -1, {chain->limiter}},
         {AE_STEP_LOUDNESS, 0, -1, -1, -1, {chain->loudness}},
     };
-    for (int c = 0; c < channels; c++) steps[1].nodes[c] = chain->echo[c];
-    const int bus_channels[] = {channels, 1}, inputs[] = {0, 1}, outputs[] = {0};
+    for (int c = 0; c < chain->channels; c++) steps[1].nodes[c] = chain->echo[c];
+    for (int s = 0, bus = 0; s < 6 && !in_place; s++) {
+        steps[s].input_bus = bus;
+        if (steps[s].output_bus >= 0) steps[s].output_bus = bus = 2 + s;
+    }
+    const int n = chain->channels, bus_channels[] = {n, 1, n, n, n, n, n};
+    const int inputs[] = {0, 1}, outputs[] = {in_place ? 0 : 6};
     const ae_graph_config config = {.sample_rate_hz = rate,
-                                    .bus_count = 2,
+                                    .bus_count = 7,
                                     .bus_channels = bus_channels,
                                     .input_count = 2,
                                     .input_buses = inputs,
@@ -65,7 +67,19 @@ static int ae_chain_create(ae_chain *chain, int rate, int channels)
                                     .output_buses = outputs,
                                     .step_count = 6,
                                     .steps = steps};
-    return ae_graph_create(&chain->graph, &config) != AE_OK;
+    ae_graph *graph = NULL;
+    ae_graph_create(&graph, &config);
+    return graph;
+}
+
+/* Returns the number of failures. */
+static int ae_chain_create(ae_chain *chain, int rate, int channels)
+{
+    memset(chain, 0, sizeof *chain);
+    chain->channels = channels;
+    if (ae_chain_create_kernels(chain, rate) != 0) return 1;
+    chain->graph = ae_chain_plan(chain, rate, 1);
+    return chain->graph == NULL;
 }
 
 static void ae_chain_destroy(ae_chain *chain)

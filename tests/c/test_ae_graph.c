@@ -1,7 +1,7 @@
 /* Truths: a step-less graph is a wire; latency is the sum
  * of the kernels'; cleaning is counted; wrong plans are refused; commands arrive; nothing is
  * allocated (the core's counter and a hook on the C library's allocator); the floating-point mode
- * is kept. */
+ * is kept. Two graphs that share kernels give what two sets of kernels give. */
 #include "ae_chain.h"
 #include "ae_math.h"
 #include "ae_test.h"
@@ -184,6 +184,146 @@ static void test_commands_are_applied_and_bounded(void)
     ae_chain_destroy(&chain);
 }
 
+/* ---- switches and shedding: what the plan adds to ae_switch ---- */
+
+static void post(ae_graph *graph, int step, int parameter, float value)
+{
+    const ae_command command = {step, parameter, value};
+    CHECK(ae_graph_post(graph, &command) == AE_OK);
+}
+
+static void test_meaningless_switches_are_harmless(void)
+{
+    ae_chain switched, plain;
+    CHECK(ae_chain_create(&switched, k_rate, 1) == 0);
+    CHECK(ae_chain_create(&plain, k_rate, 1) == 0);
+    const int steps[] = {4, 5, -1, 6, 1 << 30}; /* limiter, meter, none */
+    for (int i = 0; i < 5; i++) post(switched.graph, steps[i], AE_PARAMETER_ACTIVE, 0.0f);
+    post(switched.graph, 1, AE_PARAMETER_ACTIVE, NAN);
+    float a[960], b[960];
+    uint32_t seed = 4;
+    run_blocks(&switched, 50, &seed, a);
+    seed = 4;
+    run_blocks(&plain, 50, &seed, b);
+    CHECK(memcmp(a, b, k_block * sizeof *a) == 0);
+    ae_chain_destroy(&switched);
+    ae_chain_destroy(&plain);
+}
+
+static void test_shed_meters_change_nothing_that_is_heard(void)
+{
+    ae_chain shed, plain;
+    CHECK(ae_chain_create(&shed, k_rate, 1) == 0);
+    CHECK(ae_chain_create(&plain, k_rate, 1) == 0);
+    float a[960], b[960];
+    uint32_t seed = 4;
+    run_blocks(&shed, 100, &seed, a);
+    ae_graph_report before, after;
+    ae_graph_publish(shed.graph);
+    ae_graph_read(shed.graph, &before);
+    ae_graph_set_shed(shed.graph, 1);
+    run_blocks(&shed, 50, &seed, a);
+    ae_graph_read(shed.graph, &after);
+    CHECK(memcmp(&before.steps[5], &after.steps[5], sizeof(ae_loudness_report)) == 0);
+    seed = 4;
+    run_blocks(&plain, 150, &seed, b);
+    CHECK(memcmp(a, b, k_block * sizeof *a) == 0);
+    ae_chain_destroy(&shed);
+    ae_chain_destroy(&plain);
+}
+
+/* ---- a change of plan ---- */
+
+/* A steady voice-like tone with its echo of a far end: block `index` of it. */
+static void make_room(float *mic, float *far, int index)
+{
+    uint32_t seed = 77u + (uint32_t)index;
+    for (int n = 0; n < k_block; n++) {
+        const float t = (float)((index * k_block + n) % k_rate) / (float)k_rate;
+        far[n] = 0.05f * ae_random(&seed);
+        mic[n] = 0.03f * sinf(2.0f * k_ae_pi * 200.0f * t) + 0.5f * far[n];
+    }
+}
+
+/* The same high-pass and echo filter, everything behind it new. */
+static void make_successor(ae_chain *next, const ae_chain *old)
+{
+    *next = (ae_chain){.channels = 1};
+    CHECK(ae_chain_create_kernels(next, k_rate) == 0);
+    ae_highpass_destroy(next->highpass);
+    ae_echo_filter_destroy(next->echo[0]);
+    next->highpass = old->highpass;
+    next->echo[0] = old->echo[0];
+    next->graph = ae_chain_plan(next, k_rate, 0);
+}
+
+static void destroy_successor(ae_chain *next)
+{
+    next->highpass = NULL;
+    next->echo[0] = NULL;
+    ae_chain_destroy(next);
+}
+
+static void make_chain_of_buses(ae_chain *chain)
+{
+    CHECK(ae_chain_create(chain, k_rate, 1) == 0);
+    ae_graph_destroy(chain->graph);
+    chain->graph = ae_chain_plan(chain, k_rate, 0);
+}
+
+enum { k_blocks_before = 120, k_blocks_both = 30 };
+
+/* `old` alone, then `next` (leading) and `old` (following, when asked for). */
+static void run_both(const ae_chain *old, const ae_chain *next, int follow, float *of_old,
+                     float *of_next)
+{
+    float mic[k_block], far[k_block];
+    const float *ins[] = {mic, far};
+    for (int b = 0; b < k_blocks_before + k_blocks_both; b++, of_old += k_block) {
+        make_room(mic, far, b);
+        float *outs_old[] = {of_old}, *outs_next[] = {of_next};
+        if (b < k_blocks_before || next == NULL) {
+            ae_graph_process(old->graph, ins, outs_old);
+            continue;
+        }
+        if (b == k_blocks_before) ae_graph_take_over(next->graph, old->graph);
+        ae_graph_process(next->graph, ins, outs_next);
+        if (follow) ae_graph_process_following(old->graph, next->graph, ins, outs_old);
+        of_next += k_block;
+    }
+}
+
+/* Were a kernel run twice in a block, or not at all, its output would not be that of the others. */
+static void test_following_equals_two_sets_of_kernels(void)
+{
+    static float followed[2][(k_blocks_before + k_blocks_both) * k_block];
+    static float apart[2][(k_blocks_before + k_blocks_both) * k_block];
+    ae_chain shared, alone, donor, next, next_apart;
+    make_chain_of_buses(&shared);
+    make_chain_of_buses(&alone);
+    make_chain_of_buses(&donor);
+    make_successor(&next, &shared);
+    make_successor(&next_apart, &donor);
+    const uint64_t allocations = ae_allocation_count();
+    run_both(&shared, &next, 1, followed[0], followed[1]);
+    CHECK(ae_allocation_count() == allocations);
+    run_both(&alone, NULL, 0, apart[0], NULL);
+    CHECK(memcmp(followed[0], apart[0], sizeof followed[0]) == 0);
+    run_both(&donor, &next_apart, 0, apart[0], apart[1]);
+    CHECK(memcmp(followed[1], apart[1], k_blocks_both * k_block * sizeof(float)) == 0);
+    CHECK(ae_energy(followed[1], k_blocks_both * k_block) > 0.0f);
+    ae_graph_report old, new;
+    ae_graph_read(shared.graph, &old);
+    ae_graph_read(next.graph, &new);
+    CHECK(old.steps[1].echo.erle_db == new.steps[1].echo.erle_db);
+    CHECK(new.frames == k_blocks_both *k_block);
+    destroy_successor(&next);
+    destroy_successor(&next_apart);
+    ae_chain_destroy(&shared);
+    ae_chain_destroy(&alone);
+    ae_chain_destroy(&donor);
+}
+
 int main(void)
 {
     test_wire_cleans_and_counts();
@@ -191,5 +331,8 @@ int main(void)
     test_chain_allocates_nothing_and_keeps_the_mode();
     test_reset_equals_new();
     test_commands_are_applied_and_bounded();
+    test_meaningless_switches_are_harmless();
+    test_shed_meters_change_nothing_that_is_heard();
+    test_following_equals_two_sets_of_kernels();
     return AE_TEST_RESULT();
 }
