@@ -8,7 +8,7 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CORE := $(wildcard csrc/*.[ch]) csrc/bindings.py CMakeLists.txt pyproject.toml
 C_TESTS := $(wildcard tests/c/*.[ch])
-C_FILES := $(wildcard csrc/*.[ch] tests/c/*.[ch] benchmarks/c/*.[ch])
+C_FILES := $(wildcard csrc/*.[ch] tests/c/*.[ch] tests/soundcard/*.[ch] benchmarks/c/*.[ch])
 DEMO_DIR ?= demo-output
 # Timings and numbers must not depend on how many threads a BLAS starts.
 export OMP_NUM_THREADS := 1
@@ -68,7 +68,7 @@ clean: ## remove everything that was made, .venv too
 	@$(PIP) install --group dev
 	@touch $@
 
-.venv/.system-%: .venv/.created
+.venv/.system-%: .venv/.created tools/system.sh
 	@tools/system.sh install $*
 	@touch $@
 

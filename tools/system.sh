@@ -12,7 +12,8 @@ set -u
 packages() {
     case $1 in
     build) echo gcc libc6-dev python3 python3-venv python3-dev ;;
-    test) echo libportaudio2 espeak-ng ;; # PortAudio's version; making the demo's voices again
+    test) # PortAudio and two software devices for the live tests; making the demo's voices again
+        echo libportaudio2 libasound2-dev jackd2 espeak-ng ;;
     bench) echo libkissfft-dev ;; # the FFT's peer: its row of the kernel benchmark
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;
