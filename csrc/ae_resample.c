@@ -9,21 +9,29 @@ enum {
     k_min_rate_hz = 8000,
     k_max_rate_hz = 192000,
     k_max_ratio = 12,
-    k_half_periods = 96, /* half the filter, in periods of the lower rate */
-    k_lanes = 16,        /* partial sums of a dot product; the filter is a multiple of it long */
-    k_rows = 1024,       /* per period of the lower rate; the image of linear interpolation between
-                          * rows is (0.455 / 1024)^2 = -134 dB at 0.91 of Nyquist */
+    k_half_periods = 96, /* half the filter, in periods of the lower rate, unless told otherwise */
+    k_min_half_periods = 16,
+    k_lanes = 16,  /* partial sums of a dot product; the filter is a multiple of it long */
+    k_rows = 1024, /* per period of the lower rate; the image of linear interpolation between
+                    * rows is (0.455 / 1024)^2 = -134 dB at 0.91 of Nyquist */
     k_max_taps = 2 * k_max_ratio * k_half_periods,
     k_chunk_frames = 512, /* input taken at a time */
     k_fraction_bits = 32, /* of the position, below the exact rational grid: 0.0002 ppm steps */
 };
 
 static const double k_pi = 3.14159265358979323846;
-/* Share of the lower Nyquist frequency. With this beta (Kaiser: 0.1102 (135.7 - 8.7)) and 192 taps
+
+typedef struct {
+    double cutoff; /* share of the lower Nyquist frequency */
+    double kaiser_beta;
+} window;
+/* With this beta (Kaiser: 0.1102 (135.7 - 8.7)) and 192 taps
  * the response is -0.0001 dB at 0.91 and below -135 dB from 1.0 on: a sweep over both, 0.9535
  * and 14.0, found no pair with a lower stop band within 0.0002 dB. */
-static const double k_cutoff = 0.9535;
-static const double k_kaiser_beta = 14.0;
+static const window k_long_window = {.cutoff = 0.9535, .kaiser_beta = 14.0};
+/* The shorter filters: -90 dB (Kaiser: 0.1102 (90 - 8.7)), the transition centred on the lower
+ * Nyquist frequency. At nearly equal rates the image of what lies there falls back on itself. */
+static const window k_short_window = {.cutoff = 1.0, .kaiser_beta = 9.0};
 static const double k_max_ppm = 1000.0;
 /* No ear follows a pitch change of 1 ppm per 10 ms, and a drift loop is slower still. */
 static const double k_slew_ppm_per_s = 100.0;
@@ -34,6 +42,7 @@ struct ae_resample {
     int input_rate_hz;
     int output_rate_hz;
     int channels;
+    int half_periods; /* 0: the long filter */
     int latency_frames;
     int half;    /* taps on each side of the position */
     int rows;    /* per input frame */
@@ -80,8 +89,10 @@ static ae_resample plan(const ae_resample_config *config)
     const int lower = step < grid ? step : grid;
     ae_resample self = {.input_rate_hz = config->input_rate_hz,
                         .output_rate_hz = config->output_rate_hz,
-                        .channels = config->channels};
-    self.half = round_up((int)((int64_t)k_half_periods * step / lower), k_lanes / 2);
+                        .channels = config->channels,
+                        .half_periods = config->half_periods};
+    const int64_t half_periods = config->half_periods > 0 ? config->half_periods : k_half_periods;
+    self.half = round_up((int)(half_periods * step / lower), k_lanes / 2);
     self.latency_frames = (int)(((int64_t)self.half * grid + step - 1) / step);
     self.rows = (int)(((int64_t)k_rows * lower + step - 1) / step);
     if (grid <= self.rows) self.rows = round_up(self.rows, grid);
@@ -114,11 +125,11 @@ static double bessel_i0(double x)
 
 /* The windowed sinc t input frames from its middle; `lower` is the lower rate over the input rate.
  */
-static double tap_at(double t, double half, double lower)
+static double tap_at(const window *shape, double t, double half, double lower)
 {
-    const double angle = k_pi * k_cutoff * lower * t;
+    const double angle = k_pi * shape->cutoff * lower * t;
     const double inside = fmax(0.0, 1.0 - t * t / (half * half));
-    return bessel_i0(k_kaiser_beta * sqrt(inside)) *
+    return bessel_i0(shape->kaiser_beta * sqrt(inside)) *
            (fabs(angle) < 1e-9 ? 1.0 : sin(angle) / angle);
 }
 
@@ -128,10 +139,12 @@ static void fill_table(ae_resample *self)
 {
     const int taps = 2 * self->half;
     const double lower = fmin(1.0, (double)self->output_rate_hz / self->input_rate_hz);
+    const window shape = self->half_periods > 0 ? k_short_window : k_long_window;
     for (int r = 0; 2 * r <= self->rows; r++) {
         double exact[k_max_taps], sum = 0.0;
         for (int k = 0; k < taps; k++) {
-            exact[k] = tap_at(k - self->half + 1 - (double)r / self->rows, self->half, lower);
+            const double t = k - self->half + 1 - (double)r / self->rows;
+            exact[k] = tap_at(&shape, t, self->half, lower);
             sum += exact[k];
         }
         float *row = self->table + (size_t)r * (size_t)taps;
@@ -157,7 +170,9 @@ ae_status ae_resample_create(ae_resample **out, const ae_resample_config *config
     *out = NULL;
     const int in = config->input_rate_hz, to = config->output_rate_hz;
     if (rate_is_bad(in) || rate_is_bad(to) || in > k_max_ratio * to || to > k_max_ratio * in ||
-        config->channels < 1 || config->channels > AE_MAX_CHANNELS)
+        config->channels < 1 || config->channels > AE_MAX_CHANNELS ||
+        (config->half_periods != 0 &&
+         (config->half_periods < k_min_half_periods || config->half_periods > k_half_periods)))
         return AE_ERROR_ARGUMENT;
     ae_resample planned = plan(config);
     ae_arena arena = {0};
@@ -184,6 +199,11 @@ void ae_resample_reset(ae_resample *self)
 }
 
 int ae_resample_latency_frames(const ae_resample *self) { return self->latency_frames; }
+
+double ae_resample_input_short(const ae_resample *self)
+{
+    return self->next - self->fill + (double)self->units / (double)self->frame_units;
+}
 
 int ae_resample_output_bound(const ae_resample *self, int in_frames)
 {

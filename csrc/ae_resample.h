@@ -7,12 +7,17 @@
  * Different from the paper: the position is an exact rational number and not a rounded increment,
  * so it never drifts, whatever the block lengths and however long the stream.
  *
+ * With `half_periods` set the filter is shorter, for following a clock at nearly equal rates with
+ * little latency: flat to 1 - 3 / half_periods of the lower Nyquist frequency, stopped (-90 dB) as
+ * far above it; in between lies what the image of a higher rate's top octave would leave there.
+ *
  * Bookkeeping: unsteered, after N input frames exactly ceil(N * output_rate / input_rate) output
  * frames have been given; output frame n is the input at time n - latency_frames of the output
  * clock. The first latency_frames frames are the filter's run-in.
- * Latency: 96 periods of the lower rate, rounded up to a whole output frame (2.0 ms at 48 kHz).
- * Cost: 192 * max(1, input_rate / output_rate) multiply-adds per output sample, twice that between
- * rows. Memory: 0.8 MB, at most twice that. Thread: audio, no allocation after create. */
+ * Latency: 96 (half_periods) periods of the lower rate, rounded up to a whole output frame (2.0 ms
+ * at 48 kHz). Cost: 192 * max(1, input_rate / output_rate) multiply-adds per output sample, twice
+ * that between rows. Memory: 0.8 MB, at most twice that. Thread: audio, no allocation after create.
+ */
 #ifndef AE_RESAMPLE_H
 #define AE_RESAMPLE_H
 
@@ -24,6 +29,7 @@ typedef struct {
     int input_rate_hz;  /* 8000 .. 192000 */
     int output_rate_hz; /* 8000 .. 192000, 1/12 to 12 times the input rate */
     int channels;       /* 1 .. 8 */
+    int half_periods;   /* half the filter in periods of the lower rate, 16 .. 96; 0: see above */
 } ae_resample_config;
 
 ae_status ae_resample_create(ae_resample **out, const ae_resample_config *config);
@@ -41,6 +47,9 @@ float ae_resample_ppm(const ae_resample *self); /* the offset now */
 void ae_resample_reset(ae_resample *self);
 void ae_resample_destroy(ae_resample *self);
 int ae_resample_latency_frames(const ae_resample *self); /* output frames, exact */
+/* Input frames (0 .. input_rate / output_rate) between the last one taken and the instant that the
+ * next output frame waits for: with it a caller knows the read position to a fraction. */
+double ae_resample_input_short(const ae_resample *self);
 /* ffi:end */
 
 #endif

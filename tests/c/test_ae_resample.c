@@ -15,7 +15,7 @@ enum { k_pair_count = (int)(sizeof(k_pairs) / sizeof(k_pairs[0])) };
 
 static ae_resample *make(int input_rate_hz, int output_rate_hz, int channels)
 {
-    const ae_resample_config config = {input_rate_hz, output_rate_hz, channels};
+    const ae_resample_config config = {input_rate_hz, output_rate_hz, channels, 0};
     ae_resample *self = NULL;
     CHECK(ae_resample_create(&self, &config) == AE_OK);
     return self;
@@ -23,9 +23,10 @@ static ae_resample *make(int input_rate_hz, int output_rate_hz, int channels)
 
 static void test_create_checks_every_field(void)
 {
-    const ae_resample_config bad[] = {{7999, 48000, 1},   {48000, 7999, 1},  {192001, 48000, 1},
-                                      {48000, 192001, 1}, {8000, 96001, 1},  {96001, 8000, 1},
-                                      {48000, 44100, 0},  {48000, 44100, 9}, {-1, 48000, 1}};
+    const ae_resample_config bad[] = {
+        {7999, 48000, 1, 0}, {48000, 7999, 1, 0},   {192001, 48000, 1, 0}, {48000, 192001, 1, 0},
+        {8000, 96001, 1, 0}, {96001, 8000, 1, 0},   {48000, 44100, 0, 0},  {48000, 44100, 9, 0},
+        {-1, 48000, 1, 0},   {48000, 48000, 1, 15}, {48000, 48000, 1, 97}, {48000, 48000, 1, -1}};
     for (int i = 0; i < (int)(sizeof(bad) / sizeof(bad[0])); i++) {
         ae_resample *self = (ae_resample *)&bad;
         CHECK(ae_resample_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
