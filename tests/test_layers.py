@@ -157,7 +157,7 @@ C_ROWS: list[set[str]] = [
     row("switch"),
     row("step bypass"),
     # Kernels: never include each other.
-    row("highpass echo_filter suppressor leveller limiter loudness"),
+    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
     row("echo_align"),
     row("delay kalman residual_echo echo_gain")
@@ -168,7 +168,7 @@ C_ROWS: list[set[str]] = [
     row("far_end drift"),
     row("resample"),  # a kernel of its own too
     row("echo_view"),
-    row("stft biquad kweight true_peak ring"),
+    row("stft biquad kweight true_peak ring dll"),
     row("fft"),
     row("vector_math"),
     row("common math"),
