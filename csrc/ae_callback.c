@@ -20,8 +20,9 @@ enum {
 static const double k_longest_delay_s = 2.0; /* a host that says more has no clock */
 static const double k_smoothing = 0.02;      /* per callback: half a second of 10 ms blocks */
 
-void ae_callback_open(ae_callback *self, double buffer_s)
+void ae_callback_open(ae_callback *self, double buffer_s, int wants_priority)
 {
+    self->wants_priority = wants_priority;
     self->buffer_s = buffer_s;
     self->last_s = 0.0;
     self->report.input_delay_s = 0.0;
@@ -50,7 +51,7 @@ int ae_callback_enter(ae_callback *self, double now_s, unsigned long frames, con
 {
     ae_callback_report *report = &self->report;
     const int is_first = self->last_s == 0.0;
-    if (is_first) report->priority = ae_host_raise_priority();
+    if (is_first) report->priority = self->wants_priority ? ae_host_raise_priority() : 0;
     const int is_late = !is_first && now_s - self->last_s > self->buffer_s;
     self->last_s = now_s;
     report->late_callbacks += is_late;

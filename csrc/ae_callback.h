@@ -26,13 +26,15 @@ typedef struct {
 typedef struct {
     ae_callback_report report;
     double buffer_s; /* the device's buffer */
-    double last_s;   /* time of the callback before, 0: there was none */
+    int wants_priority;
+    double last_s; /* time of the callback before, 0: there was none */
 } ae_callback;
 
 enum { AE_CALLBACK_LATE = 1, AE_CALLBACK_FLAGGED = 2 };
 
-/* A new thread is going to call: counts go on, times start anew. */
-void ae_callback_open(ae_callback *self, double buffer_s);
+/* A new thread is going to call: counts go on, times start anew. wants_priority 0/1: ask for a
+ * real-time priority on its first block. */
+void ae_callback_open(ae_callback *self, double buffer_s, int wants_priority);
 /* To be called first, with PortAudio's arguments; `now_s` is ae_host_now_s(). Returns a set of the
  * bits above. */
 int ae_callback_enter(ae_callback *self, double now_s, unsigned long frames, const void *time_info,

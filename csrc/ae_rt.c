@@ -219,7 +219,7 @@ void ae_rt_open(ae_rt *self, const ae_rt_device *device)
     ae_fifo_clear(self->captured);
     ae_fifo_clear(self->rendered);
     ae_fifo_write(self->rendered, NULL, 1, self->report.adapter_frames);
-    ae_callback_open(&self->callback, device->buffer_s);
+    ae_callback_open(&self->callback, device->buffer_s, device->wants_priority);
     const int block =
         device->device_block_frames > 0 ? device->device_block_frames : self->block_frames;
     ae_load_guard_open(&self->load, (double)block / self->config.sample_rate_hz);

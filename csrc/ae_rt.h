@@ -53,6 +53,7 @@ typedef struct {
     int input_channels;      /* of the device; 0: the microphone comes from the capture port */
     int output_channels;     /* of the device; 0: there is no loudspeaker */
     int device_block_frames; /* 0: any */
+    int wants_priority;      /* 0/1: the callback's thread is to become a real-time one */
     double buffer_s;         /* a later callback means a gap in the output */
 } ae_rt_device;
 

@@ -262,6 +262,7 @@ def open_main(
     output_channels: int,
     device_block_frames: int,
     buffer_s: float,
+    wants_priority: bool = True,
 ) -> tuple[Any, Any]:
     """Prepare a `LiveCore` for a device; return PortAudio's callback and its user data."""
     device = ffi.new(
@@ -270,6 +271,7 @@ def open_main(
             "input_channels": input_channels,
             "output_channels": output_channels,
             "device_block_frames": device_block_frames,
+            "wants_priority": int(wants_priority),
             "buffer_s": buffer_s,
         },
     )
