@@ -1,6 +1,6 @@
 """The one door to the C core: everything above this package sees Python types only."""
 
-from audio_engine._native.kernel import Kernel
+from audio_engine._native.kernel import LIVE_FIELDS, Kernel
 from audio_engine._native.library import (
     AudioArray,
     PlanarRows,
@@ -16,6 +16,7 @@ from audio_engine._native.library import (
 from audio_engine._native.plan import Plan, Step
 
 __all__ = [
+    "LIVE_FIELDS",
     "AudioArray",
     "Kernel",
     "Plan",

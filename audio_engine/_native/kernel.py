@@ -6,9 +6,21 @@ from typing import Any
 
 from audio_engine._native.library import check, ffi, lib
 
+#: Fields of a kernel's configuration that may change while it runs, with the parameter's name.
+LIVE_FIELDS: dict[str, dict[str, str]] = {
+    "highpass": {"cutoff_hz": "CUTOFF_HZ"},
+    "suppressor": {"attenuation_limit_db": "ATTENUATION_LIMIT_DB", "dereverb": "DEREVERB"},
+    "leveller": {"target_lufs": "TARGET_LUFS"},
+    "limiter": {"ceiling_dbtp": "CEILING_DBTP"},
+}
+_FIELDS_OF_THE_START = {"initial_gain_db"}
+
 
 class Kernel:
     """A C kernel object: created from its configuration's fields, destroyed with this object.
+
+    Plans share kernels: each plan retains the ones that it runs, and the last one to release a
+    kernel frees it. One that no plan uses is closed by its owner.
 
     Parameters
     ----------
@@ -18,7 +30,7 @@ class Kernel:
         Fields of its configuration struct; the others keep the kernel's defaults.
     """
 
-    __slots__ = ("config", "handle", "name")
+    __slots__ = ("_users", "config", "fields", "handle", "name")
 
     def __init__(self, name: str, **fields: float) -> None:
         config = ffi.new(f"ae_{name}_config *")
@@ -29,8 +41,27 @@ class Kernel:
         out = ffi.new(f"ae_{name} **")
         check(getattr(lib, f"ae_{name}_create")(out, config), f"{name} kernel with {fields}")
         self.name = name
+        self.fields = fields
+        self._users = 0
         self.config = config
         self.handle = ffi.gc(out[0], getattr(lib, f"ae_{name}_destroy"))
+
+    def fits(self, name: str, fields: dict[str, float]) -> bool:
+        """Return whether this kernel becomes the described one by changes that it takes live."""
+        loose = LIVE_FIELDS.get(name, {}).keys() | _FIELDS_OF_THE_START
+        wanted = {field: value for field, value in fields.items() if field not in loose}
+        own = {field: value for field, value in self.fields.items() if field not in loose}
+        return self.name == name and own == wanted
+
+    def retain(self) -> None:
+        """Count one more user."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Count one user less, and free the C object with the last one."""
+        self._users -= 1
+        if self._users <= 0:
+            self.close()
 
     def call(self, verb: str, *arguments: Any) -> Any:
         """Call ``ae_<name>_<verb>`` on this object."""

@@ -26,6 +26,9 @@ class Step:
 class Plan:
     """A frozen C graph with its re-blocking front; keeps alive the kernels that it borrows.
 
+    Two plans may share kernels, so that an adapted filter survives a change of plan; `close` frees
+    those that no other plan uses.
+
     Parameters
     ----------
     sample_rate_hz : int
@@ -57,7 +60,12 @@ class Plan:
         self.latency_frames = int(
             lib.ae_reblock_latency_frames(self._reblock) + lib.ae_graph_latency_frames(self._graph)
         )
+        for kernel in self._kernels():
+            kernel.retain()
         self.closed = False
+
+    def _kernels(self) -> list[Kernel]:
+        return [kernel for step in self.steps for kernel in step.kernels]
 
     def _create_graph(
         self,
@@ -116,25 +124,22 @@ class Plan:
             self._outputs[i] = keep[len(inputs) + i]
         lib.ae_reblock_process(self._reblock, self._inputs, self._outputs, len(outputs[0]))
 
-    @property
-    def graph(self) -> Any:
-        """The C graph itself, for a live engine."""
-        return self._graph
-
-    @property
-    def graph_address(self) -> int:
-        """Which graph it is, as a number."""
-        return int(ffi.cast("uintptr_t", self._graph))
-
-    @property
-    def graph_latency_frames(self) -> int:
-        """Latency without the re-blocking front: what a live engine adds."""
-        return int(lib.ae_graph_latency_frames(self._graph))
-
     def report(self) -> Any:
-        """Return the C report (``ae_graph_report``), brought up to date."""
+        """Return the C report (``ae_graph_report``), brought up to date.
+
+        Only while no other thread runs the plan, or another plan with the same kernels.
+        """
         self.check_open()
         lib.ae_graph_publish(self._graph)
+        lib.ae_graph_read(self._graph, self._report)
+        return self._report
+
+    def live_report(self) -> Any:
+        """Return the newest C report that processing has left: safe while another thread runs it.
+
+        All zeros before the first block.
+        """
+        self.check_open()
         lib.ae_graph_read(self._graph, self._report)
         return self._report
 
@@ -156,12 +161,11 @@ class Plan:
             raise StreamError("this processor is closed; make a new one")
 
     def close(self) -> None:
-        """Free all C objects; calling it again is fine."""
+        """Free the graph and the kernels that no other plan uses; calling it again is fine."""
         if self.closed:
             return
         self.closed = True
         ffi.release(self._reblock)
         ffi.release(self._graph)
-        for step in self.steps:
-            for kernel in step.kernels:
-                kernel.close()
+        for kernel in self._kernels():
+            kernel.release()

@@ -143,14 +143,15 @@ def one_line(text: str) -> str:
 
 def print_json(document: Any) -> None:
     """Print a JSON document; infinities and NaN, which JSON has not, become null."""
-    print(json.dumps(_finite(document), indent=2, ensure_ascii=False))
+    print(json.dumps(finite(document), indent=2, ensure_ascii=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a document with None for infinities and NaN, which JSON has not."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

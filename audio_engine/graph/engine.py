@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, FormatError
 from audio_engine.graph.compile import compile_graph
+from audio_engine.graph.live import change_live
 from audio_engine.graph.model import Graph
 from audio_engine.processors.audio import AudioArray, channel_count
 from audio_engine.processors.base import Processor, process_whole
@@ -23,38 +25,39 @@ from audio_engine.processors.stats import (
     NoiseStats,
 )
 
-#: Settings that may change while audio runs, with the C core's name for each.
-LIVE_PARAMETERS = {
-    "highpass.cutoff_hz": "CUTOFF_HZ",
-    "ns.attenuation_limit_db": "ATTENUATION_LIMIT_DB",
-    "ns.dereverb": "DEREVERB",
-    "agc.target_lufs": "TARGET_LUFS",
-    "limiter.ceiling_dbtp": "CEILING_DBTP",
-}
 
-
-def engine_graph(config: EngineConfig) -> Graph:
-    """Return the chain of a configuration as a graph: only what is enabled is in it.
+def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
+    """Return the chain of a configuration as a graph.
 
     The order is high-pass, echo filter, suppressor, leveller, limiter, meter. Residual echo is
     removed by the suppressor, so that stage runs whenever echo or noise is to be removed.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        Rate, channels and stages.
+    switchable : bool, optional
+        False: only what is enabled is in the graph. True: the stages that can be switched while
+        audio runs (`LIVE_SWITCHES`) are all in it; those not enabled listen, switched off, at their
+        full cost.
     """
     graph = Graph(config.sample_rate_hz)
     graph.add_input("mic", config.channels)
     signal = "mic"
-    if config.echo.enabled:
+    has_echo = config.echo.enabled or switchable
+    if has_echo:
         graph.add_input("far", config.far_channels)
-    if config.highpass.enabled:
-        graph.add("highpass", config.highpass, source=signal)
+    if config.highpass.enabled or switchable:
+        graph.add("highpass", config.highpass, source=signal, active=config.highpass.enabled)
         signal = "highpass"
-    if config.echo.enabled:
-        graph.add("echo", config.echo, source=signal, far_end="far")
+    if has_echo:
+        graph.add("echo", config.echo, source=signal, far_end="far", active=config.echo.enabled)
         signal = "echo"
-    if config.echo.enabled or config.ns.enabled:
+    if has_echo or config.ns.enabled:
         graph.add("ns", config.ns, source=signal)
         signal = "ns"
-    if config.agc.enabled:
-        graph.add("agc", config.agc, source=signal)
+    if config.agc.enabled or switchable:
+        graph.add("agc", config.agc, source=signal, active=config.agc.enabled)
         signal = "agc"
     if config.limiter.enabled:
         graph.add("limiter", config.limiter, source=signal)
@@ -63,6 +66,37 @@ def engine_graph(config: EngineConfig) -> Graph:
         graph.add("meter", config.meter, source=signal)
     graph.add_output(signal)
     return graph
+
+
+def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) -> EngineStats:
+    """Return a plan's C report (``ae_graph_report``) as what its stages measure.
+
+    Parameters
+    ----------
+    report : ae_graph_report
+        From `Plan.report` or `Plan.live_report`.
+    step_of : mapping of str to int
+        Which step each stage of `engine_graph` became.
+    config : EngineConfig
+        What is switched off in it has no section; the suppressor's stays while echo needs it.
+    """
+    stage: dict[str, Any] = {name: report.steps[i] for name, i in step_of.items()}
+    works = {"echo": config.echo.enabled, "agc": config.agc.enabled}
+    stage = {name: step for name, step in stage.items() if works.get(name, True)}
+    with np.errstate(divide="ignore"):
+        peaks = 20.0 * np.log10([report.input_peak, report.output_peak])
+    return EngineStats(
+        frames=report.frames,
+        non_finite_count=report.non_finite_count,
+        fault_count=report.fault_count,
+        input_peak_dbfs=float(peaks[0]),
+        output_peak_dbfs=float(peaks[1]),
+        echo=EchoStats.from_report(stage["echo"].echo) if "echo" in stage else None,
+        noise=NoiseStats.from_report(stage["ns"].suppressor) if "ns" in stage else None,
+        agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
+        limiter=LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None,
+        loudness=LoudnessStats.from_report(stage["meter"].loudness) if "meter" in stage else None,
+    )
 
 
 class Engine(Processor):
@@ -135,47 +169,26 @@ class Engine(Processor):
         ----------
         name : str
             ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp`` or ``highpass.cutoff_hz``.
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``; or ``echo.enabled``, ``ns.enabled``,
+            ``agc.enabled``, ``highpass.enabled`` for a stage that is in the chain: switched off it
+            goes on listening, and is adapted when it is switched on again.
         value : float
-            In the unit of the name, within the range of the configuration.
+            In the unit of the name, within the range of the configuration; 0 or 1 for a switch.
 
         Raises
         ------
         ConfigError
-            If the setting cannot change live, its stage does not run, or the value is out of range.
+            If the setting cannot change live, its stage is not in the chain, or the value is out
+            of range.
         """
-        stage = name.partition(".")[0]
-        if name not in LIVE_PARAMETERS:
-            known = ", ".join(LIVE_PARAMETERS)
-            raise ConfigError(f"{name} cannot change while audio runs; these can: {known}")
-        if not getattr(self._config, stage).enabled:
-            raise ConfigError(f"{name} cannot change: {stage} is not enabled in this engine")
-        config = self._config.with_settings({name: repr(float(value))})
-        self._plan.post(self._step_of[stage], LIVE_PARAMETERS[name], float(value))
+        config, commands = change_live(self._config, name, value, self._step_of)
+        for command in commands:
+            self._plan.post(self._step_of[command.stage], command.parameter, command.value)
         self._config = config
 
     def stats(self) -> EngineStats:
         """Return what every running stage measures now."""
-        report = self._plan.report()
-        stage: dict[str, Any] = {name: report.steps[i] for name, i in self._step_of.items()}
-        with np.errstate(divide="ignore"):
-            peaks = 20.0 * np.log10([report.input_peak, report.output_peak])
-        return EngineStats(
-            frames=report.frames,
-            non_finite_count=report.non_finite_count,
-            fault_count=report.fault_count,
-            input_peak_dbfs=float(peaks[0]),
-            output_peak_dbfs=float(peaks[1]),
-            echo=EchoStats.from_report(stage["echo"].echo) if "echo" in stage else None,
-            noise=NoiseStats.from_report(stage["ns"].suppressor) if "ns" in stage else None,
-            agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
-            limiter=(
-                LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None
-            ),
-            loudness=(
-                LoudnessStats.from_report(stage["meter"].loudness) if "meter" in stage else None
-            ),
-        )
+        return engine_stats(self._plan.report(), self._step_of, self._config)
 
 
 def enhance(

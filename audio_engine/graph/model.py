@@ -27,6 +27,7 @@ class Node:
     config: StageConfig
     source: str
     far_end: str | None = None
+    active: bool = True
 
 
 class Graph:
@@ -63,7 +64,13 @@ class Graph:
         self.inputs[name] = channels
 
     def add(
-        self, name: str, config: StageConfig, *, source: str, far_end: str | None = None
+        self,
+        name: str,
+        config: StageConfig,
+        *,
+        source: str,
+        far_end: str | None = None,
+        active: bool = True,
     ) -> None:
         """Add a stage that reads the signal `source` and gives the signal `name`.
 
@@ -77,11 +84,18 @@ class Graph:
             An input or another stage; it may be added later.
         far_end : str, optional
             The loudspeaker signal; needed by an echo canceller and by nothing else.
+        active : bool, optional
+            False: the stage begins switched off, listening; it passes its input on until it is
+            switched on. High-pass, echo, noise and level stages only.
         """
         self._check_new(name)
         if isinstance(config, EchoConfig) != (far_end is not None):
             raise ConfigError(f"stage {name}: an echo canceller has a far_end, nothing else has")
-        self.nodes[name] = Node(name=name, config=config, source=source, far_end=far_end)
+        if not active and isinstance(config, LimiterConfig | MeterConfig):
+            raise ConfigError(f"stage {name}: limiters and meters cannot be switched off")
+        self.nodes[name] = Node(
+            name=name, config=config, source=source, far_end=far_end, active=active
+        )
 
     def add_output(self, name: str) -> None:
         """Declare that the signal `name` is given to the caller."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from contextlib import suppress
 
 from audio_engine._native import kernel_build
+from audio_engine.io.quiet import silent_stderr
 
 DISTRIBUTION = "liveroom-audio-engine"
 
@@ -25,16 +25,8 @@ def versions() -> dict[str, str | None]:
 
 
 def _portaudio_version() -> str | None:
-    """Ask PortAudio, with its host interfaces' chatter on stderr silenced."""
-    saved, silent = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 2)
-    try:
-        with suppress(Exception):  # no library, no sound system: a version must not fail
-            import sounddevice
+    with silent_stderr(), suppress(Exception):  # no library, no sound: a version must not fail
+        import sounddevice
 
-            return str(sounddevice.get_portaudio_version()[1])
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(silent)
+        return str(sounddevice.get_portaudio_version()[1])
     return None

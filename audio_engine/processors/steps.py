@@ -1,10 +1,13 @@
 """From a stage's configuration to its C kernels: one function per kind of step.
 
 Both the single processors and the graph compiler make their steps here, so a stage has the same
-kernels and the same values wherever it runs.
+kernels and the same values wherever it runs. `make` gives the kernels: new ones, or those of an
+earlier plan that fit.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from audio_engine._native import Kernel, Step
 from audio_engine.config import (
@@ -16,23 +19,36 @@ from audio_engine.config import (
     NoiseConfig,
 )
 
+MakeKernel = Callable[..., Kernel]
+
 
 def highpass_step(
-    config: HighPassConfig, rate_hz: int, channels: int, *, bus: int, output_bus: int
+    config: HighPassConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    output_bus: int,
+    make: MakeKernel = Kernel,
 ) -> Step:
     """Make the high-pass step."""
-    kernel = Kernel(
-        "highpass", sample_rate_hz=rate_hz, channels=channels, cutoff_hz=config.cutoff_hz
-    )
+    kernel = make("highpass", sample_rate_hz=rate_hz, channels=channels, cutoff_hz=config.cutoff_hz)
     return Step(kind="HIGHPASS", kernels=(kernel,), input_bus=bus, output_bus=output_bus)
 
 
 def echo_step(
-    config: EchoConfig, rate_hz: int, channels: int, *, bus: int, far_bus: int, output_bus: int
+    config: EchoConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    far_bus: int,
+    output_bus: int,
+    make: MakeKernel = Kernel,
 ) -> Step:
     """Make the echo filter step: one filter per microphone channel, one reference."""
     kernels = tuple(
-        Kernel(
+        make(
             "echo_filter",
             sample_rate_hz=rate_hz,
             tail_ms=config.tail_ms,
@@ -53,9 +69,10 @@ def suppressor_step(
     bus: int,
     output_bus: int,
     echo_step_index: int = -1,
+    make: MakeKernel = Kernel,
 ) -> Step:
     """Make the suppressor step; with an echo step it removes the residual echo too."""
-    kernel = Kernel(
+    kernel = make(
         "suppressor",
         sample_rate_hz=rate_hz,
         channels=channels,
@@ -81,13 +98,16 @@ def leveller_step(
     output_bus: int,
     suppressor_step_index: int = -1,
     ceiling_dbtp: float = 0.0,
+    initial_gain_db: float = 0.0,
+    make: MakeKernel = Kernel,
 ) -> Step:
     """Make the leveller step.
 
     With a suppressor step it uses that one's speech probability; `ceiling_dbtp` is the limiter's
-    behind it, whose work on a peaky voice is made up for.
+    behind it, whose work on a peaky voice is made up for. The gain starts at `initial_gain_db`,
+    brought into the configured range.
     """
-    kernel = Kernel(
+    kernel = make(
         "leveller",
         sample_rate_hz=rate_hz,
         channels=channels,
@@ -95,6 +115,7 @@ def leveller_step(
         max_gain_db=config.max_gain_db,
         min_gain_db=config.min_gain_db,
         ceiling_dbtp=ceiling_dbtp,
+        initial_gain_db=min(max(initial_gain_db, config.min_gain_db), config.max_gain_db),
     )
     return Step(
         kind="LEVELLER",
@@ -106,10 +127,16 @@ def leveller_step(
 
 
 def limiter_step(
-    config: LimiterConfig, rate_hz: int, channels: int, *, bus: int, output_bus: int
+    config: LimiterConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    output_bus: int,
+    make: MakeKernel = Kernel,
 ) -> Step:
     """Make the true-peak limiter step."""
-    kernel = Kernel(
+    kernel = make(
         "limiter",
         sample_rate_hz=rate_hz,
         channels=channels,
@@ -119,9 +146,11 @@ def limiter_step(
     return Step(kind="LIMITER", kernels=(kernel,), input_bus=bus, output_bus=output_bus)
 
 
-def loudness_step(config: MeterConfig, rate_hz: int, channels: int, *, bus: int) -> Step:
+def loudness_step(
+    config: MeterConfig, rate_hz: int, channels: int, *, bus: int, make: MakeKernel = Kernel
+) -> Step:
     """Make the loudness meter step; it reads its bus and writes nothing."""
-    kernel = Kernel(
+    kernel = make(
         "loudness",
         sample_rate_hz=rate_hz,
         channels=channels,

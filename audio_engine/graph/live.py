@@ -1,0 +1,88 @@
+"""Settings that may change while audio runs: from a name and a value to commands for the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from audio_engine.config import EngineConfig
+from audio_engine.errors import ConfigError
+
+#: Values that may change while audio runs, with the C core's name for each.
+LIVE_PARAMETERS = {
+    "highpass.cutoff_hz": "CUTOFF_HZ",
+    "ns.attenuation_limit_db": "ATTENUATION_LIMIT_DB",
+    "ns.dereverb": "DEREVERB",
+    "agc.target_lufs": "TARGET_LUFS",
+    "limiter.ceiling_dbtp": "CEILING_DBTP",
+}
+
+#: Stages that may be switched off and on while audio runs (0 or 1).
+LIVE_SWITCHES = ("highpass.enabled", "echo.enabled", "ns.enabled", "agc.enabled")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCommand:
+    """One parameter of one stage, as `Plan.post` takes it."""
+
+    stage: str
+    parameter: str
+    value: float
+
+
+def change_live(
+    config: EngineConfig, name: str, value: float, stages: Collection[str]
+) -> tuple[EngineConfig, list[LiveCommand]]:
+    """Return the configuration with a setting changed, and the commands that bring it about.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        What runs now.
+    name : str
+        One of `LIVE_PARAMETERS` or `LIVE_SWITCHES`.
+    value : float
+        In the unit of the name; 0 or 1 for a switch.
+    stages : collection of str
+        Names of the stages in the running graph. A stage that is in it, but switched off, takes
+        changes too: they are heard when it is on again.
+
+    Raises
+    ------
+    ConfigError
+        If the setting cannot change live, its stage is not in the graph, or the value is out of
+        range.
+
+    Notes
+    -----
+    Noise and residual echo are removed by one suppressor, so switching ``ns`` off in a graph with
+    an echo filter takes its noise and reverberation gain to nothing, and leaves echo to it.
+    """
+    stage = name.partition(".")[0]
+    if name not in LIVE_PARAMETERS and name not in LIVE_SWITCHES:
+        known = ", ".join([*LIVE_PARAMETERS, *LIVE_SWITCHES])
+        raise ConfigError(f"{name} cannot change while audio runs; these can: {known}")
+    if stage not in stages:
+        raise ConfigError(f"{name} cannot change: {stage} is not enabled in this engine")
+    if name in LIVE_PARAMETERS:
+        changed = config.with_settings({name: repr(float(value))})
+        if stage == "ns":
+            return changed, _suppressor_values(changed)
+        return changed, [LiveCommand(stage, LIVE_PARAMETERS[name], float(value))]
+    if value not in (0, 1):
+        raise ConfigError(f"{name}={value!r} is not a switch; use 0 or 1")
+    changed = config.with_settings({name: "true" if value else "false"})
+    if stage != "ns":
+        return changed, [LiveCommand(stage, "ACTIVE", float(value))]
+    commands = _suppressor_values(changed)
+    if "echo" not in stages:
+        commands.append(LiveCommand("ns", "ACTIVE", float(value)))
+    return changed, commands
+
+
+def _suppressor_values(config: EngineConfig) -> list[LiveCommand]:
+    on = config.ns.enabled
+    return [
+        LiveCommand("ns", "ATTENUATION_LIMIT_DB", config.ns.attenuation_limit_db if on else 0.0),
+        LiveCommand("ns", "DEREVERB", config.ns.dereverb if on else 0.0),
+    ]
