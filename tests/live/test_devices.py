@@ -157,6 +157,18 @@ def test_a_sound_system_that_hangs_is_given_up(
     assert time.monotonic() - start_s < 3.0
 
 
+@pytest.mark.parametrize("ignore", [False, True])
+def test_a_sound_system_that_hangs_at_the_end_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignore: bool
+) -> None:
+    hang = "import atexit, signal\natexit.register(time.sleep, 60)\n"
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n"
+    install(tmp_path, monkeypatch, hang + block * ignore)
+    start_s = time.monotonic()
+    assert list_devices_isolated(2.0) == TWO
+    assert time.monotonic() - start_s < 5.0
+
+
 def test_a_sound_system_that_kills_its_client_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

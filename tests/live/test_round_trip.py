@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from audio_engine.errors import DeviceError
 from audio_engine.io.live import round_trip
-from audio_engine.io.live.devices import AudioDevice
-from audio_engine.io.live.round_trip import analyse, measure_round_trip
+from audio_engine.io.live.devices import AudioDevice, find_device, list_devices_isolated
+from audio_engine.io.live.round_trip import RoundTripStats, analyse, measure_round_trip
 from audio_engine.processors.audio import AudioArray
 from fake_sounddevice import TWO, install
 from signals import noise, voice
+from soundcard import JackRoom, SoftwareCard
 
 
 def recorded(delay_frames: int, gain: float, level: float, rate_hz: int) -> AudioArray:
@@ -102,3 +104,63 @@ def test_devices_that_cannot_be_used_are_an_error(
     install(tmp_path, monkeypatch, "def playrec(*_, **__):\n    time.sleep(60)\n")
     with pytest.raises(DeviceError, match="did not answer within 1 s"):
         measure_round_trip(TWO[1], TWO[1], timeout_s=1.0)
+
+
+# --- on devices made of software -----------------------------------------------------------------
+
+
+def use(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[AudioDevice]:
+    """Let the children see a software card or server; return what they list."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    return list_devices_isolated(20.0)
+
+
+def measure(devices: list[AudioDevice], microphone: str, loudspeaker: str) -> RoundTripStats:
+    """Measure; again where the machine held the stream up."""
+    for _ in range(3):
+        found = measure_round_trip(
+            find_device(microphone, "input", devices),
+            find_device(loudspeaker, "output", devices),
+            timeout_s=30.0,
+        )
+        if not found.interrupted:
+            break
+    return found
+
+
+def test_the_software_card_is_heard(
+    make_card: Callable[..., SoftwareCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = use(make_card(echo_gain_db=-20, echo_delay_ms=20).env, monkeypatch)
+    assert find_device(None, "input", devices).name == "soft_card"
+    one, two = measure(devices, "card", "soft_card"), measure(devices, "mic", "speaker")
+    assert (one.one_clock, two.one_clock) == (True, False)
+    for found in (one, two):
+        assert found.heard
+        assert found.heard_dbfs == pytest.approx(-46.0, abs=0.2)
+        assert found.noise_dbfs == -120.0
+        assert found.round_trip_ms is not None
+        assert 20.0 < found.round_trip_ms < 120.0
+
+
+def test_a_software_card_that_hears_nothing(
+    make_card: Callable[..., SoftwareCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = make_card(echo_gain_db=None, near=voice(3.0, 48000))
+    devices = use(card.env, monkeypatch)
+    found = measure(devices, "soft_mic", "soft_speaker")
+    assert (found.heard, found.round_trip_ms) == (False, None)
+    card.unplug("mic")
+    with pytest.raises(DeviceError, match="no device that records is called 'soft_mic, ALSA'"):
+        measure(devices, "soft_mic", "soft_speaker")
+
+
+def test_the_jack_room_is_heard(
+    make_jack_room: Callable[..., JackRoom], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_jack_room(echo_gain_db=-20) as room:
+        found = measure(use(room.env, monkeypatch), "room", "room")
+    assert found.heard
+    assert found.one_clock
+    assert found.heard_dbfs == pytest.approx(-46.0, abs=0.2)

@@ -7,7 +7,6 @@ a sound server died. A child sees the devices of now and can be killed.
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 from audio_engine.errors import AudioEngineError, DeviceError
 
 _MARK = "audio-engine-answer:"  # host interfaces print to stdout too
+_FAREWELL_S = 1.0
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from audio_engine.io.live.isolated import answer; answer(sys.argv[2])"
@@ -47,28 +47,33 @@ def run_isolated(function: Callable[..., Any], timeout_s: float, **arguments: An
         "module": function.__module__,
         "name": function.__name__,
         "arguments": arguments,
-        "limit_s": math.ceil(timeout_s) + 1,
+        "limit_s": timeout_s,
     }
     paths = [os.path.abspath(path) for path in sys.path]  # "" is the current folder
     command = [sys.executable, "-I", "-c", _PROGRAM, json.dumps(paths), json.dumps(request)]
+    status: int | None
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
+            timeout=timeout_s + _FAREWELL_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        output, status = error.stdout or b"", None
+    lines = output.decode(errors="replace").splitlines()
+    answers = [line for line in lines if line.startswith(_MARK)]
+    if not answers and status in (None, -signal.SIGALRM):
         raise DeviceError(
             f"the sound system did not answer within {timeout_s:g} s; a device or sound server may "
             "have died: unplug the device and plug it in again, or restart the sound server"
         ) from None
-    answers = [line for line in done.stdout.decode().splitlines() if line.startswith(_MARK)]
     if not answers:
         raise DeviceError(
-            f"the sound system ended the program that asked it (exit status {done.returncode}); "
+            f"the sound system ended the program that asked it (exit status {status}); "
             "restart the sound server"
         )
     reply = json.loads(answers[-1].removeprefix(_MARK))
@@ -78,9 +83,10 @@ def run_isolated(function: Callable[..., Any], timeout_s: float, **arguments: An
 
 
 def answer(text: str) -> None:
-    """Do in the child what `run_isolated` asks for; never returns."""
+    """Do in the child what `run_isolated` asks for."""
     request = json.loads(text)
-    signal.alarm(request["limit_s"])  # should the parent be gone
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends us even where C code hangs
+    signal.setitimer(signal.ITIMER_REAL, request["limit_s"])
     reply: dict[str, Any]
     try:
         function = getattr(import_module(request["module"]), request["name"])
@@ -90,4 +96,5 @@ def answer(text: str) -> None:
     except Exception as error:  # PortAudio's errors too
         reply = {"error": " ".join(f"the sound system said: {error}".split())}
     os.write(1, f"\n{_MARK}{json.dumps(reply)}\n".encode())
-    os._exit(0)  # PortAudio's own clean-up may hang
+    # PortAudio says goodbye at exit, or a JACK server would wait for us; it may also hang.
+    signal.setitimer(signal.ITIMER_REAL, _FAREWELL_S)
