@@ -16,6 +16,8 @@
  *     ae_graph_take_over(next, old);                    once, before its first block, then
  *     ae_graph_process(next, in, next_out);             per block of a cross-fade:
  *     ae_graph_process_following(old, next, in, old_out);
+ * The delay lines of kernels that only the next graph has are empty: let it run 5 blocks unheard
+ * before the cross-fade begins.
  *
  * Threads: create/destroy/reset/post on the control thread; process, following, take_over and
  * set_shed on the audio thread, which neither allocates nor locks; ae_graph_read on one control

@@ -70,8 +70,8 @@ typedef struct {
     ae_bus *buses;
     const ae_step *steps;
     const ae_step_report *reports; /* of the steps that ran before */
-    const int *heard;              /* per step: 0 when its input is passed on in this block */
-    float *reference;              /* one block of scratch: a far end's mean */
+    const int *heard; /* per step: 0 when it passes its input on all through this block */
+    float *reference; /* one block of scratch: a far end's mean */
 } ae_step_context;
 
 typedef struct {

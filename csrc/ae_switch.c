@@ -33,7 +33,7 @@ void ae_switch_run(ae_switch *self, const ae_step_context *context, const ae_ste
     const int rests = shed && verbs->hold == NULL;
     const int hears = self->active && !rests && self->blocks_to_warm == 0;
     const int fades = !hears || !self->was_heard;
-    *heard = hears;
+    *heard = hears || self->was_heard;
     if (fades || self->bypass.latency_frames > 0) {
         ae_bypass_take(&self->bypass, (const float *const *)buses[step->input_bus].rows);
     }

@@ -24,7 +24,8 @@ void ae_switch_lay_out(ae_switch *self, ae_arena *arena, const ae_step *step, in
 void ae_switch_reset(ae_switch *self); /* active stays */
 /* Go on from where another switch of the same step stands; whether it shall be active stays. */
 void ae_switch_take_over(ae_switch *self, const ae_switch *from);
-/* One block of the step. Sets *heard before the kernel runs: 0 when the input is passed on. */
+/* One block of the step. Sets *heard: 0 when nothing of the kernel is heard in this block. (While
+ * an echo filter fades, the suppressor still needs its view: it hides what the filter leaves.) */
 void ae_switch_run(ae_switch *self, const ae_step_context *context, const ae_step *step, int shed,
                    int *heard);
 

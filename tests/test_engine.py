@@ -313,6 +313,116 @@ def test_settings_change_live() -> None:
             engine.set("agc.target_lufs", -20)
 
 
+def switchable_engine() -> ae.Engine:
+    """Echo and noise on, level and high-pass off: only what the test listens to is at work."""
+    engine = make_engine()
+    for stage in ("agc", "highpass"):
+        engine.set(f"{stage}.enabled", 0)
+    return engine
+
+
+def test_noise_off_leaves_noise_and_still_takes_echo() -> None:
+    far, room = voice(12.0, RATE_HZ, pitch_hz=190.0, seed=5), noise(12.0, RATE_HZ)
+    mic = room + echo_of(far, RATE_HZ)
+    levels = {}
+    for switch in ("none", "ns", "echo"):
+        with switchable_engine() as engine:
+            if switch != "none":
+                engine.set(f"{switch}.enabled", 0)
+            levels[switch] = level_db(engine.process(mic, far)[8 * RATE_HZ :])
+    late = mic[8 * RATE_HZ :]
+    assert levels["none"] < level_db(room) - 10.0
+    assert levels["ns"] == pytest.approx(level_db(room), abs=4.0)  # noise there, echo gone
+    assert levels["echo"] > level_db(late) - 6.0  # echo heard
+
+
+def test_echo_comes_back_adapted() -> None:
+    far = voice(12.0, RATE_HZ, pitch_hz=190.0, seed=5)
+    mic = noise(12.0, RATE_HZ, 1e-4) + echo_of(far, RATE_HZ)
+    with switchable_engine() as engine:
+        engine.process(mic[: 6 * RATE_HZ], far[: 6 * RATE_HZ])
+        engine.set("echo.enabled", 0)
+        assert engine.stats().echo is None
+        assert not engine.config.echo.enabled
+        cut = slice(6 * RATE_HZ, 9 * RATE_HZ)
+        assert level_db(engine.process(mic[cut], far[cut])) > level_db(mic[cut]) - 6.0
+        engine.set("echo.enabled", True)
+        cut = slice(9 * RATE_HZ, 12 * RATE_HZ)
+        out = engine.process(mic[cut], far[cut])[RATE_HZ // 10 :]
+        assert level_db(out) < level_db(mic[cut]) - 30.0
+        assert engine.stats().echo is not None
+
+
+@pytest.mark.parametrize("stage", ["echo", "ns", "agc", "highpass"])
+def test_switches_do_not_click(stage: str) -> None:
+    """A low tone has no energy where a click has: above 2 kHz."""
+    time = np.arange(8 * RATE_HZ) / RATE_HZ
+    tone = (0.05 * np.sin(2 * np.pi * 150.0 * time)).astype(np.float32)
+    far = noise(8.0, RATE_HZ, 0.05)
+    far = np.convolve(far, np.hanning(64) / 32.0, "same").astype(np.float32)
+    mic = tone + (0.5 * far if stage == "echo" else 0.0 * far)
+
+    def run(*switched: int) -> NDArray[np.float32]:
+        with make_engine() as engine:
+            out = []
+            for half_second in range(16):
+                if half_second in switched:
+                    engine.set(f"{stage}.enabled", switched.index(half_second) % 2)
+                cut = slice(half_second * RATE_HZ // 2, (half_second + 1) * RATE_HZ // 2)
+                out.append(engine.process(mic[cut], far[cut]))
+        return np.concatenate(out)
+
+    def largest_above_2_khz(signal: NDArray[np.float32]) -> float:
+        step = np.diff(signal.astype(np.float64), 4)[4 * RATE_HZ :]
+        return float(np.abs(step).max())
+
+    off, on = run(1), run()
+    toggled = run(10, 12, 14)
+    assert not np.array_equal(toggled, on)
+    allowed = 2.0 * max(largest_above_2_khz(on), largest_above_2_khz(off)) + 1e-3
+    assert largest_above_2_khz(toggled) < allowed
+
+
+def test_blocking_never_changes_a_switched_stream() -> None:
+    mic, far = scene(1.5)
+
+    def run(block: int | str) -> NDArray[np.float32]:
+        out = []
+        with make_engine() as engine:
+            for third, name in enumerate(["echo", "ns", "agc"]):
+                engine.set(f"{name}.enabled", 0)
+                part = slice(third * RATE_HZ // 2 - 7 * third, (third + 1) * RATE_HZ // 2)
+                blocks = cuts(len(mic[part]), block)
+                out += [engine.process(mic[part][cut], far[part][cut]) for cut in blocks]
+                engine.set(f"{name}.enabled", 1)
+        return np.concatenate(out)
+
+    whole = run(4800000)
+    for block in (160, 333, "random"):
+        assert np.array_equal(run(block), whole)
+
+
+def test_switches_of_stages_alone_pass_the_signal_on() -> None:
+    config = ae.EngineConfig(sample_rate_hz=RATE_HZ).with_settings(
+        {name: "false" for name in ("echo.enabled", "limiter.enabled", "meter.enabled")}
+    )
+    mic, _ = scene(2.0)
+    with ae.Engine(config) as engine:
+        for name in ("highpass", "ns", "agc"):
+            engine.set(f"{name}.enabled", 0)
+        out = np.concatenate([engine.process(mic), engine.flush()])
+        late = engine.latency_frames
+        assert np.array_equal(out[late + 320 :], mic[320:])
+        engine.set("ns.attenuation_limit_db", 12.0)  # heard when it is on again
+        assert engine.config.ns.attenuation_limit_db == 12.0
+        with pytest.raises(ae.ConfigError, match="echo is not enabled"):
+            engine.set("echo.enabled", 1)
+        with pytest.raises(ae.ConfigError, match="use 0 or 1"):
+            engine.set("ns.enabled", 0.5)
+        with pytest.raises(ae.ConfigError, match="cannot change while"):
+            engine.set("limiter.enabled", 0)
+
+
 def test_misuse_gets_one_clear_line() -> None:
     with make_engine() as engine:
         with pytest.raises(ae.FormatError, match=r"shape \(100, 2\); \(frames,\)"):
