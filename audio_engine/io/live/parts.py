@@ -1,0 +1,147 @@
+"""What a live engine is made of: shared memory, the graph, the object that the device calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audio_engine._native import block_frames
+from audio_engine._native.live import CapturePort, LiveCore, SharedBlock, allocated_bytes
+from audio_engine.errors import StreamError
+from audio_engine.graph.compile import CompiledGraph, compile_graph
+from audio_engine.graph.model import Graph
+
+#: Far-end audio and recordings may wait so long for Python, which can be busy for seconds.
+QUEUE_SECONDS = 10.0
+
+_SPARE_GRAPHS = 3  # a swap needs two at once; the third is for holes between objects
+_SPARE_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class _Made:
+    compiled: CompiledGraph
+    capture_port: CapturePort
+    far_port: CapturePort | None
+    core: LiveCore
+    graph_bytes: int
+
+
+def _make(graph: Graph, has_loopback: bool) -> _Made:
+    rate_hz = graph.sample_rate_hz
+    inputs = list(graph.inputs.values())
+    capture_channels = inputs[0]
+    render_channels = inputs[1] if len(inputs) > 1 else 1
+    start = allocated_bytes()
+    compiled = compile_graph(graph)
+    graph_bytes = allocated_bytes() - start
+
+    def port(channels: int) -> CapturePort:
+        return CapturePort(
+            input_rate_hz=rate_hz,
+            output_rate_hz=rate_hz,
+            channels=channels,
+            read_frames=block_frames(rate_hz),
+        )
+
+    capture_port = port(capture_channels)
+    far_port = port(render_channels) if has_loopback else None
+    core = LiveCore(
+        compiled.plan,
+        sample_rate_hz=rate_hz,
+        capture_channels=capture_channels,
+        render_channels=render_channels,
+        far_queue_frames=round(QUEUE_SECONDS * rate_hz),
+        tap_frames=round(QUEUE_SECONDS * rate_hz),
+        capture_port=capture_port,
+        far_port=far_port,
+    )
+    return _Made(compiled, capture_port, far_port, core, graph_bytes)
+
+
+def _free(made: _Made) -> None:
+    made.core.close()
+    made.compiled.plan.close()
+    made.capture_port.close()
+    if made.far_port is not None:
+        made.far_port.close()
+
+
+class LiveParts:
+    """The C objects of one live engine, in memory that audio hosts can map.
+
+    One control thread at a time, but for what `LiveCore` allows.
+
+    Parameters
+    ----------
+    graph : Graph
+        One microphone input, perhaps a reference, one output with the microphone's channels.
+    has_loopback : bool
+        The far end is captured from a device.
+    """
+
+    def __init__(self, graph: Graph, *, has_loopback: bool = False) -> None:
+        start = allocated_bytes()
+        trial = _make(graph, has_loopback)  # in ordinary memory, to learn how much is needed
+        size = allocated_bytes() - start + _SPARE_GRAPHS * trial.graph_bytes + _SPARE_BYTES
+        _free(trial)
+        self.block = SharedBlock(size)
+        with self.block.allocating():
+            self._made = _make(graph, has_loopback)
+        self.serial = 0
+        self._leaving: dict[int, CompiledGraph] = {}
+
+    @property
+    def core(self) -> LiveCore:
+        """The object that the device calls."""
+        return self._made.core
+
+    @property
+    def compiled(self) -> CompiledGraph:
+        """The graph that runs, or is going to with the next frame."""
+        return self._made.compiled
+
+    @property
+    def capture_port(self) -> CapturePort:
+        """For a microphone on another card."""
+        return self._made.capture_port
+
+    @property
+    def far_port(self) -> CapturePort | None:
+        """For a loopback far end."""
+        return self._made.far_port
+
+    def swap(self, graph: Graph) -> CompiledGraph:
+        """Let another graph take over, with a cross-fade; it keeps what it can of this one.
+
+        Raises
+        ------
+        StreamError
+            If the change before has not come through: nothing runs.
+        """
+        self.collect()
+        if self._leaving:
+            raise StreamError("the last change has not been taken up yet; is the stream running?")
+        with self.block.allocating():
+            compiled = compile_graph(graph, reuse=self.compiled)
+        self.serial += 1
+        self._leaving[self.compiled.plan.graph_address] = self.compiled
+        self._made.compiled = compiled
+        self.core.post_swap(compiled.plan, self.serial)
+        return compiled
+
+    def collect(self) -> None:
+        """Free the graphs that came back."""
+        while (address := self.core.collect()) is not None:
+            compiled = self._leaving.pop(address)
+            with self.block.allocating():
+                compiled.plan.close()
+
+    def close(self) -> None:
+        """Free everything; no audio host may run any more."""
+        with self.block.allocating():
+            for compiled in self._leaving.values():
+                compiled.plan.close()
+            _free(self._made)
+        self.block.close()
+
+
