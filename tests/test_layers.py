@@ -152,7 +152,7 @@ def row(names: str) -> set[str]:
 
 C_ROWS: list[set[str]] = [
     row("rt"),
-    row("reblock"),
+    row("reblock capture_port"),
     row("graph"),
     row("switch"),
     row("step bypass"),
@@ -166,15 +166,15 @@ C_ROWS: list[set[str]] = [
     | row("speech_loudness")
     | row("loudness_gate"),
     row("far_end drift"),
-    row("resample"),  # a kernel of its own too
+    row("resample") | row("far_queue"),  # resample is a kernel of its own too
     row("echo_view"),
-    row("stft biquad kweight true_peak ring dll"),
+    row("stft biquad kweight true_peak ring dll")
+    | row("callback load_guard fifo comparison peak_meter"),
     row("fft"),
     row("vector_math"),
     row("common math"),
     row("heap host"),
 ]
-NOT_WRITTEN_YET = {"ae_rt"}
 ATOMICS = {"ae_ring"}
 # Calls that the audio thread must never make; ae_common wraps the allocator and counts.
 FORBIDDEN = re.compile(
@@ -278,7 +278,7 @@ def test_c_includes_point_downward() -> None:
 
 def test_the_rows_name_what_there_is() -> None:
     named = set().union(*C_ROWS)
-    assert named - {path.stem for path in CSRC.glob("ae_*.h")} == NOT_WRITTEN_YET
+    assert named == {path.stem for path in CSRC.glob("ae_*.h")}
 
 
 def test_each_kernel_has_its_header_and_its_test() -> None:

@@ -124,6 +124,21 @@ class Plan:
             self._outputs[i] = keep[len(inputs) + i]
         lib.ae_reblock_process(self._reblock, self._inputs, self._outputs, len(outputs[0]))
 
+    @property
+    def graph(self) -> Any:
+        """The C graph itself, for a live engine."""
+        return self._graph
+
+    @property
+    def graph_address(self) -> int:
+        """Which graph it is, as a number."""
+        return int(ffi.cast("uintptr_t", self._graph))
+
+    @property
+    def graph_latency_frames(self) -> int:
+        """Latency without the re-blocking front: what a live engine adds."""
+        return int(lib.ae_graph_latency_frames(self._graph))
+
     def report(self) -> Any:
         """Return the C report (``ae_graph_report``), brought up to date.
 

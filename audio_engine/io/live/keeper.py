@@ -1,0 +1,251 @@
+"""Keep one audio host alive: start it, watch its heartbeat, kill it when lost, start the next."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import Any, Literal, Protocol
+
+from audio_engine._native import kernel_build
+from audio_engine.io.live.host import HostJob, HostOpened
+
+KeeperState = Literal["starting", "running", "lost", "recovering", "failed"]
+
+_SHORTEST_LOSS_S, _LOSS_BLOCKS = 0.25, 8  # no heartbeat for so long: the device is lost
+_LONGEST_LOOK_S = 0.1  # a look that comes later was held up itself: it proves nothing about others
+_START_LIMIT_S = 6.0  # from one sign of life of a starting host to the next
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from audio_engine.io.live.host import main; main()"
+)
+
+
+class Host(Protocol):
+    """A stream that runs somewhere."""
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Return what it has said since the last call."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether it still exists."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once, and return when it is gone (as far as it can be)."""
+        ...
+
+
+class HostProcess:
+    """An audio host as a child process.
+
+    To be made by the thread that watches it: the child dies with that thread.
+    """
+
+    def __init__(self, job: HostJob) -> None:
+        path = json.dumps([os.path.abspath(entry) for entry in sys.path])
+        build = "v3" if kernel_build() == "x86-64-v3" else "baseline"
+        # Isolated: nothing but the stream runs there, whatever PYTHON* variables say; and a
+        # session of its own: Ctrl-C at the terminal is the parent's business.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _PROGRAM, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(job.memory[0],),
+            start_new_session=True,
+            env={**os.environ, "AUDIO_ENGINE_KERNELS": build},
+            text=True,
+        )
+        self._said: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        threading.Thread(target=self._listen, name="audio-host-ears", daemon=True).start()
+        self._tell(job.to_json())
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with contextlib.suppress(json.JSONDecodeError):  # host interfaces print here too
+                message = json.loads(line)
+                if isinstance(message, dict):
+                    self._said.put(message)
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Return what the host has said since the last call."""
+        said = []
+        with contextlib.suppress(Empty):
+            while True:
+                said.append(self._said.get_nowait())
+        return said
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask the host to end."""
+        self._tell("stop")
+
+    def kill(self) -> None:
+        """Kill the process; a device driver may keep it for a moment, but never us."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None and not (pipe is self._process.stdout):
+                    pipe.close()
+
+
+class HostKeeper:
+    """Keep one stream running.
+
+    Parameters
+    ----------
+    job : HostJob
+        What the host is to do.
+    start_host : callable
+        Makes a `Host` from a job.
+    heartbeat : callable
+        Returns a count that grows while the device calls.
+    block_s : float
+        Seconds between two calls.
+    recover : callable
+        Called between the end of a lost host and the start of the next.
+    opened : callable
+        Takes the `HostOpened` of each start.
+
+    Attributes
+    ----------
+    state : str
+        ``starting``, ``running``, ``lost`` (just noticed), ``recovering`` (a new host tries) or
+        ``failed`` (the first start did not work; see `error`).
+    """
+
+    def __init__(
+        self,
+        job: HostJob,
+        *,
+        start_host: Callable[[HostJob], Host],
+        heartbeat: Callable[[], int],
+        block_s: float,
+        recover: Callable[[], None],
+        opened: Callable[[HostOpened], None],
+    ) -> None:
+        self._job, self._start_host, self._heartbeat = job, start_host, heartbeat
+        self._loss_s = max(_SHORTEST_LOSS_S, _LOSS_BLOCKS * block_s)
+        self._recover, self._opened = recover, opened
+        self.state: KeeperState = "starting"
+        self.error = ""
+        self.last: HostOpened | None = None
+        self._host: Host | None = None
+        self._beats = 0
+        self._silent_s = 0.0
+        self._looked_s = self._sign_s = time.monotonic()
+
+    def tick(self) -> None:
+        """Look after the host; to be called some ten times a second."""
+        now_s = time.monotonic()
+        look_s, self._looked_s = now_s - self._looked_s, now_s
+        if self.state == "failed":
+            return
+        if self._host is None:
+            self._begin(now_s)
+            return
+        for message in self._host.poll():
+            self._sign_s = now_s
+            self._hear(message)
+        if self.state in ("starting", "recovering"):
+            self._watch_start(now_s)
+        elif self.state == "running":
+            self._watch_heartbeat(look_s)
+
+    def _begin(self, now_s: float) -> None:
+        self._sign_s = now_s
+        self._beats = self._heartbeat()
+        self.last = None
+        self._host = self._start_host(self._job)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        status = message.pop("status", "")
+        if status == "opened":
+            self.last = HostOpened(**message)
+            self._silent_s = 0.0
+            self._beats = self._heartbeat()
+            self._opened(self.last)
+            self._remember_names(self.last)
+        elif status == "failed":
+            self.error = str(message.get("error", ""))
+            if self.state == "starting":
+                self.state = "failed"
+                self._end_host()
+        elif status == "waiting":
+            self.error = str(message.get("error", ""))
+
+    def _remember_names(self, opened: HostOpened) -> None:
+        """After a loss the same devices are looked for, even where the default ones were meant."""
+        if self._job.is_restart:
+            return
+        self._job = replace(
+            self._job,
+            is_restart=True,
+            input_device=opened.input_device or self._job.input_device,
+            output_device=opened.output_device or self._job.output_device,
+        )
+
+    def _watch_start(self, now_s: float) -> None:
+        assert self._host is not None
+        if self.last is not None and self._heartbeat() != self._beats:
+            self.state = "running"
+            self._silent_s = 0.0
+        elif not self._host.alive() or now_s - self._sign_s > _START_LIMIT_S:
+            if self.state == "starting" and self._host.alive():
+                self.error = "the sound system does not answer"
+                self.state = "failed"
+            self._end_host()
+            self._recover()
+
+    def _watch_heartbeat(self, look_s: float) -> None:
+        assert self._host is not None
+        beats = self._heartbeat()
+        if beats != self._beats:
+            self._beats, self._silent_s = beats, 0.0
+        else:
+            self._silent_s += min(look_s, _LONGEST_LOOK_S)
+        if self._silent_s >= self._loss_s or not self._host.alive():
+            self.state = "lost"
+            self._end_host()
+            self._recover()
+            self._begin(time.monotonic())
+            self.state = "recovering"
+
+    def _end_host(self) -> None:
+        if self._host is not None:
+            self._host.kill()
+            self._host = None
+
+    def end(self, deadline_s: float) -> None:
+        """Let the host end by itself until `deadline_s` (monotonic), then kill it."""
+        if self._host is None:
+            return
+        self._host.stop()
+        while self._host.alive() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        self._end_host()
