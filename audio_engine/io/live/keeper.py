@@ -110,7 +110,7 @@ class HostProcess:
             self._process.wait(0.5)
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
-                if pipe is not None and not (pipe is self._process.stdout):
+                if pipe is not None and pipe is not self._process.stdout:
                     pipe.close()
 
 

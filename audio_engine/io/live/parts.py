@@ -143,5 +143,3 @@ class LiveParts:
                 compiled.plan.close()
             _free(self._made)
         self.block.close()
-
-

@@ -1,5 +1,4 @@
-"""Everything that is made from the live signals off the audio thread: recordings, the spectrum, what
-the application reads."""
+"""What is made from the live signals off the audio thread: recordings, spectra, a stream to read."""
 
 from __future__ import annotations
 

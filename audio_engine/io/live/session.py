@@ -1,0 +1,477 @@
+"""What every live stream can do, whoever calls it: settings, levels, recordings, events, stats."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audio_engine.config import EngineConfig
+from audio_engine.errors import ConfigError, StreamError
+from audio_engine.graph.engine import engine_graph, engine_stats
+from audio_engine.graph.live import LIVE_PARAMETERS, LIVE_SWITCHES, change_live
+from audio_engine.graph.model import Graph
+from audio_engine.io.live.events import describe
+from audio_engine.io.live.parts import LiveParts
+from audio_engine.io.live.recorder import Recorder, RecordingReport
+from audio_engine.io.live.sources import FarFeeder, FarSource
+from audio_engine.io.live.stats import (
+    ClockStats,
+    EventLevel,
+    LiveEvent,
+    LiveState,
+    LiveStats,
+    LoadStats,
+    MeterStats,
+    XrunStats,
+)
+from audio_engine.io.live.tap import Tap
+from audio_engine.processors.audio import AudioArray
+from audio_engine.processors.closing import Closable
+
+FarEnd = str | os.PathLike[str] | Callable[[int], ArrayLike | None] | None
+
+_MOST_EVENTS = 1000
+_MATCH_SECONDS = 6.0  # of loudness that the A/B comparison is matched by
+_MATCH_LIMIT_DB = 24.0
+_QUIET_LU = 15.0  # below the loudest: a pause, which says nothing about the voice
+
+
+class LiveSession(Closable):
+    """A live engine without a device; `LiveStream` and `SimulatedStream` bring one.
+
+    Parameters
+    ----------
+    graph_or_config : Graph or EngineConfig, optional
+        What runs: the chain of a configuration (all stages are in it, so that each can be
+        switched), or a graph of one microphone, perhaps a reference, and one output.
+    source : callable
+        Makes the far end's source from sample rate and channels.
+    monitor : bool
+        Whether the processed microphone is played too.
+    """
+
+    def __init__(
+        self,
+        graph_or_config: Graph | EngineConfig | None,
+        *,
+        source: Callable[[int, int], FarSource],
+        monitor: bool = False,
+        has_loopback: bool = False,
+    ) -> None:
+        is_graph = isinstance(graph_or_config, Graph)
+        self._config = (
+            graph_or_config if isinstance(graph_or_config, EngineConfig) else EngineConfig()
+        )
+        graph = (
+            graph_or_config
+            if isinstance(graph_or_config, Graph)
+            else engine_graph(self._config, switchable=True)
+        )
+        self._has_config = not is_graph
+        self._rate_hz = graph.sample_rate_hz
+        channels = list(graph.inputs.values())
+        self._capture_channels = channels[0]
+        self._render_channels = channels[1] if len(channels) > 1 else 1
+        far = source(self._rate_hz, self._render_channels)
+        self._lock = threading.RLock()  # of the control side: C queues have one writer each
+        self._start_s = time.monotonic()
+        self._state: LiveState = "stopped"
+        self._state_since_s = self._start_s
+        self._events: deque[LiveEvent] = deque(maxlen=_MOST_EVENTS)
+        self._monitor = self._bypass = self._muted = False
+        self._loudness: deque[tuple[float, float, float]] = deque()
+        self._recoveries = 0
+        self._last_recovery_ms: float | None = None
+        self._parts = LiveParts(graph, has_loopback=has_loopback)
+        self._core = self._parts.core
+        self._memory_locked = False
+        self._tap = Tap(
+            self._core.read_tap,
+            self._rate_hz,
+            self._capture_channels,
+            self._render_channels,
+            self._capture_channels,
+        )
+        self._feeder = FarFeeder(
+            far,
+            self._core.write_far,
+            self._core.far_space,
+            self._rate_hz,
+            self._render_channels,
+            capacity_frames=self._core.far_space(),
+            notify=self._notify,
+        )
+        self._far_is_expected = False
+        self.monitor = monitor
+
+    # --- settings ---------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> EngineConfig:
+        """The configuration in force, with the changes made by `set` and `swap`."""
+        return self._config
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the engine and of the loudspeaker in Hz."""
+        return self._rate_hz
+
+    def set(self, name: str, value: float) -> None:
+        """Change a setting while audio runs; it is ramped in from the next 10 ms on.
+
+        Parameters
+        ----------
+        name : str
+            A value (``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``) or a switch (``echo.enabled``,
+            ``ns.enabled``, ``agc.enabled``, ``highpass.enabled``).
+        value : float
+            In the unit of the name, within the configuration's range; 0 or 1 for a switch.
+
+        Raises
+        ------
+        ConfigError
+            If the setting cannot change live, its stage is not in the graph, or the value is out
+            of range.
+        """
+        self._check_open()
+        with self._lock:
+            compiled = self._parts.compiled
+            config, commands = change_live(self._config, name, value, compiled.step_of)
+            for command in commands:
+                compiled.plan.post(
+                    compiled.step_of[command.stage], command.parameter, command.value
+                )
+            self._config = config
+
+    def swap(self, graph_or_config: Graph | EngineConfig) -> None:
+        """Let another configuration or graph take over within 30 ms, without a gap or a click.
+
+        What can change by `set` is set; else a new graph is made, which keeps the kernels (and
+        what they have learned) up to the first stage that differs, and cross-faded in.
+
+        Raises
+        ------
+        ConfigError
+            If rate or channels are not those of the stream.
+        StreamError
+            If the swap before has not come through yet.
+        """
+        self._check_open()
+        with self._lock:
+            if isinstance(graph_or_config, Graph):
+                self._check_layout(graph_or_config)
+                self._parts.swap(graph_or_config)
+                self._has_config = False
+                return
+            config = graph_or_config
+            self._check_layout(graph := engine_graph(config, switchable=True))
+            changes = _live_changes(self._config, config) if self._has_config else None
+            if changes is None:
+                self._parts.swap(graph)
+                self._config, self._has_config = config, True
+            else:
+                for name, value in changes.items():
+                    self.set(name, value)
+
+    def _check_layout(self, graph: Graph) -> None:
+        channels = list(graph.inputs.values())
+        wanted = (self._rate_hz, self._capture_channels, self._render_channels)
+        found = (graph.sample_rate_hz, channels[0], channels[1] if len(channels) > 1 else wanted[2])
+        if found != wanted:
+            raise ConfigError(
+                "rate, microphone and far-end channels are {}, {} and {}; the stream runs with "
+                "{}, {} and {}: stop it and start another".format(*found, *wanted)
+            )
+
+    @property
+    def monitor(self) -> bool:
+        """Whether the processed microphone is played (hear yourself); may be set at any time."""
+        return self._monitor
+
+    @monitor.setter
+    def monitor(self, on: bool) -> None:
+        self._post("MONITOR", value=1.0 if on else 0.0)
+        self._monitor = bool(on)
+
+    @property
+    def muted(self) -> bool:
+        """Whether the processed signal is silenced; may be set at any time."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, on: bool) -> None:
+        self._post("MUTE", on=on)
+        self._muted = bool(on)
+
+    @property
+    def bypass(self) -> bool:
+        """Whether the untouched microphone is heard, as loud and as late as the processed one."""
+        return self._bypass
+
+    @bypass.setter
+    def bypass(self, on: bool) -> None:
+        self._post("BYPASS", on=on, value=10.0 ** (self._level_match_db() / 20.0))
+        self._bypass = bool(on)
+
+    def _post(self, kind: str, *, on: bool = False, value: float = 0.0) -> None:
+        self._check_open()
+        with self._lock:
+            self._core.post(kind, on=on, value=value)
+
+    def _follow_loudness(self, now_s: float) -> None:
+        report = self._core.read()
+        self._loudness.append((now_s, report.input.momentary_lufs, report.output.momentary_lufs))
+        while self._loudness[0][0] < now_s - _MATCH_SECONDS:
+            self._loudness.popleft()
+
+    def _level_match_db(self) -> float:
+        """Return how much louder the processed voice is than the untouched one."""
+        with self._lock:
+            pairs = np.array([pair[1:] for pair in self._loudness])
+        if not len(pairs):
+            return 0.0
+        before, after = pairs[:, 0], pairs[:, 1]
+        voiced = (after > max(after.max() - _QUIET_LU, -60.0)) & (before > -90.0)
+        if not voiced.any():
+            return 0.0
+        mean_db = [10.0 * math.log10(np.mean(10.0 ** (v[voiced] / 10.0))) for v in (before, after)]
+        return float(np.clip(mean_db[1] - mean_db[0], -_MATCH_LIMIT_DB, _MATCH_LIMIT_DB))
+
+    # --- signals ----------------------------------------------------------------------------------
+
+    def record(self, path: str | os.PathLike[str]) -> None:
+        """Record the processed signal to `path`, microphone and reference beside it.
+
+        The dry file has ``-dry`` before the extension and holds the microphone's channels, then
+        the reference's (what the loudspeaker played), in step with what the graph was given.
+
+        Raises
+        ------
+        ConfigError, OutputFileError
+            If the file cannot be written there.
+        StreamError
+            If a recording runs.
+        """
+        self._check_open()
+        if self._tap.recorder is not None:
+            raise StreamError(f"{self._tap.recorder.path} is being recorded; stop that first")
+        never = (self._far_path,) if self._far_path else ()
+        recorder = Recorder(
+            path,
+            self._rate_hz,
+            self._capture_channels,
+            self._render_channels,
+            self._capture_channels,
+            never=never,
+            notify=self._notify,
+        )
+        self._tap.set_recorder(recorder)
+        self._notify("info", "record", f"recording {path}")
+
+    _far_path: str | None = None
+
+    def stop_recording(self) -> RecordingReport | None:
+        """Finish the recording; None if there was none."""
+        recorder = self._tap.set_recorder(None)
+        if recorder is None:
+            return None
+        report = recorder.close()
+        self._notify(
+            "info", "record", f"recorded {report.frames / self._rate_hz:.1f} s: {recorder.path}"
+        )
+        return report
+
+    def listen(self, on: bool = True) -> None:
+        """Keep the processed signal (at most 10 s of it) for `read`."""
+        self._check_open()
+        self._tap.listen(on)
+
+    def read(self, frames: int, timeout_s: float = 1.0) -> AudioArray:
+        """Return the next processed frames, for example to send them.
+
+        Parameters
+        ----------
+        frames : int
+            At most so many.
+        timeout_s : float
+            Longest wait.
+
+        Returns
+        -------
+        ndarray of float32, shape (frames, channels)
+            Fewer frames where the wait was over; nothing before `listen`.
+        """
+        self._check_open()
+        return self._tap.read(frames, timeout_s)
+
+    def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the newest spectra of microphone and processed signal in dBFS (see `Tap`)."""
+        return self._tap.spectrum()
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def events(self) -> list[LiveEvent]:
+        """Return what has happened since the last call, oldest first."""
+        found = []
+        while self._events:
+            found.append(self._events.popleft())
+        return found
+
+    def _notify(self, level: EventLevel, kind: str, text: str) -> None:
+        now_s = time.monotonic() - self._start_s
+        self._events.append(LiveEvent(time_s=now_s, level=level, kind=kind, text=text))
+
+    def _enter(self, state: LiveState) -> None:
+        if state != self._state:
+            self._state, self._state_since_s = state, time.monotonic()
+
+    def _look_after(self, now_s: float) -> None:
+        """Do what the control side does ten times a second."""
+        with self._lock:
+            self._parts.collect()
+            self._follow_loudness(now_s)
+            for code, _, value in self._core.read_log():
+                event = describe(code, value)
+                if event is not None:
+                    self._notify(*event)
+            expected = not self._feeder.ended
+            if expected != self._far_is_expected:
+                self._core.post("FAR", on=expected)
+                self._far_is_expected = expected
+
+    # --- stats ------------------------------------------------------------------------------------
+
+    def stats(self) -> LiveStats:
+        """Return what is going on now; cheap, and never waits for the audio thread."""
+        self._check_open()
+        now_s = time.monotonic()
+        with self._lock:
+            report = self._core.read()
+            compiled = self._parts.compiled
+            engine = engine_stats(compiled.plan.live_report(), compiled.step_of, self._config)
+            clock, far_clock = self._clocks()
+            recorder = self._tap.recorder
+            return LiveStats(
+                state=self._state,
+                state_s=now_s - self._state_since_s,
+                recoveries=self._recoveries,
+                last_recovery_ms=self._last_recovery_ms,
+                uptime_s=now_s - self._start_s,
+                sample_rate_hz=self._rate_hz,
+                device_block_frames=self._device_block_frames(),
+                input_device=self._device_names()[0],
+                output_device=self._device_names()[1],
+                far_source=self._far_name(),
+                latency_ms=self._latency_ms(report, clock),
+                engine_latency_ms=self._engine_latency_ms(report, clock),
+                frames=report.frames,
+                xruns=self._xruns(report, clock),
+                load=_load(report.load),
+                input=_meter(report.input),
+                output=_meter(report.output),
+                far=_meter(report.far),
+                clock=clock,
+                far_clock=far_clock,
+                far_ring_ms=1e3 * self._core.far_fill() / self._rate_hz,
+                engine=engine,
+                realtime_priority=(
+                    f"SCHED_FIFO {report.callback.priority}"
+                    if report.callback.priority
+                    else "normal"
+                ),
+                memory_locked=self._memory_locked,
+                monitor=self._monitor,
+                bypass=self._bypass,
+                muted=self._muted,
+                recording=None if recorder is None else str(recorder.path),
+            )
+
+    def _engine_latency_ms(self, report: Any, clock: ClockStats | None) -> float:
+        frames = report.adapter_frames + self._parts.compiled.plan.graph_latency_frames
+        bridge_ms = 0.0 if clock is None else clock.latency_ms
+        return float(1e3 * frames / self._rate_hz + bridge_ms)
+
+    def _xruns(self, report: Any, clock: ClockStats | None) -> XrunStats:
+        callback = report.callback
+        return XrunStats(
+            input_underflow=callback.input_underflows,
+            input_overflow=callback.input_overflows,
+            output_underflow=callback.output_underflows,
+            output_overflow=callback.output_overflows,
+            late_callbacks=callback.late_callbacks,
+            capture_underruns=0 if clock is None else clock.underruns,
+            far_underruns=report.far_underruns,
+            record_overruns=report.record_overruns,
+        )
+
+    def _clocks(self) -> tuple[ClockStats | None, ClockStats | None]:
+        return None, None
+
+    def _latency_ms(self, report: Any, clock: ClockStats | None) -> float | None:
+        return None
+
+    def _device_block_frames(self) -> int:
+        return 0
+
+    def _device_names(self) -> tuple[str, str]:
+        return "-", "-"
+
+    def _far_name(self) -> str:
+        return self._feeder.name
+
+    def __repr__(self) -> str:
+        source, sink = self._device_names()
+        return f"{type(self).__name__}({self._state}, {source!r} to {sink!r}, {self._rate_hz} Hz)"
+
+    # --- end --------------------------------------------------------------------------------------
+
+    def _release(self) -> None:
+        self._feeder.stop()
+        self._tap.stop()
+        self.stop_recording()
+        with self._lock:
+            self._parts.close()
+
+
+def clock_stats(bridge: Any) -> ClockStats:
+    """Return a C ``ae_clock_bridge_report`` as stats."""
+    return ClockStats.from_report(bridge)
+
+
+def _load(load: Any) -> LoadStats:
+    return LoadStats.from_report(load)
+
+
+def _meter(level: Any) -> MeterStats:
+    def db(peak: float) -> float:
+        return 20.0 * math.log10(peak) if peak > 0.0 else -math.inf
+
+    loudness = level.momentary_lufs
+    return MeterStats(
+        peak_dbfs=db(level.peak),
+        peak_hold_dbfs=db(level.held_peak),
+        momentary_lufs=loudness if loudness > -200.0 else -math.inf,
+    )
+
+
+def _live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | None:
+    """Return the live settings that lead from one configuration to another, or None."""
+    changes: dict[str, float] = {}
+    config = old
+    for name in (*LIVE_PARAMETERS, *LIVE_SWITCHES):
+        stage, _, field = name.partition(".")
+        value = getattr(getattr(new, stage), field)
+        if value != getattr(getattr(old, stage), field):
+            changes[name] = float(value)
+            text = str(value).lower() if isinstance(value, bool) else repr(value)
+            config = config.with_settings({name: text})
+    return changes if config == new else None
