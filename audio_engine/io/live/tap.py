@@ -1,4 +1,4 @@
-"""What is made from the live signals off the audio thread: recordings, spectra, a stream to read."""
+"""What is made of the live signals off the audio thread: recordings, spectra, a stream to read."""
 
 from __future__ import annotations
 
