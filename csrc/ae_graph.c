@@ -27,6 +27,7 @@ struct ae_graph {
     ae_switch *switches; /* one per step */
     int *heard;          /* per step, in this block */
     int shed_level;
+    int has_begun; /* 0: before the first block, where there is nothing to fade from */
     ae_step_context context;
     ae_ring *commands;
     ae_triple *published;
@@ -201,6 +202,7 @@ void ae_graph_reset(ae_graph *self)
     for (int s = 0; s < self->step_count; s++) ae_switch_reset(&self->switches[s]);
     memset(&self->report, 0, sizeof self->report);
     self->blocks_to_loudness = 0;
+    self->has_begun = 0;
     ae_graph_publish(self);
 }
 
@@ -341,12 +343,21 @@ static void finish_block(ae_graph *self)
     ae_triple_write(self->published, &self->report);
 }
 
+static void begin(ae_graph *self)
+{
+    for (int s = 0; s < self->step_count && !self->has_begun; s++) {
+        ae_switch_settle(&self->switches[s]);
+    }
+    self->has_begun = 1;
+}
+
 /* No kernel gives a non-finite sample; should one all the same, the block is silenced there and all
  * signal state starts anew, so that the fault cannot last. */
 void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *outputs)
 {
     const ae_fp_mode mode = ae_fp_enter();
     drain_commands(self);
+    begin(self);
     take_inputs(self, inputs);
     run_steps(self);
     if (give_outputs(self, outputs) > 0) reset_steps(self);
@@ -374,6 +385,7 @@ static int same_step(const ae_graph *other, const ae_step *step)
 void ae_graph_take_over(ae_graph *self, const ae_graph *old)
 {
     self->shed_level = old->shed_level;
+    self->has_begun = 1;
     for (int s = 0; s < self->step_count; s++) {
         const int theirs = same_step(old, &self->steps[s]);
         if (theirs < 0) continue;

@@ -11,9 +11,11 @@ void ae_switch_lay_out(ae_switch *self, ae_arena *arena, const ae_step *step, in
     if (self != NULL) self->active = self->was_heard = 1;
 }
 
+void ae_switch_settle(ae_switch *self) { self->was_heard = self->active; }
+
 void ae_switch_reset(ae_switch *self)
 {
-    self->was_heard = self->active;
+    ae_switch_settle(self);
     self->blocks_to_warm = 0;
     ae_bypass_reset(&self->bypass);
 }

@@ -21,7 +21,8 @@ typedef struct {
 /* Lay a step's switch out in the graph's arena, on; on a measuring arena nothing is written. */
 void ae_switch_lay_out(ae_switch *self, ae_arena *arena, const ae_step *step, int channels,
                        int block_frames);
-void ae_switch_reset(ae_switch *self); /* active stays */
+void ae_switch_reset(ae_switch *self);  /* active stays */
+void ae_switch_settle(ae_switch *self); /* begin where it shall be, without a fade */
 /* Go on from where another switch of the same step stands; whether it shall be active stays. */
 void ae_switch_take_over(ae_switch *self, const ae_switch *from);
 /* One block of the step. Sets *heard: 0 when nothing of the kernel is heard in this block. (While

@@ -412,7 +412,11 @@ def test_switches_of_stages_alone_pass_the_signal_on() -> None:
             engine.set(f"{name}.enabled", 0)
         out = np.concatenate([engine.process(mic), engine.flush()])
         late = engine.latency_frames
-        assert np.array_equal(out[late + 320 :], mic[320:])
+        assert np.array_equal(out[late:], mic)
+        engine.reset()
+        again = np.concatenate([engine.process(mic), engine.flush()])
+        assert np.array_equal(again, out)
+        engine.reset()
         engine.set("ns.attenuation_limit_db", 12.0)  # heard when it is on again
         assert engine.config.ns.attenuation_limit_db == 12.0
         with pytest.raises(ae.ConfigError, match="echo is not enabled"):
