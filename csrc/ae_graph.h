@@ -16,8 +16,8 @@
  *     ae_graph_take_over(next, old);                    once, before its first block, then
  *     ae_graph_process(next, in, next_out);             per block of a cross-fade:
  *     ae_graph_process_following(old, next, in, old_out);
- * The delay lines of kernels that only the next graph has are empty: let it run 5 blocks unheard
- * before the cross-fade begins.
+ * The delay lines of kernels that only the next graph has are empty: let it run
+ * AE_GRAPH_WARM_UP_BLOCKS unheard before the cross-fade begins, or it begins with a click.
  *
  * Threads: create/destroy/reset/post on the control thread; process, following, take_over and
  * set_shed on the audio thread, which neither allocates nor locks; ae_graph_read on one control
@@ -30,6 +30,9 @@
 
 /* ffi:begin */
 typedef struct ae_graph ae_graph;
+
+/* The next graph runs unheard this long before a cross-fade. */
+enum { AE_GRAPH_WARM_UP_BLOCKS = 5 };
 
 typedef struct {
     int sample_rate_hz; /* 8000 .. 96000 */
