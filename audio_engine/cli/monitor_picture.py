@@ -20,6 +20,7 @@ SHADES = 20
 PALETTE = ("#10151b", "#1b2a45", "#2b3f7a", "#5b4d9a", "#a2569a", "#de7272", "#f5a962", "#fbe6a2")
 MARGIN = 6  # cells on the right: frequencies
 COLUMNS_KEPT = 400
+REDRAW_EVERY = 2  # columns: most of the screen's cost is here
 
 
 class Picture(Panel):
@@ -31,7 +32,8 @@ class Picture(Panel):
     def __init__(self, period_s: float) -> None:
         super().__init__()
         self._period_s = period_s
-        self._columns: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+        self._columns: list[NDArray[np.intp]] = []  # (2, rows): pairs of shades, top row first
+        self._added = 0
         self._edges: NDArray[np.intp] | None = None
         self._shape = (0, 0)
 
@@ -45,10 +47,16 @@ class Picture(Panel):
             self._shape = (rows, bins)
             self._edges = band_edges(2 * rows, bins, sample_rate_hz)
             self._columns.clear()
-        edges = self._edges
-        self._columns.append((shades(spectrum[0], edges), shades(spectrum[1], edges)))
+        self._columns.append(np.stack([self._pairs(one) for one in spectrum]))
         del self._columns[:-COLUMNS_KEPT]
-        self.refresh()
+        self._added += 1
+        if self._added % REDRAW_EVERY == 0:
+            self.redraw()
+
+    def _pairs(self, spectrum_db: AudioArray) -> NDArray[np.intp]:
+        assert self._edges is not None
+        found = shades(spectrum_db, self._edges)[::-1]
+        return found[0::2] * SHADES + found[1::2]
 
     def lines(self, view: View, width: int, height: int) -> list[Line]:
         """Return the title; the picture itself is drawn by `render_line`."""
@@ -71,27 +79,22 @@ class Picture(Panel):
         segments = [Segment(f" {name:<{LABEL - 1}}", style("text"))]
         cells = width - LABEL - MARGIN
         if self._shape[0] == rows and cells > 0:
-            segments += self._cells(which, 2 * (rows - 1 - row), cells)
+            segments += self._cells(which, row, cells)
         else:
             segments.append(Segment(" " * max(cells, 0), style("text")))
         segments.append(Segment(f" {frequency_label(row, rows):<{MARGIN - 1}}", style("faint")))
         return Strip(segments).adjust_cell_length(width, style("text"))
 
-    def _cells(self, which: int, band: int, cells: int) -> list[Segment]:
+    def _cells(self, which: int, row: int, cells: int) -> list[Segment]:
         columns = self._columns[-cells:]
         segments = [Segment(" " * (cells - len(columns)), style("text"))]
-        run, count = (-1, -1), 0
-        for column in columns:
-            values = column[which]
-            pair = (int(values[band + 1]), int(values[band]))
-            if pair == run:
-                count += 1
-                continue
-            if count:
-                segments.append(Segment("▀" * count, SHADE_STYLES[run]))
-            run, count = pair, 1
-        if count:
-            segments.append(Segment("▀" * count, SHADE_STYLES[run]))
+        pairs = np.array([column[which, row] for column in columns])
+        starts = np.flatnonzero(np.diff(pairs, prepend=-1))
+        counts = np.diff(starts, append=len(pairs))
+        segments += [
+            Segment("▀" * count, SHADE_STYLES[pair])
+            for pair, count in zip(pairs[starts].tolist(), counts.tolist(), strict=True)
+        ]
         return segments
 
 
@@ -129,8 +132,6 @@ def _shade_colours() -> list[str]:
 
 
 SHADE_COLOURS = _shade_colours()
-SHADE_STYLES = {
-    (upper, lower): Style(color=SHADE_COLOURS[upper], bgcolor=SHADE_COLOURS[lower])
-    for upper in range(SHADES)
-    for lower in range(SHADES)
-}
+SHADE_STYLES = [
+    Style(color=upper, bgcolor=lower) for upper in SHADE_COLOURS for lower in SHADE_COLOURS
+]
