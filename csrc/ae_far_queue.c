@@ -57,7 +57,7 @@ int ae_far_queue_space(const ae_far_queue *self)
     return ae_ring_capacity(self->ring) - ae_ring_fill(self->ring);
 }
 
-/* Ramp `frames` frames of the scratch block, from its frame `start` on; step < 0 fades out. */
+/* Ramp `frames` frames of the scratch block, from its frame `start` on: up or down. */
 static void fade(ae_far_queue *self, int start, int frames, int rising)
 {
     for (int n = 0; n < frames; n++) {
