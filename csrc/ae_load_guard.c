@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-enum { k_deepest_level = 3 };
+enum {
+    k_deepest_level = 3,
+    k_least_over = 2, /* blocks: one alone is a stall of the machine */
+};
 
 static const double k_window_s = 1.0;
 static const double k_calm_s = 10.0;
@@ -42,7 +45,8 @@ int ae_load_guard_update(ae_load_guard *self, double busy_s)
     self->calm_blocks = share < k_calm ? self->calm_blocks + 1 : 0;
     self->window_over += share > k_over;
     if (++self->window_blocks >= window) {
-        if (self->window_over > k_over_share * window) return step(self, 1);
+        if (self->window_over >= k_least_over && self->window_over > k_over_share * window)
+            return step(self, 1);
         self->window_blocks = self->window_over = 0;
     }
     return self->calm_blocks * block_s > k_calm_s ? step(self, -1) : 0;

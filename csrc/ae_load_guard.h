@@ -1,9 +1,9 @@
 /* ae_load_guard.h - how long the blocks take, and when to step down so that sound goes on.
  *
  * Times are kept as a histogram of thousandths of the block, for the median and the 99th
- * percentile since the start. When within one second more than 1 % of the blocks (p99) took more
- * than 70 % of their time, the guard steps down; after ten seconds in which no block took more than
- * 35 % it steps up again. What a step means is ae_graph_set_shed's table:
+ * percentile since the start. When within one second more than 1 % of the blocks (p99), and at
+ * least two, took more than 70 % of their time, the guard steps down; after ten seconds in which no
+ * block took more than 35 % it steps up again. What a step means is ae_graph_set_shed's table:
  *   0 everything   1 no meters   2 and the leveller holds its gain   3 and no noise suppression
  * The echo filter is never given up.
  * A plain struct, part of its owner. Thread: audio; no allocation. */
