@@ -6,6 +6,7 @@ struct ae_comparison {
     int channels;
     int block_frames;
     int history_frames;
+    int delay;                   /* of the block before */
     float weight, weight_target; /* 0: processed, 1: untouched */
     float gain, gain_target;
     float *history[AE_MAX_CHANNELS]; /* the last history_frames frames, oldest first */
@@ -54,7 +55,7 @@ void ae_comparison_process(ae_comparison *self, const float *const *dry, int del
                            float *const *wet)
 {
     const int block = self->block_frames, kept = self->history_frames - block;
-    const int delay = delay_frames < kept ? delay_frames : kept;
+    const int delay = delay_frames < kept ? delay_frames : kept, delay_before = self->delay;
     const int is_heard = self->weight != 0.0f || self->weight_target != 0.0f;
     const float weight_step = (self->weight_target - self->weight) / (float)block;
     const float gain_step = (self->gain_target - self->gain) / (float)block;
@@ -63,14 +64,17 @@ void ae_comparison_process(ae_comparison *self, const float *const *dry, int del
         memmove(history, history + block, (size_t)kept * sizeof(float));
         ae_copy(history + kept, dry[c], block);
         if (!is_heard) continue;
-        const float *restrict from = history + kept - delay;
+        const float *from = history + kept - delay, *before = history + kept - delay_before;
         float *restrict out = wet[c];
         for (int n = 0; n < block; n++) {
             const float weight = self->weight + weight_step * (float)(n + 1);
             const float gain = self->gain + gain_step * (float)(n + 1);
-            out[n] += weight * (gain * from[n] - out[n]);
+            const float share = (float)(n + 1) / (float)block;
+            const float untouched = before[n] + share * (from[n] - before[n]);
+            out[n] += weight * (gain * untouched - out[n]);
         }
     }
     self->weight = self->weight_target;
     self->gain = self->gain_target;
+    self->delay = delay;
 }

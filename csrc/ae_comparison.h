@@ -2,7 +2,8 @@
  *
  * The untouched signal goes through a delay as long as the graph's latency and takes the place of
  * the processed one by a linear cross-fade of one block, multiplied by a gain that the control side
- * chose so that both are equally loud (between unequal levels the ear judges the level).
+ * chose so that both are equally loud (between unequal levels the ear judges the level). When the
+ * delay changes (another graph), the old and the new one cross-fade over one block as well.
  * Cost: a copy per block. Thread: audio; nothing is allocated after create. */
 #ifndef AE_COMPARISON_H
 #define AE_COMPARISON_H
