@@ -5,8 +5,8 @@
 #include "ae_ring.h"
 
 enum {
-    k_slice_frames = 480,
-    k_continue = 0, /* paContinue */
+    k_slice_frames = 4096, /* a device's block is one write: the bridge must see how long it is */
+    k_continue = 0,        /* paContinue */
 };
 
 struct ae_capture_port {
@@ -76,7 +76,7 @@ int ae_capture_port_callback(const void *in, void *out, unsigned long frames, co
             map_channels(self, from, self->slice, now);
             left -= now;
             from += (size_t)now * (size_t)self->device_channels;
-            /* Each slice as if it had come at its own end. */
+            /* A longer block than the bridge takes: each slice as if it had come at its own end. */
             ae_clock_bridge_write(self->bridge, self->slice, now,
                                   now_s - left * self->sample_period_s);
         }
