@@ -10,6 +10,7 @@ ends when the parent says ``stop`` or closes the pipe.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ DeviceChoice = int | str | None
 #: Given for a device that is not wanted at all.
 NO_DEVICE = "none"
 
+_MOST_PERIODS = 64
 _CLOSE_LIMIT_S = 0.4  # a stream that does not close by then never will
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 _WAIT_SHARE = 0.05  # of the time that the device has been away
@@ -116,6 +118,8 @@ class OpenStream:
             min(job.input_channels, source.input_channels) if source else 0,
             min(job.output_channels, sink.output_channels) if sink else 0,
         )
+        if job.role == "capture":
+            _divide_alsa_buffer(1 + round(job.latency_s * job.sample_rate_hz / job.block_frames))
         # PortAudio asks for the callback before it tells the buffer's length: prepare twice.
         callback, user_data = self._prepare(job, channels, job.latency_s)
         kind = "duplex" if source and sink else "input" if source else "output"
@@ -160,12 +164,34 @@ class OpenStream:
         """Whether the device still calls, as far as PortAudio knows."""
         return bool(self._stream.active)
 
-    def close(self) -> bool:
-        """Close within a time limit; False if PortAudio hangs, which it does without a device."""
-        closing = threading.Thread(target=self._stream.close, daemon=True)
+    def close(self, *, leave_portaudio: bool = False) -> None:
+        """Close within a time limit; PortAudio hangs where the device is gone.
+
+        With `leave_portaudio` PortAudio is ended too, so that sound servers see a client leave.
+        """
+        import sounddevice
+
+        def work() -> None:
+            self._stream.close()
+            if leave_portaudio:
+                sounddevice._terminate()
+
+        closing = threading.Thread(target=work, daemon=True)
         closing.start()
         closing.join(_CLOSE_LIMIT_S)
-        return not closing.is_alive()
+
+
+def _divide_alsa_buffer(periods: int) -> None:
+    """Have ALSA wake us for each small block, not for each quarter of the buffer.
+
+    PortAudio cuts a buffer into 4 periods and calls in bursts of one period; what a period lasts is
+    latency for a microphone whose clock is not the loudspeaker's. Its ALSA interface can be told
+    another number (pa_linux_alsa.h); other interfaces have no such call.
+    """
+    import sounddevice
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(sounddevice._libname).PaAlsa_SetNumPeriods(min(periods, _MOST_PERIODS))
 
 
 def open_stream(job: HostJob) -> tuple[OpenStream, HostOpened]:
@@ -250,7 +276,7 @@ def _run(job: HostJob) -> None:
         os._exit(1)
     _say(status="opened", **{**asdict(opened), "memory_locked": locked})
     sys.stdin.readline()  # "stop", or the end of the parent
-    stream.close()
+    stream.close(leave_portaudio=True)
     os._exit(0)  # not by way of PortAudio's exit handler, which may hang
 
 

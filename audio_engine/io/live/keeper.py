@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, Protocol
 
 from audio_engine._native import kernel_build
-from audio_engine.io.live.host import HostJob, HostOpened
+from audio_engine.io.live.host import HostJob, HostOpened, OpenStream, open_stream
+from audio_engine.io.quiet import silent_stderr
 
 KeeperState = Literal["starting", "running", "lost", "recovering", "failed"]
 
@@ -89,11 +90,7 @@ class HostProcess:
 
     def poll(self) -> list[dict[str, Any]]:
         """Return what the host has said since the last call."""
-        said = []
-        with contextlib.suppress(Empty):
-            while True:
-                said.append(self._said.get_nowait())
-        return said
+        return _all_of(self._said)
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -114,6 +111,54 @@ class HostProcess:
                     pipe.close()
 
 
+def _all_of(said: SimpleQueue[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    with contextlib.suppress(Empty):
+        while True:
+            found.append(said.get_nowait())
+    return found
+
+
+class HostThread:
+    """An audio host inside this process: nothing can end it when PortAudio hangs."""
+
+    def __init__(self, job: HostJob) -> None:
+        self._said: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._stream: OpenStream | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._open, args=(job,), daemon=True)
+        self._thread.start()
+
+    def _open(self, job: HostJob) -> None:
+        try:
+            with silent_stderr():
+                stream, opened = open_stream(job)
+                stream.start()
+        except Exception as error:
+            self._said.put({"status": "failed", "error": str(error)})
+            return
+        self._stream = stream
+        self._said.put({"status": "opened", **asdict(opened)})
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Return what the host has said since the last call."""
+        return _all_of(self._said)
+
+    def alive(self) -> bool:
+        """Whether nobody has ended it."""
+        return not self._is_over
+
+    def stop(self) -> None:
+        """Close the stream; a hanging one is left behind."""
+        if not self._is_over and self._stream is not None:
+            self._stream.close()
+        self._is_over = True
+
+    def kill(self) -> None:
+        """Leave the stream behind."""
+        self.stop()
+
+
 class HostKeeper:
     """Keep one stream running.
 
@@ -131,6 +176,8 @@ class HostKeeper:
         Called between the end of a lost host and the start of the next.
     opened : callable
         Takes the `HostOpened` of each start.
+    restarts : bool
+        Whether a lost host is followed by another.
 
     Attributes
     ----------
@@ -148,10 +195,11 @@ class HostKeeper:
         block_s: float,
         recover: Callable[[], None],
         opened: Callable[[HostOpened], None],
+        restarts: bool = True,
     ) -> None:
         self._job, self._start_host, self._heartbeat = job, start_host, heartbeat
         self._loss_s = max(_SHORTEST_LOSS_S, _LOSS_BLOCKS * block_s)
-        self._recover, self._opened = recover, opened
+        self._recover, self._opened, self._restarts = recover, opened, restarts
         self.state: KeeperState = "starting"
         self.error = ""
         self.last: HostOpened | None = None
@@ -164,7 +212,7 @@ class HostKeeper:
         """Look after the host; to be called some ten times a second."""
         now_s = time.monotonic()
         look_s, self._looked_s = now_s - self._looked_s, now_s
-        if self.state == "failed":
+        if self.state == "failed" or (self.state == "lost" and not self._restarts):
             return
         if self._host is None:
             self._begin(now_s)
@@ -233,19 +281,25 @@ class HostKeeper:
             self.state = "lost"
             self._end_host()
             self._recover()
-            self._begin(time.monotonic())
-            self.state = "recovering"
+            if self._restarts:
+                self._begin(time.monotonic())
+                self.state = "recovering"
 
     def _end_host(self) -> None:
         if self._host is not None:
             self._host.kill()
             self._host = None
 
+    def ask_to_end(self) -> None:
+        """Tell the host to end; `end` waits for it."""
+        if self._host is not None:
+            self._host.stop()
+
     def end(self, deadline_s: float) -> None:
         """Let the host end by itself until `deadline_s` (monotonic), then kill it."""
+        self.ask_to_end()
         if self._host is None:
             return
-        self._host.stop()
         while self._host.alive() and time.monotonic() < deadline_s:
             time.sleep(0.01)
         self._end_host()
