@@ -8,6 +8,7 @@ struct ae_far_queue {
     int block_frames;
     int fade_frames; /* 5 ms: half a block */
     int playing;
+    int interrupted; /* a gap was faded out, its end is to be faded in */
     ae_ring *ring;
     float *scratch; /* one interleaved block */
 };
@@ -78,8 +79,12 @@ int ae_far_queue_read(ae_far_queue *self, float *const *rows)
         : was_playing ? ae_ring_read(self->ring, self->scratch, waiting < block ? waiting : block)
                       : 0;
     self->playing = enough;
-    if (enough && !was_playing) fade(self, 0, self->fade_frames, 1);
+    if (enough && self->interrupted) {
+        fade(self, 0, self->fade_frames, 1);
+        self->interrupted = 0;
+    }
     if (!enough && was_playing) {
+        self->interrupted = 1;
         const int faded = taken < self->fade_frames ? taken : self->fade_frames;
         fade(self, taken - faded, faded, 0);
     }
@@ -93,6 +98,7 @@ int ae_far_queue_read(ae_far_queue *self, float *const *rows)
 void ae_far_queue_drop(ae_far_queue *self, int frames)
 {
     self->playing = 0;
+    self->interrupted = 1; /* what follows is from the middle of a sound */
     while (frames > 0) {
         const int wanted = frames < self->block_frames ? frames : self->block_frames;
         const int taken = ae_ring_read(self->ring, self->scratch, wanted);
