@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError
@@ -18,7 +19,6 @@ from audio_engine.io.live.stats import (
     MeterStats,
     XrunStats,
 )
-from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.stats import (
     EchoStats,
     EngineStats,
@@ -158,10 +158,11 @@ class FakeStream:
     def record(self, path: Path) -> None:
         self._called("record")
         path.write_bytes(b"RIFF")
+        self.happens(f"recording {path}")
 
     def stop_recording(self) -> None:
         self._called("stop_recording")
 
-    def spectrum(self) -> tuple[AudioArray, AudioArray]:
-        slope = np.linspace(-40.0, -90.0, 2049).astype(np.float32)
-        return slope, slope - np.float32(20.0)
+    def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        slope = np.linspace(-40.0, -90.0, 2049)
+        return slope, slope - 20.0

@@ -579,7 +579,7 @@ def test_devices_by_key() -> None:
         await pilot.pause()
         text = "\n".join(screen_of(app))
         assert "USB headset" in text
-        assert "The system's default" in text
+        assert "the system's default" in text
         await pilot.press("down", "down", "enter")  # USB headset as microphone
         await pilot.press("enter")  # the default loudspeaker
         await pilot.pause()
@@ -705,7 +705,7 @@ def test_bands_rise_and_stay_inside(bands: int, rate_hz: int) -> None:
 
 
 def test_a_tone_lights_its_band_alone() -> None:
-    spectrum = np.full(2049, -120.0, np.float32)
+    spectrum = np.full(2049, -120.0)
     spectrum[round(1000 / 24000 * 2048)] = -20.0
     found = shades(spectrum, band_edges(12, 2049, 48000))
     assert list(np.nonzero(found)[0]) == [5]  # 1 kHz: 12 log(1000/70)/log(16000/70) = 5.9

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +66,10 @@ def monitor(
     ] = None,
     simulate: Annotated[
         Path | None,
-        typer.Option(metavar="MIC", help="No sound card: this file is the microphone."),
+        typer.Option(
+            metavar="MIC",
+            help="No sound card: this file is the microphone, again and again with --seconds.",
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
     settings: Annotated[
@@ -113,6 +115,7 @@ def monitor(
             output_device=_device(output_device),
             monitor=hear,
             can_choose_devices=simulate is None,
+            ends_with_microphone=simulate is not None and seconds is None,
         )
 
         def open_stream(choice: Choice) -> Stream:
@@ -202,7 +205,7 @@ def run_without_screen(
         now_s = time.monotonic()
         next_s = max(next_s, now_s)  # after a pause of the machine: no burst
         left_s = seconds - (now_s - began_s) if seconds is not None else PERIOD_S
-        if left_s <= 0.0 or stats.state == "stopped":
+        if left_s <= 0.0 or session.ended:
             return 0
         if stop.wait(min(next_s - now_s, left_s)):
             return stop.code
@@ -292,7 +295,9 @@ def _device(text: str | None) -> str | int | None:
 def _live(
     choice: Choice, far: Path | None, latency_s: float, block_frames: int | None, in_process: bool
 ) -> Stream:
-    stream: Stream = _streams().LiveStream(
+    from audio_engine.io.live.stream import LiveStream
+
+    return LiveStream(
         choice.config,
         input_device=choice.input_device,
         output_device=choice.output_device,
@@ -302,13 +307,15 @@ def _live(
         latency_s=latency_s,
         in_process=in_process,
     )
-    return stream
 
 
 def _simulated(choice: Choice, mic: Path, far: Path | None) -> Stream:
-    stream: Stream = _streams().SimulatedStream(choice.config, mic, far)
-    return stream
+    from audio_engine.io.live.simulated import SimulatedStream
 
-
-def _streams() -> Any:
-    return import_module("audio_engine.io.live.stream")
+    return SimulatedStream(
+        choice.config,
+        mic_path=mic,
+        far_path=far,
+        monitor=choice.monitor,
+        loop=not choice.ends_with_microphone,
+    )

@@ -15,9 +15,10 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from audio_engine.cli.monitor_paint import INKS, style
-from audio_engine.io.live.devices import AudioDevice
+from audio_engine.cli.monitor_paint import INKS, fit, style
+from audio_engine.io.live.devices import AudioDevice, Kind
 
+NAME, WORDS = 44, 18  # cells of a device's columns
 HELP = """\
  `b`  bypass: the raw microphone        `n`  noise suppressor on, off
  `m`  mute: nobody hears you            `e`  echo canceller on, off
@@ -34,8 +35,8 @@ HELP = """\
  Limiter: what is cut off peaks, so that nothing clips.
 *Stream*  Latency is from microphone to loudspeaker. Xruns are breaks in the
  sound: they should stay 0. Load is computing time in % of the time there
- is: half of the blocks, 99 of 100, the worst. ERLE is what the echo filter
- takes off, in dB. Drift is one card's clock against the other's.
+ is: half of the blocks, 99 of 100, the worst. ERLE: what the echo filter
+ takes off. Drift: one card's clock against the other's, in millionths.
 *Sound*  Every column is a moment, low tones below, high tones above.
 
  A device that disappears is waited for: nothing needs to be done.
@@ -101,15 +102,17 @@ class DeviceScreen(ModalScreen[Picked | None]):
             box.border_title = "Devices"
             box.border_subtitle = "Enter chooses   Esc cancels"
             yield Static("1  Microphone", classes="heading")
-            yield self._list("inputs", [row for row in self._devices if row.channels("input")])
+            yield self._list("inputs", "input")
             yield Static("2  Loudspeaker", classes="heading")
-            yield self._list("outputs", [row for row in self._devices if row.channels("output")])
+            yield self._list("outputs", "output")
 
-    def _list(self, name: str, rows: Sequence[AudioDevice]) -> OptionList:
-        options = [Option("The system's default", id="default")]
+    def _list(self, name: str, kind: Kind) -> OptionList:
+        rows = [device for device in self._devices if device.channels(kind)]
+        options = [Option("  -  the system's default", id="default")]
         for row in rows:
-            text = Text(f"{row.index:2}  {row.name}")
-            text.append(f"  {row.host_api}", INKS["dim"])
+            text = Text(f"{row.index:3}  {fit(row.name, NAME)}  ")
+            words = f"{row.host_api}{', default' if row.is_default(kind) else ''}"
+            text.append(fit(words, WORDS), INKS["dim"])
             options.append(Option(text, id=f"device-{row.index}"))
         return OptionList(*options, id=name)
 

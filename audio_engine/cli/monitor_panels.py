@@ -205,7 +205,7 @@ def _meter_figures(calm: MeterStats) -> Line:
 def _scale(width: int, target: float | None) -> Line:
     cells = max(width - LABEL - METER_FIGURES - 1, 4)
     signs = [" "] * (cells + 4)
-    for level in range(int(QUIETEST_DBFS), 1, 10):
+    for level in range(int(QUIETEST_DBFS), 1, 10 if cells >= 36 else 20):
         text = str(level)
         place = int(share(level, QUIETEST_DBFS, 0.0) * (cells - 1))
         start = max(place - len(text) // 2, 0)
@@ -329,7 +329,8 @@ class Figures(Panel):
         ]
         if height >= 8:
             rows += [_loudness(calm), _thread(calm)]
-        return rows[:height]
+        # Where room is short, the lesser figure at the end goes.
+        return [row if width_of(row) <= width else row[:-1] for row in rows[:height]]
 
 
 def _detail(name: str, text: str, ink: str = "text", more: str = "") -> Line:
@@ -414,19 +415,19 @@ class Log(Panel):
         return rows[:height]
 
 
-KEYS = (  # key, long name, short name, needed on a narrow screen
-    ("b", "bypass", "bypass", True),
-    ("m", "mute", "mute", True),
-    ("r", "record", "rec", True),
-    ("n", "noise", "", False),
-    ("e", "echo", "", False),
-    ("a", "level", "", False),
-    ("h", "hear", "hear", True),
-    ("1-7", "preset", "preset", True),
-    ("d", "devices", "device", True),
-    ("s", "snapshot", "save", True),
-    ("?", "help", "help", True),
-    ("q", "quit", "quit", True),
+KEYS = (  # key, name, name on a narrow screen; the names of stages stand beside their keys there
+    ("b", "bypass", "bypass"),
+    ("m", "mute", "mute"),
+    ("r", "record", "rec"),
+    ("n", "noise", ""),
+    ("e", "echo", ""),
+    ("a", "level", ""),
+    ("h", "hear", "hear"),
+    ("1-7", "preset", "preset"),
+    ("d", "devices", "device"),
+    ("s", "snapshot", "save"),
+    ("?", "help", "help"),
+    ("q", "quit", "quit"),
 )
 
 
@@ -437,23 +438,24 @@ class Keys(Panel):
         """Return one line of keys, as many as fit."""
         now = view.now
         on = {"b": now.bypass, "m": now.muted, "r": view.recording_s is not None, "h": now.monitor}
-        for short, gap in ((False, 3), (False, 2), (True, 2)):
-            items = [
-                (key, brief if short else name)
-                for key, name, brief, needed in KEYS
-                if needed or not short
-            ]
-            line: Line = []
-            for key, name in items:
-                ink = "warn" if on.get(key) else "dim"
-                line += [
-                    (" " * gap if line else " ", "text"),
-                    (key, f"bold {'text' if ink == 'dim' else ink}"),
-                    (f" {name}", ink),
-                ]
-            if width_of(line) <= width:
-                break
+        line = self._line(KEYS, on, gap=3)
+        if width_of(line) > width:
+            line = self._line(KEYS, on, gap=2)
+        items = [(key, short, short) for key, _, short in KEYS if short]
+        while width_of(line) > width and len(items) > 1:
+            line = self._line(items, on, gap=2)
+            items.pop(-3 if len(items) > 2 else 0)  # help and quit stay longest
         return [line]
+
+    def _line(self, items: Sequence[tuple[str, str, str]], on: dict[str, bool], gap: int) -> Line:
+        line: Line = []
+        for key, name, _ in items:
+            line.append((" " * gap if line else " ", "text"))
+            if on.get(key):
+                line += [(key, "bold warn"), (f" {name}", "warn")]
+            else:
+                line += [(key, "bold text"), (f" {name}", "dim")]
+        return line
 
 
 def clock(seconds: float) -> str:

@@ -11,7 +11,8 @@ from textual.strip import Strip
 from audio_engine.cli.monitor_paint import Line, rule, strip, style
 from audio_engine.cli.monitor_panels import LABEL, Panel
 from audio_engine.cli.monitor_view import View
-from audio_engine.processors.audio import AudioArray
+
+Spectrum = NDArray[np.float64]
 
 LOWEST_HZ, HIGHEST_HZ = 70.0, 16000.0
 QUIET_DB, LOUD_DB = -95.0, -35.0
@@ -37,7 +38,7 @@ class Picture(Panel):
         self._edges: NDArray[np.intp] | None = None
         self._shape = (0, 0)
 
-    def add(self, spectrum: tuple[AudioArray, AudioArray], sample_rate_hz: int) -> None:
+    def add(self, spectrum: tuple[Spectrum, Spectrum], sample_rate_hz: int) -> None:
         """Add one moment: spectra in dB, from 0 Hz to half the rate."""
         rows = self._rows()
         if rows < 1:
@@ -53,7 +54,7 @@ class Picture(Panel):
         if self._added % REDRAW_EVERY == 0:
             self.redraw()
 
-    def _pairs(self, spectrum_db: AudioArray) -> NDArray[np.intp]:
+    def _pairs(self, spectrum_db: Spectrum) -> NDArray[np.intp]:
         assert self._edges is not None
         found = shades(spectrum_db, self._edges)[::-1]
         return found[0::2] * SHADES + found[1::2]
@@ -107,7 +108,7 @@ def band_edges(bands: int, bins: int, sample_rate_hz: int) -> NDArray[np.intp]:
     return np.minimum(edges, bins - 1)
 
 
-def shades(spectrum_db: AudioArray, edges: NDArray[np.intp]) -> NDArray[np.intp]:
+def shades(spectrum_db: Spectrum, edges: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the shade of each band, from the loudest of its bins."""
     peaks = np.maximum.reduceat(spectrum_db[: edges[-1] + 1], edges[:-1])
     level = (np.nan_to_num(peaks, neginf=-200.0) - QUIET_DB) / (LOUD_DB - QUIET_DB)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from audio_engine.io.live.devices import AudioDevice
 
 PERIOD_S = 0.1
+TALL = 34  # rows from which everything has room
 EXIT_INTERRUPTED = 130
 
 
@@ -60,8 +61,8 @@ class MonitorApp(App[int]):
         border-title-color: {INKS["text"]}; border-subtitle-color: {INKS["dim"]}; }}
     .heading {{ color: {INKS["dim"]}; margin-top: 1; }}
     OptionList {{ height: auto; max-height: 8; background: {INKS["paper"]}; border: none;
-        color: {INKS["text"]}; padding: 0; }}
-    OptionList:focus {{ border: none; }}
+        color: {INKS["text"]}; padding: 0; background-tint: {INKS["paper"]} 0%; }}
+    OptionList:focus {{ border: none; background-tint: {INKS["paper"]} 0%; }}
     OptionList > .option-list--option-highlighted {{ background: {INKS["track"]};
         color: {INKS["dim"]}; text-style: none; }}
     OptionList:focus > .option-list--option-highlighted {{ background: {INKS["out-ghost"]};
@@ -130,14 +131,14 @@ class MonitorApp(App[int]):
         self._arrange(self.size.height)
 
     def _arrange(self, height: int) -> None:
-        tall = height >= 34
-        heights = {Levels: 7 if tall else 5, Log: 7 if tall else 3}
-        for kind, rows in heights.items():
-            self.screen_stack[0].query_one(kind).styles.height = rows
         base = self.screen_stack[0]
-        base.query_one("#middle").styles.height = 8 if tall else 6
+        tall = height >= TALL
+        log = base.query_one(Log)
         self._picture.display = height >= 20
-        base.query_one(Log).display = height >= 17
+        log.display = height >= 17
+        base.query_one(Levels).styles.height = 7 if tall else 5
+        base.query_one("#middle").styles.height = 8 if tall else 6
+        log.styles.height = (7 if tall else 3) if self._picture.display else "1fr"
 
     # --- moments ---------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class MonitorApp(App[int]):
             return
         if not self._opening:
             session.events()
-        if stats.state == "stopped":
+        if not self._opening and session.ended:
             self.exit(0)
             return
         view = self._viewer.view(

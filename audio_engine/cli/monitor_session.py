@@ -17,7 +17,10 @@ from audio_engine.errors import AudioEngineError, ConfigError, OutputFileError
 from audio_engine.io.live.stats import LiveEvent, LiveStats
 
 if TYPE_CHECKING:
-    from audio_engine.processors.audio import AudioArray
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Spectrum = NDArray[np.float64]
 
 #: The presets under the keys 1, 2, 3 ...
 PRESET_KEYS = ("solo-host", "cohost", "pk", "music-asmr", "outdoor", "product-demo", "many")
@@ -73,7 +76,7 @@ class Stream(Protocol):
         """Complete the files."""
         raise NotImplementedError
 
-    def spectrum(self) -> tuple[AudioArray, AudioArray]:
+    def spectrum(self) -> tuple[Spectrum, Spectrum]:
         """Return the microphone's and the output's spectrum in dB."""
         raise NotImplementedError
 
@@ -89,6 +92,7 @@ class Choice:
     output_device: str | int | None = None
     monitor: bool = False
     can_choose_devices: bool = True
+    ends_with_microphone: bool = False
 
 
 class Session:
@@ -192,6 +196,13 @@ class Session:
         return self.choice.config if self._stream is None else self._stream.config
 
     @property
+    def ended(self) -> bool:
+        """Whether the stream has ended by itself, or the file that was the microphone."""
+        if self._last is not None and self._last.state == "stopped":
+            return True
+        return self.choice.ends_with_microphone and getattr(self._stream, "mic_ended", False)
+
+    @property
     def recording(self) -> Path | None:
         """The file that is being recorded."""
         return None if self._recording_began_s is None else self.recordings[-1]
@@ -213,7 +224,7 @@ class Session:
             raise RuntimeError("the session was not started")
         return self._last
 
-    def spectrum(self) -> tuple[AudioArray, AudioArray] | None:
+    def spectrum(self) -> tuple[Spectrum, Spectrum] | None:
         """Return microphone's and output's spectrum in dB; None while no stream runs."""
         stream = self._stream
         return None if stream is None else stream.spectrum()
@@ -291,14 +302,12 @@ class Session:
             return
         self._running().stop_recording()
         self._recording_began_s = None
-        self.say(f"recorded {self.recordings[-1]}")
 
     def start_recording(self, path: Path) -> None:
         """Record the repaired sound to a file, the raw signals beside it."""
         self._running().record(path)
         self.recordings.append(path)
         self._recording_began_s = time.monotonic()
-        self.say(f"recording {path}")
 
     def save_snapshot(self, folder: Path) -> Path:
         """Write settings, statistics and events to a new JSON file and return its path."""
@@ -350,19 +359,30 @@ def stats_document(stats: LiveStats) -> dict[str, Any]:
     """Return statistics as the monitor prints and writes them.
 
     All of `LiveStats`, and on top what is asked for most: ``xruns`` as one number (the counters are
-    in ``xrun_counters``), ``compute_us`` and ``drift_ppm`` (None where there is one clock).
+    in ``xrun_counters``), ``compute_us`` and ``drift_ppm`` (None where there is one clock). Floats
+    are rounded to three decimals.
     """
     values = stats.to_dict()
     counters = values.pop("xruns")
     load = stats.load
-    return {
-        "state": stats.state,
-        "xruns": stats.xruns.total,
-        "compute_us": {"p50": load.p50_us, "p99": load.p99_us, "max": load.max_us},
-        "drift_ppm": None if stats.clock is None else stats.clock.drift_ppm,
-        **values,
-        "xrun_counters": counters,
-    }
+    document: dict[str, Any] = _rounded(
+        {
+            "state": stats.state,
+            "xruns": stats.xruns.total,
+            "compute_us": {"p50": load.p50_us, "p99": load.p99_us, "max": load.max_us},
+            "drift_ppm": None if stats.clock is None else stats.clock.drift_ppm,
+            **values,
+            "xrun_counters": counters,
+        }
+    )
+    return document
+
+
+def _rounded(value: Any) -> Any:
+    """Return a document whose floats have no more digits than the meters are worth."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def event_document(event: LiveEvent) -> dict[str, Any]:
