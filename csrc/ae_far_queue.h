@@ -3,9 +3,9 @@
  * A single-producer single-consumer queue of interleaved frames. When it runs dry the last 5 ms
  * that are there fade out, and when there is enough again it fades in: a gap, but no click and no
  * hard zero. The first sound of all begins as it is. A reserve of 5 ms stays in the queue for that.
- * Latency: none beyond what waits in the queue. Thread: write on one producer thread; read, drop
- * and expect on the audio thread (drop on the control thread while no audio thread runs); nothing
- * is allocated after create. */
+ * Latency: none beyond what waits in the queue. Thread: write on one producer thread; read and
+ * drop on the audio thread (drop on the control thread while no audio thread runs); nothing is
+ * allocated after create. */
 #ifndef AE_FAR_QUEUE_H
 #define AE_FAR_QUEUE_H
 
