@@ -12,6 +12,8 @@ Examples
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from audio_engine._native import kernel_build
 from audio_engine.config import (
     AgcConfig,
@@ -56,7 +58,32 @@ from audio_engine.processors.stats import (
 )
 from audio_engine.processors.vad import VoiceActivityDetector
 
+if TYPE_CHECKING:
+    from audio_engine.io.live.session import LiveSession
+    from audio_engine.io.live.simulated import SimulatedStream
+    from audio_engine.io.live.stats import LiveEvent, LiveStats
+    from audio_engine.io.live.stream import LiveStream, LoopbackDevice
+
 __version__ = "0.1.0"
+
+# Live audio and files are loaded when they are used: the import stays quick.
+_MODULE_OF = {
+    "LiveEvent": "audio_engine.io.live.stats",
+    "LiveSession": "audio_engine.io.live.session",
+    "LiveStats": "audio_engine.io.live.stats",
+    "LiveStream": "audio_engine.io.live.stream",
+    "LoopbackDevice": "audio_engine.io.live.stream",
+    "SimulatedStream": "audio_engine.io.live.simulated",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_MODULE_OF[name]), name)
+
 
 __all__ = [
     "AgcConfig",
@@ -77,6 +104,11 @@ __all__ = [
     "LevelStats",
     "LimiterConfig",
     "LimiterStats",
+    "LiveEvent",
+    "LiveSession",
+    "LiveStats",
+    "LiveStream",
+    "LoopbackDevice",
     "LoudnessLeveler",
     "LoudnessMeter",
     "LoudnessSeries",
@@ -87,6 +119,7 @@ __all__ = [
     "NoiseSuppressor",
     "Processor",
     "Resampler",
+    "SimulatedStream",
     "StreamError",
     "TruePeakLimiter",
     "VoiceActivityDetector",

@@ -13,7 +13,8 @@ enum {
     k_trash_capacity = 64, /* as many as commands can bring */
     k_log_capacity = 256,
     k_commands_per_frame = 8,
-    k_swap_frames = 3,       /* 30 ms: no click, and over before it is heard as a mix */
+    k_fade_frames = 3, /* 30 ms: no click, and over before it is heard as a mix */
+    k_swap_frames = AE_GRAPH_WARM_UP_BLOCKS + k_fade_frames,
     k_measure_interval = 10, /* frames between looks at loudness and load percentiles */
     k_max_latency_ms = 100,  /* of a graph, for the bypass */
     k_largest_block = 8192,  /* frames of a device block whose time is known in advance */
@@ -302,17 +303,20 @@ static void ramp_gain(ae_ramp *ramp, const ae_rows *rows, int frames)
     ramp->now = ramp->target;
 }
 
+/* The new graph is heard only when its kernels have seen enough to be in step. */
 static void fade_from_leaving(ae_rt *self, const float *const *inputs)
 {
     const int block = self->block_frames;
     ae_graph_process_following(self->leaving, self->graph, inputs, self->leaving_output.rows);
-    const float length = (float)(k_swap_frames * block);
-    const float start = (float)((k_swap_frames - self->swap_frames_left) * block);
+    const int faded = k_fade_frames - self->swap_frames_left; /* frames; < 0: warming up */
+    const float start = faded < 0 ? 0.0f : (float)(faded * block);
+    const float step = faded < 0 ? 0.0f : 1.0f;
+    const float length = (float)(k_fade_frames * block);
     for (int c = 0; c < self->processed.channels; c++) {
         float *out = self->processed.rows[c];
         const float *old = self->leaving_output.rows[c];
         for (int n = 0; n < block; n++) {
-            const float share = (start + (float)(n + 1)) / length;
+            const float share = (start + step * (float)(n + 1)) / length;
             out[n] = old[n] + share * (out[n] - old[n]);
         }
     }

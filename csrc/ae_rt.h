@@ -14,9 +14,10 @@
  * Device blocks of any length are cut into frames. Where they are no multiple of a frame, frames
  * are delayed by what is needed, never by more than one frame; else nothing is added.
  *
- * A new graph is swapped in by pointer: for 30 ms both run (kernels that they share run once, see
- * ae_graph_process_following) and the output cross-fades; the old one comes back in the trash
- * queue. Parameters go through the graph's own commands and are ramped there.
+ * A new graph is swapped in by pointer: for 80 ms both run (kernels that they share run once, see
+ * ae_graph_process_following), the new one unheard for 50 ms, then the output cross-fades; the old
+ * one comes back in the trash queue. Parameters go through the graph's own commands and are ramped
+ * there.
  *
  * The whole object lies in one block of memory which may be shared by processes at one address: the
  * process that runs the device can be killed at any instruction, ae_rt_recover mends what it left,

@@ -153,7 +153,7 @@ class LiveSession(Closable):
             self._config = config
 
     def swap(self, graph_or_config: Graph | EngineConfig) -> None:
-        """Let another configuration or graph take over within 30 ms, without a gap or a click.
+        """Let another configuration or graph take over within 80 ms, without a gap or a click.
 
         What can change by `set` is set; else a new graph is made, which keeps the kernels (and
         what they have learned) up to the first stage that differs, and cross-faded in.

@@ -29,7 +29,7 @@ class SimulatedStream(LiveSession):
 
     Parameters
     ----------
-    graph_or_config : Graph or EngineConfig, optional
+    graph_or_config : Graph, EngineConfig or None
         As `LiveStream`.
     mic_path : path-like
         The microphone.
@@ -45,10 +45,10 @@ class SimulatedStream(LiveSession):
 
     def __init__(
         self,
-        graph_or_config: Graph | EngineConfig | None = None,
-        *,
+        graph_or_config: Graph | EngineConfig | None,
         mic_path: str | os.PathLike[str],
         far_path: str | os.PathLike[str] | None = None,
+        *,
         monitor: bool = False,
         real_time: bool = True,
         loop: bool = False,
