@@ -17,7 +17,6 @@ enum {
     k_swap_frames = AE_GRAPH_WARM_UP_BLOCKS + k_fade_frames,
     k_measure_interval = 10, /* frames between looks at loudness and load percentiles */
     k_max_latency_ms = 100,  /* of a graph, for the bypass */
-    k_largest_block = 8192,  /* frames of a device block whose time is known in advance */
     k_continue = 0,          /* paContinue */
     k_complete = 1,          /* paComplete */
     k_levels = 3,            /* input, output, far */

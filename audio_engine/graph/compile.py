@@ -100,6 +100,7 @@ class _KernelSource:
         return Kernel(name, **fields)
 
     def live_values(self) -> dict[str, float]:
+        """Return the parameters that may change live, with their values."""
         live = LIVE_FIELDS.get(self.name, {})
         return {parameter: float(self.fields[field]) for field, parameter in live.items()}
 

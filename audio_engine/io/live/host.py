@@ -171,12 +171,12 @@ class OpenStream:
         """
         import sounddevice
 
-        def work() -> None:
+        def _close() -> None:
             self._stream.close()
             if leave_portaudio:
                 sounddevice._terminate()
 
-        closing = threading.Thread(target=work, daemon=True)
+        closing = threading.Thread(target=_close, daemon=True)
         closing.start()
         closing.join(_CLOSE_LIMIT_S)
 

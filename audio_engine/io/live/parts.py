@@ -35,7 +35,7 @@ def _make(graph: Graph, has_loopback: bool) -> _Made:
     compiled = compile_graph(graph)
     graph_bytes = allocated_bytes() - start
 
-    def port(channels: int) -> CapturePort:
+    def _port(channels: int) -> CapturePort:
         return CapturePort(
             input_rate_hz=rate_hz,
             output_rate_hz=rate_hz,
@@ -43,8 +43,8 @@ def _make(graph: Graph, has_loopback: bool) -> _Made:
             read_frames=block_frames(rate_hz),
         )
 
-    capture_port = port(capture_channels)
-    far_port = port(render_channels) if has_loopback else None
+    capture_port = _port(capture_channels)
+    far_port = _port(render_channels) if has_loopback else None
     core = LiveCore(
         compiled.plan,
         sample_rate_hz=rate_hz,

@@ -199,6 +199,7 @@ class LiveSession(Closable):
 
     @monitor.setter
     def monitor(self, on: bool) -> None:
+        """Play the processed microphone, or do not."""
         self._post("MONITOR", value=1.0 if on else 0.0)
         self._monitor = bool(on)
 
@@ -209,6 +210,7 @@ class LiveSession(Closable):
 
     @muted.setter
     def muted(self, on: bool) -> None:
+        """Silence the processed signal, or let it through."""
         self._post("MUTE", on=on)
         self._muted = bool(on)
 
@@ -219,6 +221,7 @@ class LiveSession(Closable):
 
     @bypass.setter
     def bypass(self, on: bool) -> None:
+        """Switch between the untouched and the processed microphone."""
         self._post("BYPASS", on=on, value=10.0 ** (self._level_match_db() / 20.0))
         self._bypass = bool(on)
 
@@ -452,13 +455,13 @@ def _load(load: Any) -> LoadStats:
 
 
 def _meter(level: Any) -> MeterStats:
-    def db(peak: float) -> float:
+    def _db(peak: float) -> float:
         return 20.0 * math.log10(peak) if peak > 0.0 else -math.inf
 
     loudness = level.momentary_lufs
     return MeterStats(
-        peak_dbfs=db(level.peak),
-        peak_hold_dbfs=db(level.held_peak),
+        peak_dbfs=_db(level.peak),
+        peak_hold_dbfs=_db(level.held_peak),
         momentary_lufs=loudness if loudness > -200.0 else -math.inf,
     )
 
