@@ -7,7 +7,7 @@
  * ratio a little so that the fill stays at its target (proportional; the loops are the integral).
  *
  * Target fill at a read = one read block + one write block + how late writes come (what all but two
- * wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 0.4 .. 40 ms). The fill is counted between the
+ * wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 0.3 .. 40 ms). The fill is counted between the
  * two smoothed clocks, so that the jitter of neither moves it.
  * When input is missing: the newest 5 ms are played backwards with a fade-out, time goes on in
  * silence, and the sound fades in (5 ms) where it would have been, so that the delay is the same

@@ -5,11 +5,11 @@
 enum {
     k_min_rate_hz = 8000,
     k_max_rate_hz = 192000,
-    k_earliest = 8,     /* the most wake-ups whose mean is the error of a group ... */
+    k_earliest = 32,    /* the most wake-ups whose mean is the error of a group ... */
     k_share = 8,        /* ... and which share of the group they are at most */
     k_min_wakes = 3,    /* per group: one that is not late is among them */
-    k_ready_groups = 3, /* the phase is averaged over these before it is believed */
-    k_latest = 8,       /* late wake-ups remembered per window */
+    k_ready_groups = 4, /* the phase is averaged over these before it is believed */
+    k_latest = 6,       /* late wake-ups remembered per window */
     k_excused = 2,      /* of them do not count ... */
 };
 
@@ -31,6 +31,7 @@ static const double k_first_step_s = 0.001; /* the same while the phase is still
 static const double k_settling_s = 1.0;     /* how long that is */
 static const double k_window_s = 10.0;      /* over which the latest wake-ups are kept */
 static const double k_jitter_time_s = 4.0;  /* averaging of the lateness */
+static const double k_most_s = 1e10;        /* the clock itself is broken */
 static const double k_same_wake = 0.25; /* calls closer than this share of a block: one wake-up */
 
 struct ae_dll {
@@ -39,7 +40,8 @@ struct ae_dll {
     double origin_s, origin_frames;
     double period_s; /* per frame */
     double seen_s;   /* since the start, by the line */
-    int groups;      /* since the last start or step of the phase */
+    int groups;      /* since the start */
+    int averaged;    /* groups since the phase was last set outright */
     int started, checking;
     int64_t steps;
     /* The group. */
@@ -79,10 +81,12 @@ static double limited_period(const ae_dll *self, double period_s)
 
 void ae_dll_restart(ae_dll *self)
 {
-    const double nominal = self->nominal_period_s;
-    const int64_t steps = self->steps;
-    const double period_s = limited_period(self, self->period_s);
-    *self = (ae_dll){.nominal_period_s = nominal, .period_s = period_s, .steps = steps};
+    ae_dll fresh = {.nominal_period_s = self->nominal_period_s,
+                    .period_s = limited_period(self, self->period_s),
+                    .steps = self->steps};
+    for (int i = 0; i < k_latest; i++)
+        fresh.latest_before[i] = fmax(self->latest[i], self->latest_before[i]);
+    *self = fresh;
 }
 
 void ae_dll_reset(ae_dll *self)
@@ -158,8 +162,11 @@ static void step(ae_dll *self, double error_s, double frames)
 {
     self->origin_s = ae_dll_time_of(self, frames) + error_s;
     self->origin_frames = frames;
-    if (self->seen_s < k_settling_s) self->seen_s = 0.0;
-    self->groups = 1;
+    if (self->seen_s < k_settling_s) {
+        self->seen_s = 0.0;
+        self->groups = 1;
+    }
+    self->averaged = 1;
     self->steps++;
 }
 
@@ -170,7 +177,8 @@ static void correct(ae_dll *self, double error_s, double frames)
     const double loop =
         fmax(k_fit / (self->seen_s + k_fit / first), k_two_pi * k_last_hz) * group_s;
     self->groups++;
-    const double averaging = 1.0 / self->groups, narrow = fmin(1.4142135623730951 * loop, 1.0);
+    self->averaged++;
+    const double averaging = 1.0 / self->averaged, narrow = fmin(1.4142135623730951 * loop, 1.0);
     self->origin_s = ae_dll_time_of(self, frames) + fmax(averaging, narrow) * error_s;
     self->origin_frames = frames;
     const double slope_gain = self->groups > 1 ? fmin(loop, 0.5) * fmin(loop, 0.5) : 0.0;
@@ -206,7 +214,7 @@ static void average(ae_dll *self, double late_s, double elapsed_s)
 static void judge_lateness(ae_dll *self, double late_s, double now_s, double frames)
 {
     if (self->checking) return;
-    const int stall = late_s > lateness(self) + k_stall_s;
+    const int stall = self->seen_s >= k_settling_s && late_s > lateness(self) + k_stall_s;
     keep_latest(self, late_s, frames);
     if (!stall) {
         average(self, late_s, now_s - self->last_s);
@@ -226,6 +234,7 @@ static int group_is_long_enough(const ae_dll *self, double now_s, double frames)
 
 void ae_dll_update(ae_dll *self, double now_s, int64_t frame_count)
 {
+    if (!(fabs(now_s) < k_most_s)) return;
     const double frames = (double)frame_count;
     if (!self->started) {
         start(self, now_s, frames);
@@ -236,7 +245,7 @@ void ae_dll_update(ae_dll *self, double now_s, int64_t frame_count)
     const double block_s = (frames - self->last_frames) * self->period_s;
     if (!(block_s > 0.0)) return;
     const double error_s = now_s - ae_dll_time_of(self, frames);
-    if (self->groups >= k_ready_groups && now_s - self->last_s > k_same_wake * block_s)
+    if (self->groups > 0 && now_s - self->last_s > k_same_wake * block_s)
         judge_lateness(self, error_s, now_s, frames);
     self->last_s = now_s;
     self->last_frames = frames;

@@ -29,9 +29,9 @@ typedef struct {
 typedef struct {
     double rate_ppm; /* the device's rate over the nominal one, by the caller's clock; > 0: fast */
     double jitter_s; /* 1 sigma of the lateness of wake-ups over some seconds, stalls left out */
-    double lateness_s; /* what all but two wake-ups (seven, where later than 5 ms) of each 10 s
+    double lateness_s; /* what all but two wake-ups (five, where later than 5 ms) of each 10 s
                         * stayed below, in the last 10 .. 20 s */
-    int ready;     /* 0/1: the phase is known to a fraction of the jitter (0.15 s or 9 wake-ups) */
+    int ready;     /* 0/1: the phase is known to a fraction of the jitter (0.2 s or 12 wake-ups) */
     int settled;   /* 0/1: ready, and not looking at what a stall has left */
     int locked;    /* 0/1: the slope is known too (3 s) */
     int64_t steps; /* times that the line had to step */

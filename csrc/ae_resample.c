@@ -35,6 +35,7 @@ static const window k_short_window = {.cutoff = 1.0, .kaiser_beta = 9.0};
 static const double k_max_ppm = 1000.0;
 /* No ear follows a pitch change of 1 ppm per 10 ms, and a drift loop is slower still. */
 static const double k_slew_ppm_per_s = 100.0;
+static const double k_max_slew_ppm_per_s = 10000.0;
 
 /* Time is counted in units of 1 / (grid * 2^32) input frames, where grid is the reduced output
  * rate: every unsteered output lies on a whole multiple of 2^32 units. */
@@ -81,6 +82,13 @@ static int round_up(int value, int multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
+/* Change of the steering per output frame, for a pace of change and a step of step / grid. */
+static int64_t slew_units(double ppm_per_s, int step, int output_rate_hz)
+{
+    const double slew = ppm_per_s * 1e-6 / output_rate_hz;
+    return llround(slew * step * (double)((int64_t)1 << k_fraction_bits));
+}
+
 /* The geometry that follows from the configuration; no memory yet. */
 static ae_resample plan(const ae_resample_config *config)
 {
@@ -104,8 +112,7 @@ static ae_resample plan(const ae_resample_config *config)
     self.delay_units = (delay % grid) << k_fraction_bits;
     self.step_frames = step / grid;
     self.step_units = (int64_t)(step % grid) << k_fraction_bits;
-    const double slew = k_slew_ppm_per_s * 1e-6 / config->output_rate_hz;
-    self.slew_units = llround(slew * step * (double)((int64_t)1 << k_fraction_bits));
+    self.slew_units = slew_units(k_slew_ppm_per_s, step, config->output_rate_hz);
     self.history = round_up(self.delay_frames + self.half + 1, k_lanes);
     self.capacity = self.history + k_chunk_frames;
     return self;
@@ -224,6 +231,15 @@ void ae_resample_set_ppm(ae_resample *self, float ppm)
     if (ppm != ppm) return;
     const double clamped = fmin(fmax((double)ppm, -k_max_ppm), k_max_ppm);
     self->steer_target_units = llround(clamped * 1e-6 * step_of(self));
+}
+
+void ae_resample_set_slew_ppm_per_s(ae_resample *self, float slew_ppm_per_s)
+{
+    if (slew_ppm_per_s != slew_ppm_per_s) return;
+    const double clamped =
+        fmin(fmax((double)slew_ppm_per_s, k_slew_ppm_per_s), k_max_slew_ppm_per_s);
+    const int divisor = greatest_common_divisor(self->input_rate_hz, self->output_rate_hz);
+    self->slew_units = slew_units(clamped, self->input_rate_hz / divisor, self->output_rate_hz);
 }
 
 float ae_resample_ppm(const ae_resample *self)

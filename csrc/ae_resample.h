@@ -43,6 +43,8 @@ int ae_resample_output_bound(const ae_resample *self, int in_frames);
 /* Treat the input clock as running `ppm` millionths fast (-1000 .. 1000, clamped; NaN is ignored):
  * positive gives fewer output frames. The offset moves there at 100 ppm per second. */
 void ae_resample_set_ppm(ae_resample *self, float ppm);
+/* Another pace for that, 100 .. 10000; clamped, NaN is ignored. A reset keeps it. */
+void ae_resample_set_slew_ppm_per_s(ae_resample *self, float slew_ppm_per_s);
 float ae_resample_ppm(const ae_resample *self); /* the offset now */
 void ae_resample_reset(ae_resample *self);
 void ae_resample_destroy(ae_resample *self);

@@ -246,6 +246,67 @@ static void test_steering_is_smooth_and_exact(void)
     }
 }
 
+/* The shorter filters: whole and on time below their edge, noise no worse than designed. */
+static void test_short_filters_are_short(void)
+{
+    const int halves[] = {16, 24, 32, 96};
+    enum { k_frames = 9600 };
+    static float in[k_frames], out[k_frames * 2];
+    for (int h = 0; h < 4; h++)
+        for (int p = 0; p < 2; p++) {
+            const int from = p == 0 ? 48000 : 44100;
+            const ae_resample_config config = {from, 48000, 1, halves[h]};
+            ae_resample *self = NULL;
+            CHECK(ae_resample_create(&self, &config) == AE_OK);
+            const int latency = ae_resample_latency_frames(self);
+            CHECK(latency == (halves[h] * 48000 + from - 1) / from);
+            const double edge = 1.0 - 3.0 / halves[h];
+            for (double share = 0.04; share <= edge; share *= 1.3) {
+                const double frequency_hz = 0.5 * share * from;
+                ae_resample_reset(self);
+                fill_sine(in, k_frames, frequency_hz, from);
+                const int given = run(self, in, k_frames, out, 480);
+                const sine_fit fit = fit_sine(out, 200, given, frequency_hz / 48000, latency);
+                CHECK_NEAR(20.0 * log10(fit.gain), 0.0, 1e-3);
+                CHECK(fit.signal_to_noise >= 90.0);
+            }
+            ae_resample_destroy(self);
+        }
+}
+
+/* How much input the next output waits for, against the count of what has been given. */
+static void test_input_short_tells_the_read_position(void)
+{
+    for (int p = 0; p < k_pair_count; p++) {
+        ae_resample *self = make(k_pairs[p][0], k_pairs[p][1], 1);
+        const double step = (double)k_pairs[p][0] / k_pairs[p][1];
+        const float in[23] = {0.0f};
+        float out[300];
+        int64_t given = 0;
+        CHECK(ae_resample_input_short(self) == 0.0);
+        for (int64_t taken = 23; taken < 12000; taken += 23) {
+            given += run(self, in, 23, out, 23);
+            CHECK_NEAR(ae_resample_input_short(self), (double)given * step - (double)taken, 1e-6);
+        }
+        ae_resample_destroy(self);
+    }
+}
+
+static void test_the_slew_can_be_set(void)
+{
+    const float slews[] = {1000.0f, 0.0f, NAN};
+    const float after_100_ms[] = {100.0f, 110.0f, 120.0f};
+    static float in[4800], out[4900];
+    ae_resample *self = make(48000, 48000, 1);
+    ae_resample_set_ppm(self, 500.0f);
+    for (int i = 0; i < 3; i++) {
+        ae_resample_set_slew_ppm_per_s(self, slews[i]);
+        run(self, in, 4800, out, 480);
+        CHECK_NEAR(ae_resample_ppm(self), after_100_ms[i], 1.5);
+    }
+    ae_resample_destroy(self);
+}
+
 static void test_ppm_is_clamped_and_kept_by_reset(void)
 {
     ae_resample *self = make(44100, 48000, 1);
@@ -300,6 +361,9 @@ int main(void)
     test_every_prefix_has_the_stated_count();
     test_channels_do_not_mix();
     test_steering_is_smooth_and_exact();
+    test_short_filters_are_short();
+    test_input_short_tells_the_read_position();
+    test_the_slew_can_be_set();
     test_ppm_is_clamped_and_kept_by_reset();
     test_bad_weather();
     return AE_TEST_RESULT();
