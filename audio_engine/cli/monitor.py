@@ -178,8 +178,8 @@ def run_session(session: Session, run: Runner, stats: Path | None) -> int:
     from audio_engine.cli.monitor_session import stats_document, write_json
 
     with Stop() as stop:
-        session.start()
         try:
+            session.start()
             return run(stop)
         finally:
             last = session.finish()

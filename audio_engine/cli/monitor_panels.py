@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from textual.color import Color
 from textual.filter import Monochrome
@@ -167,9 +168,14 @@ class Levels(Panel):
             ("Far end", "far", "far"),
         )
         for name, ink, field in meters:
-            meter = _meter(getattr(view.now, field), ink, width, target if ink == "out" else None)
-            calm = getattr(view.calm, field)
-            result += [[(f" {name:<{LABEL - 1}}", "text"), *meter, *_meter_figures(calm)], *gap]
+            now, calm = getattr(view.now, field), getattr(view.calm, field)
+            if view.now.load.shed_level:  # loudness is not measured at such times
+                now, calm = (replace(one, momentary_lufs=-math.inf) for one in (now, calm))
+            meter = _meter(now, ink, width, target if ink == "out" else None)
+            result += [
+                [(f" {name:<{LABEL - 1}}", "text"), *meter, *_meter_figures(ink, calm)],
+                *gap,
+            ]
         if gap:
             result.pop()
         return [*result, _scale(width, target)][:height]
@@ -183,23 +189,28 @@ def _meter(now: MeterStats, ink: str, width: int, target: float | None) -> Line:
     peak = share(now.peak_dbfs, QUIETEST_DBFS, 0.0)
     held = share(now.peak_hold_dbfs, QUIETEST_DBFS, 0.0)
     line = bar(share(now.momentary_lufs, QUIETEST_DBFS, 0.0), cells, ink, peak, f"{ink}-ghost")
-    hot = int(share(LOUD_DBFS, QUIETEST_DBFS, 0.0) * cells)
-    for cell in range(hot, min(math.ceil(peak * cells), cells)):
-        text, old = line[cell]
-        line[cell] = (text, old.replace(f"{ink}-ghost", "warn"))
+    if ink == "mic":  # the other two are held below full scale
+        hot = int(share(LOUD_DBFS, QUIETEST_DBFS, 0.0) * cells)
+        for cell in range(hot, min(math.ceil(peak * cells), cells)):
+            text, old = line[cell]
+            line[cell] = (text, old.replace(f"{ink}-ghost", "warn"))
     if target is not None:
         mark(line, share(target, QUIETEST_DBFS, 0.0), "┃", "bright")
     if held > 0.0:
-        mark(line, held, "▕", "bad" if now.peak_hold_dbfs >= CLIPPED_DBFS else "text")
+        mark(line, held, "▕", _peak_ink(ink, now).removeprefix("bold "))
     return joined(line)
 
 
-def _meter_figures(calm: MeterStats) -> Line:
-    ink = "text"
-    if calm.peak_hold_dbfs >= LOUD_DBFS:
-        ink = "bold bad" if calm.peak_hold_dbfs >= CLIPPED_DBFS else "warn"
+def _peak_ink(ink: str, meter: MeterStats) -> str:
+    """Return how to write a peak: only the microphone can be turned down against clipping."""
+    if ink != "mic" or meter.peak_hold_dbfs < LOUD_DBFS:
+        return "text"
+    return "bold bad" if meter.peak_hold_dbfs >= CLIPPED_DBFS else "warn"
+
+
+def _meter_figures(ink: str, calm: MeterStats) -> Line:
     peak, loudness = figure(calm.peak_hold_dbfs), figure(calm.momentary_lufs)
-    return [(f"{peak:>8}", ink), (f"{loudness:>13} ", "text")]
+    return [(f"{peak:>8}", _peak_ink(ink, calm)), (f"{loudness:>13} ", "text")]
 
 
 def _scale(width: int, target: float | None) -> Line:
@@ -358,7 +369,7 @@ def _load(stats: LiveStats) -> Line:
         return _detail("Load", "-")
     p50, p99, worst = (100 * us / load.block_us for us in (load.p50_us, load.p99_us, load.max_us))
     ink = "warn" if p99 > 70 or load.shed_level else "text"
-    more = f"   max {worst:.0f} %" if not load.shed_level else f"   shed {load.shed_level}"
+    more = f"  max {worst:.0f} %" if not load.shed_level else f"  shed {load.shed_level}"
     return _detail("Load", f"p50 {p50:.0f} %  p99 {p99:.0f} %", ink, more)
 
 

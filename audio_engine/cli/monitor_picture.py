@@ -15,7 +15,7 @@ from audio_engine.cli.monitor_view import View
 Spectrum = NDArray[np.float64]
 
 LOWEST_HZ, HIGHEST_HZ = 70.0, 16000.0
-QUIET_DB, LOUD_DB = -95.0, -35.0
+QUIET_DB, LOUD_DB = -95.0, -32.0
 SHADES = 20
 #: From silence to loud; each is lighter than the one before, so that greys do as well.
 PALETTE = ("#10151b", "#1b2a45", "#2b3f7a", "#5b4d9a", "#a2569a", "#de7272", "#f5a962", "#fbe6a2")
