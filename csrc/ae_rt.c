@@ -192,6 +192,11 @@ void ae_rt_destroy(ae_rt *self)
 
 /* ---- open: a device is going to call ---- */
 
+static void silence(const ae_rows *rows, int frames)
+{
+    for (int c = 0; c < rows->channels; c++) ae_zero(rows->rows[c], frames);
+}
+
 static int greatest_common_divisor(int a, int b)
 {
     while (b != 0) {
@@ -219,6 +224,7 @@ void ae_rt_open(ae_rt *self, const ae_rt_device *device)
     ae_fifo_clear(self->captured);
     ae_fifo_clear(self->rendered);
     ae_fifo_write(self->rendered, NULL, 1, self->report.adapter_frames);
+    silence(&self->loudspeaker, self->block_frames); /* it has played nothing yet */
     ae_callback_open(&self->callback, device->buffer_s, device->wants_priority);
     const int block =
         device->device_block_frames > 0 ? device->device_block_frames : self->block_frames;
@@ -438,12 +444,14 @@ static void move_slice(ae_rt *self, const float *in, float *out, int frames, dou
     const int has_output = self->device.output_channels > 0;
     if (is_duplex) ae_fifo_write(self->captured, in, self->device.input_channels, frames);
     while (is_duplex ? ae_fifo_fill(self->captured) >= block
-                     : ae_fifo_fill(self->rendered) < frames) {
+                     : has_output && ae_fifo_fill(self->rendered) < frames) {
         if (is_duplex) {
             ae_fifo_read_rows(self->captured, self->microphone.rows, block);
         } else if (self->config.capture_port != NULL) {
             ae_clock_bridge_read(ae_capture_port_bridge(self->config.capture_port),
                                  self->microphone.rows, now_s);
+        } else {
+            silence(&self->microphone, block);
         }
         run_frame(self, now_s);
         if (has_output)
