@@ -22,6 +22,8 @@ enum {
     k_levels = 3,            /* input, output, far */
 };
 
+static const float k_largest_gain = 100.0f; /* 40 dB: more than any stage gives */
+
 typedef struct {
     float now, target;
 } ae_ramp;
@@ -250,7 +252,6 @@ static void throw_away(ae_rt *self, ae_graph *graph) { ae_ring_write(self->trash
 
 static void begin_swap(ae_rt *self, const ae_rt_command *command)
 {
-    if (!graph_fits(&self->config, command->graph)) return;
     self->leaving = self->graph;
     self->graph = command->graph;
     self->swap_frames_left = k_swap_frames;
@@ -515,6 +516,11 @@ int ae_rt_callback(const void *in, void *out, unsigned long frames, const void *
 
 ae_status ae_rt_post(ae_rt *self, const ae_rt_command *command)
 {
+    if (command->kind < AE_RT_MONITOR || command->kind > AE_RT_STOP ||
+        !(fabsf(command->value) <= k_largest_gain) ||
+        (command->kind == AE_RT_SWAP && !graph_fits(&self->config, command->graph))) {
+        return AE_ERROR_ARGUMENT;
+    }
     return ae_ring_write(self->commands, command, 1) == 1 ? AE_OK : AE_ERROR_FULL;
 }
 

@@ -63,7 +63,7 @@ typedef enum {
     AE_RT_BYPASS = 1,  /* on: 0/1; value: gain of the untouched microphone */
     AE_RT_MUTE = 2,    /* on: 0/1 */
     AE_RT_FAR = 3,     /* on: 0/1, a far end is expected: gaps in it are counted */
-    AE_RT_SWAP = 4,    /* graph, serial */
+    AE_RT_SWAP = 4,    /* graph: new, or collected since it was used; serial */
     AE_RT_STOP = 5,    /* fade out and end the stream */
 } ae_rt_command_kind;
 
@@ -116,6 +116,7 @@ void ae_rt_open(ae_rt *self, const ae_rt_device *device);
 int ae_rt_callback(const void *in, void *out, unsigned long frames, const void *time_info,
                    unsigned long flags, void *user);
 
+/* AE_ERROR_FULL when 64 are waiting; gains are finite and at most 100. */
 ae_status ae_rt_post(ae_rt *self, const ae_rt_command *command);
 /* A graph that is not used any more, or NULL. */
 ae_graph *ae_rt_collect(ae_rt *self);
