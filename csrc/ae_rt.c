@@ -22,7 +22,8 @@ enum {
     k_levels = 3,            /* input, output, far */
 };
 
-static const float k_largest_gain = 100.0f; /* 40 dB: more than any stage gives */
+static const float k_largest_sample = 64.0f; /* as at ae_graph's door */
+static const float k_largest_gain = 100.0f;  /* 40 dB: more than any stage gives */
 
 typedef struct {
     float now, target;
@@ -287,6 +288,15 @@ static void drain_commands(ae_rt *self)
     }
 }
 
+/* What is no sound becomes silence; false for NaN too. */
+static void clean(const ae_rows *rows, int frames)
+{
+    for (int c = 0; c < rows->channels; c++) {
+        float *restrict row = rows->rows[c];
+        for (int n = 0; n < frames; n++) row[n] = fabsf(row[n]) <= k_largest_sample ? row[n] : 0.0f;
+    }
+}
+
 static void take_far_end(ae_rt *self, double now_s)
 {
     if (self->config.far_port != NULL) {
@@ -295,6 +305,7 @@ static void take_far_end(ae_rt *self, double now_s)
         self->report.far_underruns++;
         note(self, AE_RT_LOG_FAR_GAP, 0.0);
     }
+    clean(&self->far, self->block_frames);
 }
 
 /* Multiply by a gain that goes linearly to its target within the frame. */
@@ -340,6 +351,7 @@ static void run_graph(ae_rt *self)
     for (int c = 0; c < self->reference.channels; c++) inputs[count++] = self->reference.rows[c];
     ae_graph_process(self->graph, inputs, self->processed.rows);
     if (self->leaving != NULL) fade_from_leaving(self, inputs);
+    clean(&self->microphone, self->block_frames); /* the graph did, and counted, for itself */
     ae_comparison_process(self->comparison, (const float *const *)self->microphone.rows,
                           ae_graph_latency_frames(self->graph), self->processed.rows);
     ramp_gain(&self->mute, &self->processed, self->block_frames);
