@@ -41,14 +41,25 @@ typedef struct {
     float *rows[AE_MAX_CHANNELS];
 } ae_rows;
 
+static const ae_rt_command k_no_command = {.kind = -1};
+
+/* A graph on its way back. Thrown away twice by a killed process and its successor, it has the same
+ * number both times. */
+typedef struct {
+    ae_graph *graph;
+    int64_t number;
+} ae_thrown;
+
 struct ae_rt {
     ae_rt_config config;
     int block_frames;
     ae_rt_device device;
     ae_graph *graph;
-    ae_graph *leaving; /* the graph before, while the swap lasts */
+    ae_thrown leaving; /* the graph before, while the swap lasts */
     int swap_frames_left;
-    volatile int inside; /* a callback runs; found set, the process was killed in it */
+    int64_t collected_number; /* the control thread's: of the last graph that it got */
+    ae_rt_command command;    /* the one that is being obeyed, or k_no_command */
+    volatile int inside;      /* a callback runs; found set, the process was killed in it */
     int is_stopping, is_silent;
     int frames_to_measure;
     ae_ramp monitor, mute, output;
@@ -133,7 +144,7 @@ static ae_status create_parts(ae_rt *self)
         int capacity;
     } rings[] = {
         {&self->commands, sizeof(ae_rt_command), k_command_capacity},
-        {&self->trash, sizeof(ae_graph *), k_trash_capacity},
+        {&self->trash, sizeof(ae_thrown), k_trash_capacity},
         {&self->log, sizeof(ae_rt_log_entry), k_log_capacity},
         {&self->tap, (size_t)tap_channels(config) * sizeof(float), config->tap_frames},
     };
@@ -165,6 +176,7 @@ ae_status ae_rt_create(ae_rt **out, const ae_rt_config *config)
     ae_rt *self = layout(&arena, config);
     self->config = *config;
     self->graph = config->graph;
+    self->command = k_no_command;
     self->block_frames = ae_block_frames(config->sample_rate_hz);
     self->mute.now = self->mute.target = 1.0f;
     self->output.now = self->output.target = 1.0f;
@@ -249,16 +261,24 @@ static void note(ae_rt *self, int code, double value)
     ae_ring_write(self->log, &entry, 1); /* a full log loses the newest */
 }
 
-static void throw_away(ae_rt *self, ae_graph *graph) { ae_ring_write(self->trash, &graph, 1); }
+static void throw_away_leaving(ae_rt *self)
+{
+    ae_ring_write(self->trash, &self->leaving, 1);
+    self->leaving.graph = NULL;
+}
 
+/* May be done again by ae_rt_recover, after a kill between any two lines. */
 static void begin_swap(ae_rt *self, const ae_rt_command *command)
 {
-    self->leaving = self->graph;
-    self->graph = command->graph;
-    self->swap_frames_left = k_swap_frames;
+    if (command->graph != self->graph) {
+        self->leaving.number++;
+        self->leaving.graph = self->graph;
+        self->swap_frames_left = k_swap_frames;
+        ae_graph_take_over(command->graph, self->graph);
+        ae_graph_set_shed(command->graph, self->load.report.shed_level);
+        self->graph = command->graph;
+    }
     self->report.serial = command->serial;
-    ae_graph_take_over(self->graph, self->leaving);
-    ae_graph_set_shed(self->graph, self->load.report.shed_level);
     note(self, AE_RT_LOG_SWAPPED, command->serial);
 }
 
@@ -281,10 +301,10 @@ static void apply(ae_rt *self, const ae_rt_command *command)
 /* Not while a swap lasts: the next one waits its turn. */
 static void drain_commands(ae_rt *self)
 {
-    ae_rt_command command;
-    for (int i = 0; i < k_commands_per_frame && self->leaving == NULL; i++) {
-        if (!ae_ring_read(self->commands, &command, 1)) return;
-        apply(self, &command);
+    for (int i = 0; i < k_commands_per_frame && self->leaving.graph == NULL; i++) {
+        if (!ae_ring_read(self->commands, &self->command, 1)) return;
+        apply(self, &self->command);
+        self->command = k_no_command;
     }
 }
 
@@ -324,7 +344,7 @@ static void ramp_gain(ae_ramp *ramp, const ae_rows *rows, int frames)
 static void fade_from_leaving(ae_rt *self, const float *const *inputs)
 {
     const int block = self->block_frames;
-    ae_graph_process_following(self->leaving, self->graph, inputs, self->leaving_output.rows);
+    ae_graph_process_following(self->leaving.graph, self->graph, inputs, self->leaving_output.rows);
     const int faded = k_fade_frames - self->swap_frames_left; /* frames; < 0: warming up */
     const float start = faded < 0 ? 0.0f : (float)(faded * block);
     const float step = faded < 0 ? 0.0f : 1.0f;
@@ -337,10 +357,7 @@ static void fade_from_leaving(ae_rt *self, const float *const *inputs)
             out[n] = old[n] + share * (out[n] - old[n]);
         }
     }
-    if (--self->swap_frames_left == 0) {
-        throw_away(self, self->leaving);
-        self->leaving = NULL;
-    }
+    if (--self->swap_frames_left == 0) throw_away_leaving(self);
 }
 
 static void run_graph(ae_rt *self)
@@ -350,7 +367,7 @@ static void run_graph(ae_rt *self)
     for (int c = 0; c < self->microphone.channels; c++) inputs[count++] = self->microphone.rows[c];
     for (int c = 0; c < self->reference.channels; c++) inputs[count++] = self->reference.rows[c];
     ae_graph_process(self->graph, inputs, self->processed.rows);
-    if (self->leaving != NULL) fade_from_leaving(self, inputs);
+    if (self->leaving.graph != NULL) fade_from_leaving(self, inputs);
     clean(&self->microphone, self->block_frames); /* the graph did, and counted, for itself */
     ae_comparison_process(self->comparison, (const float *const *)self->microphone.rows,
                           ae_graph_latency_frames(self->graph), self->processed.rows);
@@ -538,9 +555,13 @@ ae_status ae_rt_post(ae_rt *self, const ae_rt_command *command)
 
 ae_graph *ae_rt_collect(ae_rt *self)
 {
-    ae_graph *graph = NULL;
-    ae_ring_read(self->trash, &graph, 1);
-    return graph;
+    ae_thrown thrown;
+    while (ae_ring_read(self->trash, &thrown, 1)) {
+        if (thrown.number == self->collected_number) continue; /* thrown away twice */
+        self->collected_number = thrown.number;
+        return thrown.graph;
+    }
+    return NULL;
 }
 
 int ae_rt_read_log(ae_rt *self, ae_rt_log_entry *out, int count)
@@ -563,16 +584,19 @@ ae_far_queue *ae_rt_far_queue(ae_rt *self) { return self->far_queue; }
 
 void ae_rt_recover(ae_rt *self)
 {
-    ae_triple_reset(self->published);
-    ae_triple_write(self->published, &self->report);
-    if (self->leaving != NULL) {
-        throw_away(self, self->leaving);
-        self->leaving = NULL;
-    }
+    if (self->leaving.graph == self->graph) self->leaving.graph = NULL; /* not begun yet */
+    /* Obeyed or not, and in the queue still or not: twice does no harm. Half copied it has no
+     * graph, and is in the queue. */
+    if (self->command.kind != AE_RT_SWAP || self->command.graph != NULL)
+        apply(self, &self->command);
+    self->command = k_no_command;
+    if (self->leaving.graph != NULL) throw_away_leaving(self);
     if (self->inside) { /* the graph may have stopped between any two lines */
         ae_graph_reset(self->graph);
         self->inside = 0;
     }
+    ae_triple_reset(self->published);
+    ae_triple_write(self->published, &self->report);
 }
 
 void ae_rt_idle(ae_rt *self, int frames)
