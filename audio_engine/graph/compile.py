@@ -118,6 +118,7 @@ class _Compiler:
         self._earlier = earlier
 
     def step(self, node: Node) -> Step:
+        """Return the step that a node becomes."""
         kernels = self._kernels_of_the_same_stage(node)
         source = _KernelSource(kernels)
         step = self._make(node, source)
