@@ -139,7 +139,7 @@ def test_options_reach_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_recording_is_complete_before_the_stream_ends(stream: FakeStream) -> None:
     result = run("--seconds", "0", "--record", "take.wav")
-    assert stream.calls == ["start", "record", "stop_recording", "stop", "close"]
+    assert stream.calls == ["record", "start", "stop_recording", "stop", "close"]
     assert "take.wav" in result.stdout
 
 
@@ -168,7 +168,7 @@ def test_a_signal_ends_it_in_order(
     monkeypatch.setattr(stream, "stats", stats)
     result = run("--record", "take.wav", "--stats", "stats.json", "--seconds", "30")
     assert result.exit_code == code
-    assert stream.calls == ["start", "record", "stop_recording", "stop", "close"]
+    assert stream.calls == ["record", "start", "stop_recording", "stop", "close"]
     assert Path("stats.json").exists()
     assert signal.getsignal(number) is before
 

@@ -135,6 +135,8 @@ class Session:
         """
         stream = self._open_stream(self.choice)
         try:
+            if self._record is not None:
+                stream.record(self._record)  # from the first frame on
             stream.start()
         except BaseException:
             stream.close()
@@ -142,7 +144,7 @@ class Session:
         self._stream, self._stream_began_s = stream, time.monotonic()
         self._last = stream.stats()
         if self._record is not None:
-            self.start_recording(self._record)
+            self._note_recording(self._record)
             self._record = None
 
     def finish(self) -> LiveStats | None:
@@ -306,6 +308,9 @@ class Session:
     def start_recording(self, path: Path) -> None:
         """Record the repaired sound to a file, the raw signals beside it."""
         self._running().record(path)
+        self._note_recording(path)
+
+    def _note_recording(self, path: Path) -> None:
         self.recordings.append(path)
         self._recording_began_s = time.monotonic()
 

@@ -31,6 +31,7 @@ DeviceChoice = int | str | None
 NO_DEVICE = "none"
 
 _MOST_PERIODS = 64
+_LONGEST_LATENCY_S = 2.0  # a host interface that says more does not know (JACK: 2^32 frames)
 _CLOSE_LIMIT_S = 0.4  # a stream that does not close by then never will
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
 _WAIT_SHARE = 0.05  # of the time that the device has been away
@@ -138,8 +139,11 @@ class OpenStream:
             userdata=user_data,
         )
         latency = self._stream.latency if duplex else (self._stream.latency,) * 2
-        self.input_latency_s, self.output_latency_s = map(float, latency)
-        self._prepare(job, channels, max(latency))
+        block_s = job.block_frames / job.sample_rate_hz
+        self.input_latency_s, self.output_latency_s = (
+            float(value) if 0.0 < value < _LONGEST_LATENCY_S else block_s for value in latency
+        )
+        self._prepare(job, channels, max(self.input_latency_s, self.output_latency_s))
 
     @staticmethod
     def _prepare(job: HostJob, channels: tuple[int, int], buffer_s: float) -> tuple[Any, Any]:

@@ -110,6 +110,8 @@ class LiveSession(Closable):
             notify=self._notify,
         )
         self._far_is_expected = False
+        self._far_path: str | None = None
+        self._record_from_start: str | os.PathLike[str] | None = None
         self.monitor = monitor
 
     # --- settings ---------------------------------------------------------------------------------
@@ -257,16 +259,24 @@ class LiveSession(Closable):
         The dry file has ``-dry`` before the extension and holds the microphone's channels, then
         the reference's (what the loudspeaker played), in step with what the graph was given.
 
+        Before `start`, the recording will begin with the first frame.
+
         Raises
         ------
         ConfigError, OutputFileError
-            If the file cannot be written there.
+            If the file cannot be written there (raised by `start`, if that is still to come).
         StreamError
             If a recording runs.
         """
         self._check_open()
         if self._tap.recorder is not None:
             raise StreamError(f"{self._tap.recorder.path} is being recorded; stop that first")
+        if self._state == "stopped":
+            self._record_from_start = path
+            return
+        self._begin_recording(path)
+
+    def _begin_recording(self, path: str | os.PathLike[str]) -> None:
         never = (self._far_path,) if self._far_path else ()
         recorder = Recorder(
             path,
@@ -280,7 +290,12 @@ class LiveSession(Closable):
         self._tap.set_recorder(recorder)
         self._notify("info", "record", f"recording {path}")
 
-    _far_path: str | None = None
+    def _begin_tap(self) -> None:
+        """Take the tap queue's frames, which it has kept since the first one."""
+        if self._record_from_start is not None:
+            self._begin_recording(self._record_from_start)
+            self._record_from_start = None
+        self._tap.start()
 
     def stop_recording(self) -> RecordingReport | None:
         """Finish the recording; None if there was none."""

@@ -81,7 +81,7 @@ class SimulatedStream(LiveSession):
         self._start_s = time.monotonic()
         self._look_after(self._start_s)
         self._enter("running")
-        self._tap.start()
+        self._begin_tap()
         self._thread.start()
 
     def stop(self) -> None:

@@ -148,7 +148,6 @@ class LiveStream(LiveSession):
         self._memory_locked = self._parts.block.lock_in_memory()
         self._start_s = time.monotonic()
         self._enter("starting")
-        self._tap.start()
         self._watchdog.start()
         with self._news:
             self._news.wait_for(lambda: self._is_running() or self._start_error(), _START_LIMIT_S)
@@ -156,6 +155,11 @@ class LiveStream(LiveSession):
             error = self._start_error() or "the sound system does not answer"
             self.close()
             raise DeviceError(error)
+        try:
+            self._begin_tap()
+        except BaseException:
+            self.close()
+            raise
 
     def stop(self) -> None:
         """Fade out and end the streams, within a second; calling it again is fine."""
