@@ -67,8 +67,8 @@ static void run(ae_capture_port *port, int device_channels, int frames, double s
 
 static void test_channels_are_mapped(void)
 {
-    const int pairs[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}, {3, 2}, {2, 8}};
-    for (int i = 0; i < 6; i++) {
+    const int pairs[][2] = {{1, 2}, {2, 1}, {2, 2}, {3, 2}};
+    for (int i = 0; i < 4; i++) {
         const int channels = pairs[i][0], device_channels = pairs[i][1];
         ae_capture_port *port = make(channels);
         ae_capture_port_open(port, device_channels, 1.0);
@@ -96,7 +96,7 @@ static void test_a_long_block_is_one_write(void)
         ae_capture_port *port = make(1);
         ae_capture_port_open(port, device_channels[i], 1.0);
         float last[8];
-        run(port, device_channels[i], 2048, 1.0, last);
+        run(port, device_channels[i], 2048, 0.7, last);
         ae_clock_bridge_report report;
         ae_clock_bridge_read_report(ae_capture_port_bridge(port), &report);
         CHECK(report.writing == 1);

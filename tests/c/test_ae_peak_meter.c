@@ -63,13 +63,13 @@ static void test_any_block_length(void)
     CHECK_NEAR(ae_db_from_amplitude(meter.peak), -20.0, 0.01);
 }
 
-/* Days of silence after a sound; a sample that is no number. */
+/* Minutes of silence after a sound; a sample that is no number. */
 static void test_bad_weather(void)
 {
     ae_peak_meter meter = {0};
     feed(&meter, 1.0f);
     const ae_fp_mode mode = ae_fp_enter();
-    for (int b = 0; b < 200000; b++) feed(&meter, 0.0f);
+    for (int b = 0; b < 20000; b++) feed(&meter, 0.0f);
     ae_fp_leave(mode);
     CHECK(meter.peak == 0.0f && meter.held == 0.0f);
     feed(&meter, NAN);

@@ -213,10 +213,11 @@ static void test_any_device_block(void)
 {
     const int devices[][2] = {{480, 0},  {960, 0},    {441, 477}, {512, 448},
                               {64, 448}, {1024, 448}, {240, 240}, {0, 479}};
+    const int length = 14400;
     fill_noise();
     light by_hand;
     make_light(&by_hand);
-    for (int n = 0; n < k_length; n += k_block) {
+    for (int n = 0; n < length; n += k_block) {
         const float *in[] = {mic_in + n, NULL};
         float *out[] = {expected + n};
         ae_graph_process(by_hand.graph, in, out);
@@ -227,12 +228,12 @@ static void test_any_device_block(void)
         make_light(&engine);
         ae_rt *rt = make_engine(engine.graph, devices[i][0]);
         post(rt, AE_RT_MONITOR, 0, 1.0f); /* comes up within the first frame */
-        const int late = devices[i][1], end = drive(rt, devices[i][0], 0, k_length);
+        const int late = devices[i][1], end = drive(rt, devices[i][0], 0, length);
         ae_rt_report report;
         ae_rt_read(rt, &report);
         CHECK(report.adapter_frames == late && report.starved_frames == 0);
         CHECK(report.callback.frames == end && report.frames == end / k_block * k_block);
-        CHECK(ae_energy(played, late) == 0.0f && end > k_length - 1500);
+        CHECK(ae_energy(played, late) == 0.0f && end > length - 1500);
         CHECK(differences(played + late + k_block, expected + k_block, end - late - k_block) == 0);
         ae_rt_destroy(rt);
         destroy_light(&engine);
@@ -253,8 +254,6 @@ static void test_a_device_that_does_not_keep_its_word(void)
     at = drive(rt, 0, at, k_length);
     ae_rt_read(rt, &after);
     CHECK(after.starved_frames < k_block);
-    CHECK(differences(played + k_length / 2 + k_block, mic_in + k_length / 2 + k_block - 192,
-                      1000) >= 0);
     CHECK(largest_jump(played + k_length / 2, at - k_length / 2) < 0.5f * k_tone_step * 1.01f);
     ae_rt_destroy(rt);
     ae_graph_destroy(wire);
@@ -272,7 +271,7 @@ static void test_live_equals_offline(void)
     ae_rt *rt = make_engine(graph, 512);
     post(rt, AE_RT_MONITOR, 0, 0.3f);
     CHECK(ae_far_queue_write(ae_rt_far_queue(rt), far_in, k_length) == k_length);
-    const int end = drive(rt, 512, 0, k_length);
+    const int end = drive(rt, 512, 0, 9600);
     const int frames = take_tap(rt, 2, processed);
     CHECK(frames == end / k_block * k_block);
     for (int n = 0; n < frames; n++) reference[n] = tap[3 * n + 1];
@@ -507,6 +506,13 @@ static void test_queued_swaps_come_one_after_the_other(void)
     for (int i = 0; i < 4; i++) ae_graph_destroy(wires[i]);
 }
 
+/* 10^7 takes minutes; the default is for every day. */
+static int64_t stress_operations(void)
+{
+    const char *wish = getenv("AE_STRESS_OPERATIONS");
+    return wish != NULL ? atoll(wish) : 60000;
+}
+
 static void spin_us(float us)
 {
     struct timespec from, now;
@@ -555,7 +561,7 @@ static void test_killed_in_the_middle_of_a_swap(void)
     const ae_rt_device device = device_of(1, 1, 80);
     uint32_t seed = 21;
     int wrong = 0, in_swap = 0;
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < (int)(stress_operations() / 2000); round++) {
         const ae_graph *old = wires[round % 2];
         CHECK(post_swap(rt, wires[(round + 1) % 2], round + 1) == AE_OK);
         run_and_kill(rt, started, 60.0f * fabsf(ae_random(&seed)));
@@ -914,17 +920,15 @@ static void control(control_side *self, stress *shared, int64_t operations)
             .kind = kinds[n % 4], .on = value < 0.5f, .value = n % 4 == 1 ? 1.0f : value};
         if (n % 7 == 0) (void)ae_rt_post(shared->rt, &command);
         exchange_graphs(self, shared->rt);
-        check_tap(self, shared->rt);
+        if (check_tap(self, shared->rt) == 0) sched_yield();
         check_log(self, shared->rt);
         shared->operations[2] += 5;
-        if (n % 64 == 0) sched_yield();
     }
 }
 
 static void test_threads(void)
 {
-    const char *wish = getenv("AE_STRESS_OPERATIONS");
-    const int64_t operations = wish != NULL ? atoll(wish) : 100000;
+    const int64_t operations = stress_operations();
     control_side side = {.is_out = {1}, .outstanding = 1};
     for (int i = 0; i < k_wires; i++) side.wires[i] = make_wire(8000, 1, 1);
     ae_rt_config config = mono_config(side.wires[0]);
@@ -950,10 +954,9 @@ static void test_threads(void)
     CHECK(side.tapped + report.record_overruns == report.frames); /* each is there or counted */
     CHECK(side.jumps <= report.record_overruns);
     CHECK(side.frames > 0 && side.outstanding >= 1);
-    if (wish != NULL)
-        printf("%lld callbacks, %lld of the far end, %lld of control, %lld swaps\n",
-               (long long)shared.operations[0], (long long)shared.operations[1],
-               (long long)shared.operations[2], (long long)side.swaps);
+    printf("%lld callbacks, %lld of the far end, %lld of control, %lld swaps\n",
+           (long long)shared.operations[0], (long long)shared.operations[1],
+           (long long)shared.operations[2], (long long)side.swaps);
     ae_rt_destroy(shared.rt);
     for (int i = 0; i < k_wires; i++) ae_graph_destroy(side.wires[i]);
 }
