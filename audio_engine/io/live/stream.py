@@ -167,7 +167,8 @@ class LiveStream(LiveSession):
             return
         deadline_s = time.monotonic() + _STOP_LIMIT_S
         if self._state == "running":
-            self._post("STOP")
+            with self._lock:  # not by _post: `close` too comes this way
+                self._core.post("STOP", on=False, value=0.0)
             while not self._core.read().stopped and time.monotonic() < deadline_s - (
                 _STOP_LIMIT_S - _FADE_LIMIT_S
             ):
