@@ -8,8 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
+from signals import noise
 from soundcard import JackRoom, JackServer, SoftwareCard, missing_for_card, missing_for_jack
+from soundcard.truth import FarEnd
+
+
+@pytest.fixture(scope="session")
+def far_end(tmp_path_factory: pytest.TempPathFactory) -> FarEnd:
+    """30 s without a silent moment; as float, so that no rounding stands between."""
+    path = tmp_path_factory.mktemp("far") / "far.wav"
+    samples = noise(30, 48000, 0.05, seed=7)
+    soundfile.write(path, samples, 48000, subtype="FLOAT")
+    return FarEnd(path, samples)
 
 
 @pytest.fixture

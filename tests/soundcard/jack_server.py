@@ -27,7 +27,7 @@ def end(process: subprocess.Popen[bytes] | subprocess.Popen[str], how: int) -> N
     if process.poll() is None:
         process.send_signal(how)
     try:
-        process.wait(3)
+        process.wait(1)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -38,6 +38,8 @@ def missing_for_jack() -> str | None:
         return f"no PortAudio (Debian: libportaudio2; {HINT})"
     if shutil.which("jackd") is None or ctypes.util.find_library("jack") is None:
         return f"no JACK server (Debian: jackd2; {HINT})"
+    if shutil.which("jack_lsp") is None:
+        return "no jack_lsp (Debian 12: jackd2; later: jack-example-tools)"
     return None
 
 

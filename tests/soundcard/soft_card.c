@@ -11,7 +11,7 @@
  * start a capture again after an overrun.
  *
  * Waiting: the poll descriptor is a one-shot timer that is readable whenever there may be something
- * to do; poll_revents looks, and sets the timer to the frame that the application waits for.
+ * to do; poll_revents looks, and sets the timer to the period that the application waits for.
  * Configuration: pcm.NAME { type soft_card file PATH device 0|1|2 }. */
 #define _GNU_SOURCE
 #include <alsa/asoundlib.h>
@@ -260,11 +260,15 @@ static int soft_poll_revents(snd_pcm_ioplug_t *io, struct pollfd *descriptors, u
         *events = (unsigned short)(ready | POLLERR);
         return 0;
     }
-    int64_t lacking = (int64_t)card->avail_min - available(card, position);
-    if (lacking <= 0)
+    int64_t wanted = position + (int64_t)card->avail_min - available(card, position);
+    if (wanted <= position) {
         *events = ready;
-    else
-        wake_at(card, card->base + position + lacking);
+        return 0;
+    }
+    /* As an interrupt, at the end of a whole period: an application that takes all there is would
+     * otherwise wake a little later each time. */
+    int64_t period = (int64_t)io->period_size;
+    wake_at(card, card->base + (wanted + period - 1) / period * period);
     return 0;
 }
 

@@ -73,7 +73,8 @@ class SoftwareCard:
 
     Capture devices have the clock error `mic_ppm`, the loudspeaker `speaker_ppm`. The microphone
     hears the loudspeaker `echo_delay_ms` (>= 1) late at `echo_gain_db` (None: not at all), and
-    `near`, repeated.
+    `near`, repeated. Without `loopback` there is no other
+    capture device.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class SoftwareCard:
         echo_gain_db: float | None = -20.0,
         echo_delay_ms: float = 20.0,
         near: Samples | None = None,
+        loopback: bool = True,
         sample_rate_hz: int = 48000,
     ) -> None:
         near = np.zeros(0, np.float32) if near is None else np.ascontiguousarray(near, np.float32)
@@ -104,6 +106,7 @@ class SoftwareCard:
         self._header["mic"]["echo_delay_s"] = max(echo_delay_ms, 1.0) / 1000
         self._header["loopback"]["echo_delay_s"] = 0.001
         self._header["mic"]["near_frames"] = len(near)
+        self._header["loopback"]["unplugged"] = not loopback
         # Children reach the memory file through ours: nothing is left behind, whatever happens.
         library = build_plugin(Path(__file__).with_name("soft_card.c"), ROOT / "build/soundcard")
         self._path = directory / "soft_card.conf"

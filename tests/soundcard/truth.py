@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import correlate
 
 Samples = NDArray[np.float32]
+
+
+class FarEnd(NamedTuple):
+    """A file for the loudspeaker, and its samples."""
+
+    path: Path
+    samples: Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,28 +28,41 @@ class Break:
     frames: int
 
 
+def sounding(heard: Samples, threshold: float = 1e-4) -> tuple[int, int]:
+    """First frame that is not silent, and the frame after the last one."""
+    at = np.flatnonzero(np.abs(heard) > threshold)
+    return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
+
+
 def find(wanted: Samples, heard: Samples, *, probe_frames: int = 24000) -> int:
-    """Frame of `heard` where `wanted` begins (may be negative), by its best-matching piece."""
-    middle = max(0, min(len(wanted), len(heard)) // 2 - probe_frames // 2)
-    probe = wanted[middle : middle + probe_frames]
-    match = correlate(heard.astype(np.float64), probe.astype(np.float64), "valid", "fft")
-    return int(np.argmax(np.abs(match))) - middle
+    """Frame of `heard` where `wanted` begins (may be negative), by the middle of what is heard."""
+    first, last = sounding(heard)
+    at = max(first, (first + last - probe_frames) // 2)
+    probe = heard[at : min(at + probe_frames, last)].astype(np.float64)
+    match = correlate(wanted.astype(np.float64), probe, "valid", "fft")
+    return at - int(np.argmax(np.abs(match)))
 
 
 def breaks(
-    wanted: Samples, heard: Samples, *, tolerance: float = 1e-4, join_frames: int = 240
+    wanted: Samples,
+    heard: Samples,
+    *,
+    tolerance: float = 1e-4,
+    edge_frames: int = 0,
+    join_frames: int = 240,
 ) -> list[Break]:
     """List where `heard` departs from a running copy of `wanted`; silence around it is none.
 
-    Differences closer than `join_frames` are one break. A jump (lost or repeated frames) is one
-    break as long as the rest of the signal, so the sum of frames says how bad it is.
+    A fade at either end is none where it is shorter than `edge_frames`. Differences closer than
+    `join_frames` are one break. A jump (lost or repeated frames) is one break as long as the rest
+    of the signal, so the sum of frames says how bad it is.
     """
-    begin = find(wanted, heard)
-    first, last = max(begin, 0), min(begin + len(wanted), len(heard))
-    sound = np.flatnonzero(np.abs(heard) > tolerance)
-    if len(sound) == 0:
+    first, last = sounding(heard, tolerance)
+    if first == last:
         return [Break(at_frame=0, frames=len(heard))]
-    first, last = max(first, int(sound[0])), min(last, int(sound[-1]) + 1)
+    begin = find(wanted, heard)
+    first = max(begin, first) + edge_frames
+    last = min(begin + len(wanted), last) - edge_frames
     wrong = np.abs(heard[first:last] - wanted[first - begin : last - begin]) > tolerance
     at = np.flatnonzero(wrong)
     if len(at) == 0:
