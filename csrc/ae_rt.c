@@ -232,6 +232,13 @@ static int adapter_frames(const ae_rt *self)
     return frame - (block > 0 ? greatest_common_divisor(frame, block) : 1);
 }
 
+/* Frames in whose time a callback has to be done, as far as that is known. */
+static int guarded_frames(const ae_rt *self)
+{
+    return self->device.device_block_frames > 0 ? self->device.device_block_frames
+                                                : self->block_frames;
+}
+
 void ae_rt_open(ae_rt *self, const ae_rt_device *device)
 {
     self->device = *device;
@@ -241,9 +248,7 @@ void ae_rt_open(ae_rt *self, const ae_rt_device *device)
     ae_fifo_write(self->rendered, NULL, 1, self->report.adapter_frames);
     silence(&self->loudspeaker, self->block_frames); /* it has played nothing yet */
     ae_callback_open(&self->callback, device->buffer_s, device->wants_priority);
-    const int block =
-        device->device_block_frames > 0 ? device->device_block_frames : self->block_frames;
-    ae_load_guard_open(&self->load, (double)block / self->config.sample_rate_hz);
+    ae_load_guard_open(&self->load, (double)guarded_frames(self) / self->config.sample_rate_hz);
     self->is_stopping = self->is_silent = 0;
     self->report.stopped = 0;
     self->output.now = self->output.target = 1.0f;
@@ -517,6 +522,16 @@ static void note_callback(ae_rt *self, int seen, double gap_s, unsigned long fla
     if (seen & AE_CALLBACK_LATE) note(self, AE_RT_LOG_LATE, 1e3 * gap_s);
 }
 
+/* Longer blocks than announced have as much more time. */
+static void guard_load(ae_rt *self, double busy_s, int frames)
+{
+    const int announced = guarded_frames(self);
+    const double time_s = frames > announced ? busy_s * announced / frames : busy_s;
+    if (!ae_load_guard_update(&self->load, time_s)) return;
+    ae_graph_set_shed(self->graph, self->load.report.shed_level);
+    note(self, AE_RT_LOG_SHED, self->load.report.shed_level);
+}
+
 int ae_rt_callback(const void *in, void *out, unsigned long frames, const void *time_info,
                    unsigned long flags, void *user)
 {
@@ -528,10 +543,7 @@ int ae_rt_callback(const void *in, void *out, unsigned long frames, const void *
     const int seen = ae_callback_enter(&self->callback, now_s, frames, time_info, flags);
     note_callback(self, seen, gap_s, flags);
     move(self, in, out, (int)frames, now_s);
-    if (ae_load_guard_update(&self->load, ae_host_now_s() - now_s)) {
-        ae_graph_set_shed(self->graph, self->load.report.shed_level);
-        note(self, AE_RT_LOG_SHED, self->load.report.shed_level);
-    }
+    guard_load(self, ae_host_now_s() - now_s, (int)frames);
     self->report.callback = self->callback.report;
     self->report.load = self->load.report;
     self->report.stopped = self->is_silent;

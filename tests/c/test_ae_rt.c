@@ -683,6 +683,26 @@ static void test_full_queues_are_harmless(void)
     ae_graph_destroy(wire);
 }
 
+/* A device that announced nothing gives 240 ms at once: that is no load of 24. */
+static void test_long_blocks_are_no_load(void)
+{
+    fill_tone(0.5f);
+    light engine;
+    make_light(&engine);
+    float p50_us[2];
+    for (int i = 0; i < 2; i++) {
+        ae_rt *rt = make_engine(engine.graph, 0);
+        drive(rt, i == 0 ? k_block : 24 * k_block, 0, k_length);
+        ae_rt_report report;
+        ae_rt_read(rt, &report);
+        CHECK(report.load.block_us == 10000.0f);
+        p50_us[i] = report.load.p50_us;
+        ae_rt_destroy(rt);
+    }
+    CHECK(p50_us[0] > 0.0f && p50_us[1] < 8.0f * p50_us[0]);
+    destroy_light(&engine);
+}
+
 static int is_bad(const float *values, int count, float limit)
 {
     for (int n = 0; n < count; n++) {
@@ -980,6 +1000,7 @@ int main(void)
     test_time_without_a_device();
     test_a_device_without_a_microphone();
     test_full_queues_are_harmless();
+    test_long_blocks_are_no_load();
     test_bad_samples_go_nowhere();
     test_xruns_are_told();
     test_the_callback_allocates_nothing_and_keeps_the_mode();
