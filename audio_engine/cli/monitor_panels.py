@@ -32,7 +32,7 @@ from audio_engine.cli.monitor_view import View
 from audio_engine.io.live.stats import LiveStats, MeterStats
 from audio_engine.processors.stats import EngineStats
 
-PAPER = Color.parse(INKS["paper"])
+PAPER, GREY = Color.parse(INKS["paper"]), Monochrome()
 LABEL = 12  # cells: margin and name of a row
 QUIETEST_DBFS = -60.0
 LOUD_DBFS, CLIPPED_DBFS = -6.0, -1.0
@@ -90,15 +90,9 @@ class Panel(Widget):
         """
         for y in range(crop.y, crop.bottom):
             if y not in self._drawn:
-                self._drawn[y] = self._filtered(self.render_line(y))
+                line = self.render_line(y)
+                self._drawn[y] = line.apply_filter(GREY, PAPER) if self.app.no_color else line
         return [self._drawn[y].crop(crop.x, crop.right) for y in range(crop.y, crop.bottom)]
-
-    def _filtered(self, line: Strip) -> Strip:
-        """Return a line in grey if colour is not wanted."""
-        for one in self.app.get_line_filters():
-            if isinstance(one, Monochrome):
-                line = line.apply_filter(one, PAPER)
-        return line
 
     def render_line(self, y: int) -> Strip:
         """Return a line of the panel."""
