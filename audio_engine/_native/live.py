@@ -193,7 +193,7 @@ class LiveCore:
         check(lib.ae_rt_post(self.handle, ffi.new("ae_rt_command *", fields)), "command")
 
     def collect(self) -> int | None:
-        """Return the `Plan.address` of a graph that is not used any more, or None."""
+        """Return the `Plan.graph_address` of a graph that is not used any more, or None."""
         graph = lib.ae_rt_collect(self.handle)
         return None if graph == ffi.NULL else int(ffi.cast("uintptr_t", graph))
 
