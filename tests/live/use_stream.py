@@ -93,9 +93,10 @@ def main(what: str, *, seconds: float, record: str | None = None, **options: Any
         from audio_engine.io.live.stream import LoopbackDevice
 
         options["far_end"] = LoopbackDevice(options.pop("loopback"))
-    with LiveStream(**options) as stream:
-        if record is not None:
-            stream.record(record)
+    stream = LiveStream(**options)
+    if record is not None:
+        stream.record(record)  # from the first frame on
+    with stream:
         {"hog": hog, "switch": switch, "listen": listen}[what](stream, seconds)
 
 
