@@ -1,16 +1,38 @@
-"""The pages in docs/ that a script makes are current, and no link in the Markdown is dead."""
+"""Pages that a script makes are current, examples run, and no link in the Markdown is dead."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from audio_engine.cli.main import app
+from signals import noise, voice
+from soundcard import SoftwareCard, missing_for_card
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LIVE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+LIVE_EXAMPLES = re.findall(r"^```python\n(.*?)^```", LIVE, re.MULTILINE | re.DOTALL)
+#: What an example on a real device waits for, it does not wait for here.
+HURRY = """
+import time
+import audio_engine as ae
+
+def wait(self, seconds=None):
+    time.sleep(0.3)
+    return True
+
+ae.LiveStream.wait = wait
+"""
 
 
 def make_tables() -> ModuleType:
@@ -43,3 +65,43 @@ def test_files_named_in_the_text_exist(page: Path) -> None:
     )
     missing = [name for name in names if "ae_x" not in name and not (ROOT / name).exists()]
     assert not missing
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with demo-output/ in it, as far as the examples need it."""
+    (tmp_path / "demo-output").mkdir()
+    soundfile.write(tmp_path / "demo-output/mic.wav", voice(2.0, 48000), 48000)
+    soundfile.write(tmp_path / "demo-output/far.wav", noise(2.0, 48000), 48000)
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", range(len(LIVE_EXAMPLES)))
+def test_the_live_examples_run(number: int, folder: Path) -> None:
+    code, env = LIVE_EXAMPLES[number], None
+    if "LiveStream" in code:
+        reason = missing_for_card()
+        if reason is not None:
+            pytest.skip(reason)
+        code = HURRY + code.replace("what_is_heard", "soft_loopback")
+    with contextlib.ExitStack() as stack:
+        if "LiveStream" in code:
+            env = stack.enter_context(SoftwareCard(folder)).env
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_live_page_knows_the_command_line() -> None:
+    lines = re.findall(r"^audio-engine [^#\n]*", LIVE, re.MULTILINE)
+    assert lines
+    for line in lines:  # the help comes only if the options are known
+        result = CliRunner().invoke(app, [*line.split()[1:], "--help"])
+        assert result.exit_code == 0, f"{line}\n{result.output}"

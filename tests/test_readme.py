@@ -48,6 +48,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def needs_sound_card(command: str) -> bool:
+    return "devices" in command or ("monitor" in command and "--simulate" not in command)
+
+
 def test_every_line_of_the_shell_examples_is_known() -> None:
     assert COMMANDS
     folders = ["cd demo-output"]
@@ -56,7 +60,9 @@ def test_every_line_of_the_shell_examples_is_known() -> None:
 
 def test_the_shell_examples_run(folder: Path) -> None:
     for command in COMMANDS:  # in order: a later one may read what an earlier one wrote
-        result = run(*command.split(), folder=folder / "demo-output")
+        # Without a sound card the help must do: it comes only if the options are known.
+        help_only = ["--help"] if needs_sound_card(command) else []
+        result = run(*command.split(), *help_only, folder=folder / "demo-output")
         assert result.returncode == 0, f"{command}\n{result.stderr}"
         assert result.stdout, command
 
@@ -70,11 +76,11 @@ def test_the_make_targets_exist(target: str) -> None:
 def test_the_python_examples_run(number: int, folder: Path) -> None:
     result = run(sys.executable, "-c", fenced("python")[number], folder=folder)
     assert result.returncode == 0, result.stderr
-    assert "frames late" in result.stdout
+    assert " late, " in result.stdout
 
 
-def test_there_is_a_python_example_of_about_ten_lines() -> None:
-    (example,) = fenced("python")
+def test_the_first_python_example_has_about_ten_lines() -> None:
+    example = fenced("python")[0]
     assert 8 <= len([line for line in example.splitlines() if line.strip()]) <= 12
 
 
