@@ -22,16 +22,16 @@ static const double k_fit = 2.6;
 /* A group lasts 1/25 of what was seen so far: short groups follow the start, long ones find a
  * wake-up that was on time. */
 static const double k_group_share = 0.04;
-static const double k_min_group_s = 0.05, k_max_group_s = 0.64;
-static const double k_max_ppm = 5000.0; /* a device further off is broken */
-static const double k_locked_s = 3.0;   /* until 0.1 ms of jitter is less than 30 ppm of slope */
-static const double k_stall_s = 0.005;  /* ... or all but one, where later than this: a stall */
-static const double k_step_s = 0.002;   /* a whole group off by this: frames were lost */
-static const double k_first_step_s = 0.001; /* the same while the phase is still being found */
-static const double k_settling_s = 1.0;     /* how long that is */
-static const double k_window_s = 10.0;      /* over which the latest wake-ups are kept */
-static const double k_jitter_time_s = 4.0;  /* averaging of the lateness */
-static const double k_most_s = 1e10;        /* the clock itself is broken */
+static const double k_first_group_s = 0.05, k_min_group_s = 0.2, k_max_group_s = 0.64;
+static const double k_first_later_gain = 0.1;
+static const double k_max_ppm = 5000.0;    /* a device further off is broken */
+static const double k_locked_s = 3.0;      /* until 0.1 ms of jitter is less than 30 ppm of slope */
+static const double k_stall_s = 0.005;     /* ... or all but one, where later than this: a stall */
+static const double k_step_s = 0.002;      /* a whole group off by this: frames were lost */
+static const double k_settling_s = 1.0;    /* how long that is */
+static const double k_window_s = 10.0;     /* over which the latest wake-ups are kept */
+static const double k_jitter_time_s = 4.0; /* averaging of the lateness */
+static const double k_most_s = 1e10;       /* the clock itself is broken */
 static const double k_same_wake = 0.25; /* calls closer than this share of a block: one wake-up */
 
 struct ae_dll {
@@ -164,27 +164,34 @@ static void step(ae_dll *self, double error_s, double frames)
     self->origin_frames = frames;
     if (self->seen_s < k_settling_s) {
         self->seen_s = 0.0;
-        self->groups = 1;
+        self->groups = 0;
     }
-    self->averaged = 1;
+    self->averaged = 0;
     self->steps++;
 }
 
-static void correct(ae_dll *self, double error_s, double frames)
+/* The first second only looks for the lower edge: a group that is earlier moves the line, a later
+ * one hardly does, and the slope stays. PortAudio's own timer makes the lateness a sawtooth of a
+ * tenth of a second or two, of which a short group sees a part. */
+static void find_edge(ae_dll *self, double error_s, double frames)
 {
-    const double group_s = (frames - self->group_frames) * self->period_s;
+    const double gain = error_s < 0.0 || self->averaged == 0 ? 1.0 : k_first_later_gain;
+    self->origin_s = ae_dll_time_of(self, frames) + gain * error_s;
+    self->origin_frames = frames;
+}
+
+static void correct(ae_dll *self, double error_s, double group_s, double frames)
+{
     const double first = k_two_pi * k_first_hz;
     const double loop =
         fmax(k_fit / (self->seen_s + k_fit / first), k_two_pi * k_last_hz) * group_s;
-    self->groups++;
-    self->averaged++;
-    const double averaging = 1.0 / self->averaged, narrow = fmin(1.4142135623730951 * loop, 1.0);
+    const double averaging = 1.0 / (self->averaged + 1),
+                 narrow = fmin(1.4142135623730951 * loop, 1.0);
     self->origin_s = ae_dll_time_of(self, frames) + fmax(averaging, narrow) * error_s;
     self->origin_frames = frames;
-    const double slope_gain = self->groups > 1 ? fmin(loop, 0.5) * fmin(loop, 0.5) : 0.0;
+    const double slope_gain = fmin(loop, 0.5) * fmin(loop, 0.5);
     const double change_s = slope_gain * error_s * self->period_s / group_s;
     self->period_s = limited_period(self, self->period_s + change_s);
-    self->seen_s += group_s;
 }
 
 static void close_group(ae_dll *self, double now_s, double frames)
@@ -193,11 +200,19 @@ static void close_group(ae_dll *self, double now_s, double frames)
     count = ae_clamp_int(count, 1, self->kept);
     double error_s = 0.0;
     for (int i = 0; i < count; i++) error_s += self->earliest[i] / count;
-    const double limit_s = self->seen_s < k_settling_s ? k_first_step_s : k_step_s;
-    if (self->groups > 0 && fabs(error_s) > limit_s)
+    const double group_s = (frames - self->group_frames) * self->period_s;
+    const int settling = self->seen_s < k_settling_s;
+    if (self->groups > 0 && error_s > k_step_s)
+        step(self, error_s, frames);
+    else if (settling)
+        find_edge(self, error_s, frames);
+    else if (error_s < -k_step_s)
         step(self, error_s, frames);
     else
-        correct(self, error_s, frames);
+        correct(self, error_s, group_s, frames);
+    self->seen_s += group_s;
+    self->groups++;
+    self->averaged++;
     self->checking = 0;
     begin_group(self, now_s, frames);
 }
@@ -227,7 +242,9 @@ static void judge_lateness(ae_dll *self, double late_s, double now_s, double fra
 /* By the line; after a stall by the clock, for frames held back arrive in a moment. */
 static int group_is_long_enough(const ae_dll *self, double now_s, double frames)
 {
-    if (self->checking) return now_s - self->group_start_s >= k_min_group_s;
+    if (self->checking) return now_s - self->group_start_s >= k_first_group_s;
+    if (self->seen_s < k_settling_s)
+        return (frames - self->group_frames) * self->period_s >= k_first_group_s;
     const double wanted_s = fmin(fmax(k_group_share * self->seen_s, k_min_group_s), k_max_group_s);
     return (frames - self->group_frames) * self->period_s >= wanted_s;
 }

@@ -9,7 +9,8 @@
  *   lateness, says how much buffer a reader needs.
  * - The bandwidth starts at 0.5 Hz and falls as 0.41 / (time + 0.8 s) down to 0.005 Hz, the gains
  *   of a straight-line fit over all that was seen: what 0.05 Hz leaves of 1 ms of jitter would
- *   wander by several samples.
+ *   wander by several samples. In the first second only the phase is looked for, by the earliest
+ *   wake-ups of all: the slope could not be told from the jitter.
  * - After a stall the next wake-ups are looked at closely: if they are late too, the device has
  * lost frames, and the line steps to them with the slope kept.
  *

@@ -11,6 +11,7 @@ typedef enum {
     AE_UNIFORM,     /* 0 .. late_s */
     AE_HALF_NORMAL, /* |normal|, sigma late_s */
     AE_EXPONENTIAL, /* mean late_s */
+    AE_SAWTOOTH,    /* 0 .. late_s, rising over 63 blocks: PortAudio's timer beside the card's */
 } ae_lateness;
 
 typedef struct {
@@ -46,6 +47,7 @@ static inline double ae_device_late_s(ae_device_thread *thread)
     case AE_ON_TIME: return 0.0;
     case AE_UNIFORM: return size * pick;
     case AE_HALF_NORMAL: return size * fabs(sqrt(-2.0 * log(pick + 1e-12)) * cos(turn));
+    case AE_SAWTOOTH: return size * (double)(thread->blocks % 63) / 63.0 + 1e-4 * pick;
     case AE_EXPONENTIAL: return -size * log(pick + 1e-12);
     }
     return 0.0;

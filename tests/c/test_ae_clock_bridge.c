@@ -260,15 +260,15 @@ static void test_the_devices_stay_together(void)
          {48000, 0, 480, 0.0137, AE_ON_TIME, 0, 1},
          300,
          13.6,
-         0.02,
-         0.01},
+         0.04,
+         0.03},
         {"quiet -300",
          {48000, -150, 120, 0, AE_ON_TIME, 0, 1},
          {48000, 150, 480, 0.0137, AE_ON_TIME, 0, 1},
          120,
          13.6,
-         0.02,
-         0.01},
+         0.04,
+         0.03},
         {"same clock",
          {48000, 0, 120, 0, AE_UNIFORM, 1e-4, 1},
          {48000, 0, 480, 0.0137, AE_UNIFORM, 1e-4, 1},
@@ -280,7 +280,7 @@ static void test_the_devices_stay_together(void)
          {48000, -300, 120, 0, AE_UNIFORM, 1e-3, 1},
          {48000, 0, 480, 0.0137, AE_UNIFORM, 1e-3, 1},
          600,
-         14.5,
+         14.7,
          0.5,
          0.1},
         {"1 ms half-normal",
@@ -297,6 +297,13 @@ static void test_the_devices_stay_together(void)
          17.5,
          30.0,
          0.8},
+        {"sawtooth",
+         {48000, -150, 120, 0, AE_SAWTOOTH, 2.5e-3, 1},
+         {48000, 150, 480, 0.0137, AE_UNIFORM, 1e-4, 1},
+         120,
+         17.0,
+         0.5,
+         0.1},
         {"pairs",
          {48000, 100, 480, 0, AE_UNIFORM, 1e-4, 2},
          {48000, -100, 480, 0.0137, AE_UNIFORM, 1e-4, 2},
@@ -594,7 +601,7 @@ static void write_in_a_process(ae_clock_bridge *bridge)
     float block[480];
     for (int i = 0; i < 480; i++) block[i] = 0.5f;
     const double start_s = clock_now_s();
-    for (int n = 1; clock_now_s() < start_s + 5.0; n++) {
+    for (int n = 1; clock_now_s() < start_s + 20.0; n++) {
         while (clock_now_s() < start_s + 0.01 * n) sched_yield();
         ae_clock_bridge_write(bridge, block, 480, clock_now_s());
     }
@@ -620,18 +627,19 @@ static void test_a_killed_process_leaves_a_whole_bridge(void)
         CHECK(writer >= 0);
         if (writer == 0) write_in_a_process(bridge);
         const double start_s = clock_now_s();
-        int heard = 0;
-        for (int n = 1; n <= 60; n++) {
-            while (clock_now_s() < start_s + 0.01 * n) sched_yield();
+        int heard = 0, blocks = 0;
+        while (heard < 6 && blocks < 1000) { /* 0.3 s, or longer on a busy machine */
+            while (clock_now_s() < start_s + 0.01 * blocks) sched_yield();
             ae_clock_bridge_read(bridge, out, clock_now_s());
-            heard += fabsf(block[479]) > 0.49f;
+            heard = fabsf(block[479]) > 0.49f ? heard + 1 : 0;
+            blocks++;
         }
         ae_clock_bridge_read_report(bridge, &report);
-        CHECK(report.writing && heard > 5);
+        CHECK(report.writing && heard == 6);
         kill(writer, SIGKILL);
         CHECK(waitpid(writer, NULL, 0) == writer);
-        for (int n = 61; n <= 85; n++) {
-            while (clock_now_s() < start_s + 0.01 * n) sched_yield();
+        for (const int end = blocks + 25; blocks < end; blocks++) {
+            while (clock_now_s() < start_s + 0.01 * blocks) sched_yield();
             ae_clock_bridge_read(bridge, out, clock_now_s());
         }
         ae_clock_bridge_read_report(bridge, &report);
@@ -705,7 +713,7 @@ static void test_two_threads(void)
         if (round % 3 == 0) ae_clock_bridge_open_reader(bridge);
     }
     if (verbose) printf("two threads: %d writes, %d reads\n", writing.calls, reading.calls);
-    CHECK(writing.calls > 10000 && reading.calls > 10000);
+    CHECK(writing.calls > 1000 && reading.calls > 1000);
     ae_clock_bridge_destroy(bridge);
 }
 

@@ -55,13 +55,14 @@ static void test_the_clock_behind_the_wake_ups_is_found(void)
         ae_lateness shape;
         double late_s, ppm_within, edge_within_s, lateness_from_s, lateness_to_s;
     } cases[] = {
-        {480, 1, AE_ON_TIME, 0.0, 0.2, 5e-6, 0.0, 5e-6},
-        {120, 1, AE_ON_TIME, 0.0, 0.2, 5e-6, 0.0, 5e-6},
+        {480, 1, AE_ON_TIME, 0.0, 0.5, 5e-6, 0.0, 5e-6},
+        {120, 1, AE_ON_TIME, 0.0, 0.5, 5e-6, 0.0, 5e-6},
         {480, 1, AE_UNIFORM, 1e-3, 2.0, 2e-4, 0.7e-3, 1e-3},
         {120, 1, AE_UNIFORM, 1e-3, 1.0, 1e-4, 0.9e-3, 1.1e-3},
         {480, 1, AE_HALF_NORMAL, 1e-3, 2.0, 2e-4, 2e-3, 4.5e-3},
         {480, 1, AE_EXPONENTIAL, 1e-3, 2.0, 2e-4, 4e-3, 12e-3},
-        {480, 2, AE_ON_TIME, 0.0, 0.2, 5e-5, 9e-3, 11e-3},
+        {120, 1, AE_SAWTOOTH, 2.5e-3, 1.0, 4e-4, 2.4e-3, 2.6e-3},
+        {480, 2, AE_ON_TIME, 0.0, 0.5, 5e-5, 9e-3, 11e-3},
         {480, 2, AE_UNIFORM, 5e-4, 2.0, 2e-4, 9e-3, 11e-3},
         {120, 8, AE_UNIFORM, 5e-4, 2.0, 7e-4, 17e-3, 18.5e-3},
         {4096, 1, AE_UNIFORM, 1e-3, 12.0, 6e-4, 0.0, 1e-3},
