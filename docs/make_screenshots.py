@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 FONTS = "font-family: 'DejaVu Sans Mono', Menlo, Consolas, monospace;"
 PRESET = "cohost"
 #: Seconds into the scene: the guest's echo is taken away; then the host, far off, begins.
-SHOTS = {(80, 24): 10.4, (120, 40): 14.6}
+SHOTS = {(80, 24): 10.4, (120, 40): 13.9}
 
 
 def write_scene(folder: Path) -> tuple[Path, Path]:

@@ -103,7 +103,7 @@ def bar(parts: float, width: int, ink: str, ghost: float = 0.0, ghost_ink: str =
 def _cell(solid: float, ink: str, ghost: float, ghost_ink: str) -> tuple[str, str]:
     ground = ghost_ink if ghost >= 1.0 else "track"
     if solid >= 1.0:
-        return "█", f"{ink} on {ground}"
+        return " ", f"text on {ink}"  # ground, not a block: fonts leave gaps between blocks
     if solid >= 0.125:
         return EIGHTHS[int(solid * 8)], f"{ink} on {ground}"
     if ghost >= 1.0:
@@ -148,9 +148,7 @@ def mark(cells: Line, place: float, sign: str, ink: str) -> None:
     if not cells:
         return
     cell = min(int(place * len(cells)), len(cells) - 1)
-    text, old = cells[cell]
-    front, _, ground = old.partition(" on ")
-    cells[cell] = (sign, f"{ink} on {front if text == '█' else ground}")
+    cells[cell] = (sign, f"{ink} on {cells[cell][1].partition(' on ')[2]}")
 
 
 def joined(line: Line) -> Line:

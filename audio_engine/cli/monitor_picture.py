@@ -93,7 +93,7 @@ class Picture(Panel):
         starts = np.flatnonzero(np.diff(pairs, prepend=-1))
         counts = np.diff(starts, append=len(pairs))
         segments += [
-            Segment("▀" * count, SHADE_STYLES[pair])
+            Segment((" " if pair in EVEN_PAIRS else "▀") * count, SHADE_STYLES[pair])
             for pair, count in zip(pairs[starts].tolist(), counts.tolist(), strict=True)
         ]
         return segments
@@ -136,3 +136,4 @@ SHADE_COLOURS = _shade_colours()
 SHADE_STYLES = [
     Style(color=upper, bgcolor=lower) for upper in SHADE_COLOURS for lower in SHADE_COLOURS
 ]
+EVEN_PAIRS = frozenset(range(0, SHADES * SHADES, SHADES + 1))  # both halves alike
