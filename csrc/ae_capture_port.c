@@ -48,7 +48,6 @@ void ae_capture_port_destroy(ae_capture_port *self)
 void ae_capture_port_open(ae_capture_port *self, int device_channels, double buffer_s)
 {
     self->device_channels = device_channels;
-    ae_triple_reset(self->published); /* the last writer may have been killed half-way */
     ae_callback_open(&self->callback, buffer_s, 1);
     ae_clock_bridge_open_writer(self->bridge);
 }

@@ -235,7 +235,6 @@ void ae_clock_bridge_open_reader(ae_clock_bridge *self)
     for (int c = 0; c < self->config.channels; c++) ae_zero(reader->newest[c], self->fade_frames);
     forget_input(self);
     ae_dll_restart(self->read_clock);
-    ae_triple_reset(self->report);
     const ae_clock_bridge_report report = {.drift_ppm = reader->drift_ppm,
                                            .underruns = reader->underruns,
                                            .overruns = reader->overruns};

@@ -50,7 +50,7 @@ void ae_clock_bridge_destroy(ae_clock_bridge *self);
 /* Before a new writer runs and after the old one has ended (or been killed). The reader hears of it
  * by the first write and starts again from silence. */
 void ae_clock_bridge_open_writer(ae_clock_bridge *self);
-/* The same for a new reader. On the thread that calls ae_clock_bridge_read_report. */
+/* The same for a new reader. */
 void ae_clock_bridge_open_reader(ae_clock_bridge *self);
 /* Writer. `interleaved` NULL: silence. now_s: CLOCK_MONOTONIC at the start of the callback. */
 void ae_clock_bridge_write(ae_clock_bridge *self, const float *interleaved, int frames,

@@ -124,16 +124,26 @@ int ae_ring_fill(const ae_ring *self)
     return (int)(fill < self->capacity ? fill : self->capacity);
 }
 
-/* The slot that is between owners: its number, and whether the reader has not seen it yet. */
-enum { k_slot_mask = 3, k_slot_fresh = 4, k_slots = 3 };
+/* Who has which slot, in one word, so that no kill can leave it in between: two bits each for the
+ * writer's, the one between owners and the reader's, and whether the reader has not seen the one
+ * between yet. */
+enum { k_slots = 3, k_slot_mask = 3, k_between_shift = 2, k_reader_shift = 4, k_fresh = 64 };
 
 struct ae_triple {
     _Alignas(k_cache_line_bytes) unsigned char *slots[k_slots];
     size_t bytes;
-    _Alignas(k_cache_line_bytes) atomic_uint between;
-    _Alignas(k_cache_line_bytes) unsigned int writer_slot; /* the writer's line */
-    _Alignas(k_cache_line_bytes) unsigned int reader_slot; /* the reader's line */
+    _Alignas(k_cache_line_bytes) atomic_uint owners;
 };
+
+static unsigned int owners_of(unsigned int writer, unsigned int between, unsigned int reader)
+{
+    return writer | between << k_between_shift | reader << k_reader_shift;
+}
+
+static unsigned int slot_of(unsigned int owners, int shift)
+{
+    return owners >> shift & k_slot_mask;
+}
 
 ae_status ae_triple_create(ae_triple **out, int bytes)
 {
@@ -158,30 +168,35 @@ void ae_triple_destroy(ae_triple *self) { ae_free(self); }
 void ae_triple_reset(ae_triple *self)
 {
     for (int i = 0; i < k_slots; i++) memset(self->slots[i], 0, self->bytes);
-    self->writer_slot = 0;
-    self->reader_slot = 1;
-    atomic_init(&self->between, 2u);
+    atomic_init(&self->owners, owners_of(0, 2, 1));
 }
 
 void ae_triple_write(ae_triple *self, const void *value)
 {
-    memcpy(self->slots[self->writer_slot], value, self->bytes);
+    unsigned int owners = atomic_load_explicit(&self->owners, memory_order_relaxed), next;
+    memcpy(self->slots[slot_of(owners, 0)], value, self->bytes);
     /* Release publishes the value; acquire makes the reader's last copy out of the slot we get end
-     * before our next write into it. */
-    const unsigned int got = atomic_exchange_explicit(
-        &self->between, self->writer_slot | k_slot_fresh, memory_order_acq_rel);
-    self->writer_slot = got & k_slot_mask;
+     * before our next write into it. Fails at most once: the reader moves only when there is news.
+     */
+    do {
+        next = owners_of(slot_of(owners, k_between_shift), slot_of(owners, 0),
+                         slot_of(owners, k_reader_shift)) |
+               k_fresh;
+    } while (!atomic_compare_exchange_strong_explicit(&self->owners, &owners, next,
+                                                      memory_order_acq_rel, memory_order_relaxed));
 }
 
 int ae_triple_read(ae_triple *self, void *value)
 {
-    const int fresh =
-        (atomic_load_explicit(&self->between, memory_order_relaxed) & k_slot_fresh) != 0;
-    if (fresh) {
-        const unsigned int got =
-            atomic_exchange_explicit(&self->between, self->reader_slot, memory_order_acq_rel);
-        self->reader_slot = got & k_slot_mask;
+    unsigned int owners = atomic_load_explicit(&self->owners, memory_order_relaxed), next;
+    int fresh = 0;
+    while (owners & k_fresh && !fresh) {
+        next = owners_of(slot_of(owners, 0), slot_of(owners, k_reader_shift),
+                         slot_of(owners, k_between_shift));
+        fresh = atomic_compare_exchange_strong_explicit(&self->owners, &owners, next,
+                                                        memory_order_acq_rel, memory_order_relaxed);
+        if (fresh) owners = next;
     }
-    memcpy(value, self->slots[self->reader_slot], self->bytes);
+    memcpy(value, self->slots[slot_of(owners, k_reader_shift)], self->bytes);
     return fresh;
 }

@@ -7,8 +7,12 @@
  * barriers).
  *
  * ae_triple: the newest value of a struct from one writer to one reader by triple buffering: each
- * side owns a slot, the third changes hands by one atomic exchange. Both sides are wait-free and a
- * value is never torn (a sequence lock would make the reader spin and race by the letter of C11).
+ * side owns a slot, the third changes hands by one atomic exchange. The writer is wait-free, the
+ * reader tries again only when there is a newer value, and a value is never torn (a sequence lock
+ * would make the reader spin and race by the letter of C11).
+ *
+ * Either side's process may be killed at any instruction: both stay whole, and another process may
+ * take the side over as it is.
  *
  * Thread: one producer or writer thread and one consumer or reader thread; create, reset and
  * destroy while neither runs. No allocation after create. The only file of the project with C11

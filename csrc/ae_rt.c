@@ -607,7 +607,6 @@ void ae_rt_recover(ae_rt *self)
         ae_graph_reset(self->graph);
         self->inside = 0;
     }
-    ae_triple_reset(self->published);
     ae_triple_write(self->published, &self->report);
 }
 

@@ -135,7 +135,9 @@ static void test_counts_are_read_on_another_thread(void)
     }
     pthread_join(device, NULL);
     CHECK(wrong == 0 && report.input_overflows == 1000);
-    ae_capture_port_open(port, 2, 1.0); /* the next device: counts go on */
+    ae_capture_port_open(port, 2, 1.0); /* the next device: counts go on, seen from outside too */
+    ae_capture_port_read(port, &report);
+    CHECK(report.callbacks == 3000);
     ae_capture_port_callback(NULL, NULL, 100, NULL, 0, port);
     ae_capture_port_read(port, &report);
     CHECK(report.callbacks == 3001 && report.late_callbacks == 0);
