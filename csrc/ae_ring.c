@@ -200,3 +200,27 @@ int ae_triple_read(ae_triple *self, void *value)
     memcpy(value, self->slots[slot_of(owners, k_reader_shift)], self->bytes);
     return fresh;
 }
+
+struct ae_token {
+    _Alignas(k_cache_line_bytes) atomic_uint is_taken;
+};
+
+ae_status ae_token_create(ae_token **out)
+{
+    *out = ae_allocate(sizeof(ae_token));
+    if (*out == NULL) return AE_ERROR_MEMORY;
+    atomic_init(&(*out)->is_taken, 0u);
+    return AE_OK;
+}
+
+void ae_token_destroy(ae_token *self) { ae_free(self); }
+
+int ae_token_take(ae_token *self)
+{
+    return atomic_exchange_explicit(&self->is_taken, 1u, memory_order_acquire) == 0u;
+}
+
+void ae_token_give(ae_token *self)
+{
+    atomic_store_explicit(&self->is_taken, 0u, memory_order_release);
+}

@@ -1,4 +1,4 @@
-/* ae_ring.h - how two threads exchange data without waiting: a queue and a snapshot.
+/* ae_ring.h - how two threads exchange data without waiting: a queue, a snapshot and a token.
  *
  * ae_ring: single-producer single-consumer queue of fixed-size elements (Lamport 1983). Indices run
  * freely and are masked, so the whole capacity is usable. Each side keeps a cached copy of the
@@ -46,6 +46,13 @@ void ae_triple_write(ae_triple *self, const void *value);
 int ae_triple_read(ae_triple *self, void *value);
 void ae_triple_reset(ae_triple *self); /* back to zero bits */
 void ae_triple_destroy(ae_triple *self);
+
+/* For what only one thread at a time may do: whoever has the token. */
+typedef struct ae_token ae_token;
+ae_status ae_token_create(ae_token **out);
+int ae_token_take(ae_token *self);  /* 1: it is yours now; 0: somebody has it */
+void ae_token_give(ae_token *self); /* back, for anybody to take */
+void ae_token_destroy(ae_token *self);
 /* ffi:end */
 
 #endif

@@ -60,6 +60,8 @@ struct ae_rt {
     int64_t collected_number; /* the control thread's: of the last graph that it got */
     ae_rt_command command;    /* the one that is being obeyed, or k_no_command */
     volatile int inside;      /* a callback runs; found set, the process was killed in it */
+    ae_token *turn; /* of the callback, or of ae_rt_idle: they use the same ends of the queues */
+    int has_turn;   /* the callback */
     int is_stopping, is_silent;
     int frames_to_measure;
     ae_ramp monitor, mute, output;
@@ -157,6 +159,7 @@ static ae_status create_parts(ae_rt *self)
     if (status == AE_OK) status = ae_fifo_create(&self->rendered, render, 3 * block);
     if (status == AE_OK) status = ae_comparison_create(&self->comparison, capture, block, latency);
     if (status == AE_OK) status = ae_triple_create(&self->published, sizeof(ae_rt_report));
+    if (status == AE_OK) status = ae_token_create(&self->turn);
     for (int i = 0; status == AE_OK && i < k_levels; i++) {
         const ae_loudness_config loudness = {.sample_rate_hz = config->sample_rate_hz,
                                              .channels = i == 2 ? render : capture};
@@ -202,6 +205,7 @@ void ae_rt_destroy(ae_rt *self)
     ae_fifo_destroy(self->rendered);
     ae_comparison_destroy(self->comparison);
     ae_triple_destroy(self->published);
+    ae_token_destroy(self->turn);
     ae_free(self);
 }
 
@@ -532,11 +536,22 @@ static void guard_load(ae_rt *self, double busy_s, int frames)
     note(self, AE_RT_LOG_SHED, self->load.report.shed_level);
 }
 
+/* From the first callback to ae_rt_recover. */
+static int take_turn(ae_rt *self)
+{
+    if (!self->has_turn) self->has_turn = ae_token_take(self->turn);
+    return self->has_turn;
+}
+
 int ae_rt_callback(const void *in, void *out, unsigned long frames, const void *time_info,
                    unsigned long flags, void *user)
 {
     ae_rt *self = user;
     const double now_s = ae_host_now_s();
+    if (!take_turn(self)) {
+        if (out != NULL) ae_zero(out, (int)frames * self->device.output_channels);
+        return k_continue;
+    }
     self->inside = 1;
     const ae_fp_mode mode = ae_fp_enter();
     const double gap_s = self->callback.last_s == 0.0 ? 0.0 : now_s - self->callback.last_s;
@@ -607,11 +622,14 @@ void ae_rt_recover(ae_rt *self)
         ae_graph_reset(self->graph);
         self->inside = 0;
     }
+    self->has_turn = 0;
+    ae_token_give(self->turn);
     ae_triple_write(self->published, &self->report);
 }
 
 void ae_rt_idle(ae_rt *self, int frames)
 {
+    if (!ae_token_take(self->turn)) return;
     ae_far_queue_drop(self->far_queue, frames);
     const int channels = tap_channels(&self->config);
     ae_zero(self->tap_frame, self->block_frames * channels);
@@ -620,4 +638,5 @@ void ae_rt_idle(ae_rt *self, int frames)
         self->report.record_overruns += now - ae_ring_write(self->tap, self->tap_frame, now);
         frames -= now;
     }
+    ae_token_give(self->turn);
 }

@@ -128,7 +128,9 @@ ae_far_queue *ae_rt_far_queue(ae_rt *self);
 
 /* While no callback runs: what a killed process may have left half done is finished or cleared. */
 void ae_rt_recover(ae_rt *self);
-/* While no callback runs: let time pass, the far end is thrown away, the tap gets silence. */
+/* Before the first callback, or the first after ae_rt_recover: let time pass, the far end is thrown
+ * away, the tap gets silence. Does nothing once callbacks come; one that comes meanwhile plays
+ * silence. */
 void ae_rt_idle(ae_rt *self, int frames);
 /* ffi:end */
 

@@ -1,5 +1,6 @@
 /* Truths: first in, first out across every wrap; two threads (run under the thread sanitizer):
- * the sequence arrives whole, a snapshot is never torn or older than the one before. */
+ * the sequence arrives whole, a snapshot is never torn or older than the one before, a token has
+ * one owner. */
 #include "ae_common.h"
 #include "ae_ring.h"
 #include "ae_test.h"
@@ -159,6 +160,42 @@ static void test_triple_between_two_threads(void)
     ae_triple_destroy(triple);
 }
 
+typedef struct {
+    ae_token *token;
+    long guarded;
+    int attempts;
+} guarded_count;
+
+static void *count_up(void *argument)
+{
+    guarded_count *count = argument;
+    for (int done = 0; done < count->attempts;) {
+        if (!ae_token_take(count->token)) {
+            sched_yield();
+            continue;
+        }
+        count->guarded++;
+        done++;
+        ae_token_give(count->token);
+    }
+    return NULL;
+}
+
+static void test_token_has_one_owner(void)
+{
+    guarded_count count = {.attempts = 20000};
+    CHECK(ae_token_create(&count.token) == AE_OK);
+    CHECK(ae_token_take(count.token) == 1 && ae_token_take(count.token) == 0);
+    ae_token_give(count.token);
+    pthread_t other;
+    CHECK(pthread_create(&other, NULL, count_up, &count) == 0);
+    count_up(&count);
+    pthread_join(other, NULL);
+    CHECK(count.guarded == 2L * count.attempts);
+    ae_token_destroy(count.token);
+    ae_token_destroy(NULL);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
@@ -166,5 +203,6 @@ int main(void)
     test_ring_between_two_threads();
     test_triple_alone();
     test_triple_between_two_threads();
+    test_token_has_one_owner();
     return AE_TEST_RESULT();
 }

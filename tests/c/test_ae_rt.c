@@ -622,6 +622,46 @@ static void test_time_without_a_device(void)
     ae_graph_destroy(wire);
 }
 
+enum { k_first_calls = 20 };
+
+static void *begin_to_call(void *argument)
+{
+    float out[k_block];
+    for (int i = 0; i < k_first_calls; i++) {
+        sched_yield();
+        ae_rt_callback(mic_in, out, k_block, NULL, 0, argument);
+    }
+    return NULL;
+}
+
+/* Nobody knows on the instant that a new host has begun to call: idling may go on meanwhile. */
+static void test_time_passes_until_a_device_calls(void)
+{
+    fill_noise();
+    ae_graph *wire = make_wire(k_rate, 1, 1);
+    ae_rt *rt = make_engine(wire, k_block);
+    for (int round = 0; round < 40; round++) {
+        ae_rt_report before, report;
+        ae_rt_recover(rt);
+        ae_rt_read(rt, &before);
+        while (ae_rt_read_tap(rt, tap, k_length) > 0) continue;
+        ae_far_queue_write(ae_rt_far_queue(rt), far_in, k_length / 2);
+        pthread_t device;
+        CHECK(pthread_create(&device, NULL, begin_to_call, rt) == 0);
+        for (int i = 0; i < 200; i++) ae_rt_idle(rt, 100);
+        pthread_join(device, NULL);
+        ae_rt_read(rt, &report);
+        const int64_t calls = report.callback.callbacks - before.callback.callbacks;
+        int64_t tapped = 0;
+        for (int count = 1; count > 0; tapped += count) count = ae_rt_read_tap(rt, tap, k_length);
+        CHECK(calls <= k_first_calls && report.frames - before.frames == calls * k_block);
+        CHECK(tapped >= calls * k_block && (tapped - calls * k_block) % 100 == 0);
+        CHECK(tapped <= calls * k_block + 200 * 100);
+    }
+    ae_rt_destroy(rt);
+    ae_graph_destroy(wire);
+}
+
 /* Another device that has no microphone, or nothing at all, and no port in its place. */
 static void test_a_device_without_a_microphone(void)
 {
@@ -998,6 +1038,7 @@ int main(void)
     test_queued_swaps_come_one_after_the_other();
     test_killed_in_the_middle_of_a_swap();
     test_time_without_a_device();
+    test_time_passes_until_a_device_calls();
     test_a_device_without_a_microphone();
     test_full_queues_are_harmless();
     test_long_blocks_are_no_load();
