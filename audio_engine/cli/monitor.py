@@ -249,7 +249,7 @@ def print_summary(session: Session) -> None:
     stats = session.last
     if stats is None:
         return
-    load, block_us = stats.load, stats.load.block_us
+    load, block_us = stats.load, max(stats.load.block_us, 1.0)
     loudness = stats.engine.loudness
     rows = [
         ("time", f"{stats.uptime_s:.1f} s, {stats.state}, {stats.recoveries} recoveries"),
