@@ -150,3 +150,26 @@ def test_no_sound_card_at_all_is_status_4(make_card: CardMaker) -> None:
     with monitor(card.env) as program:
         assert program.end() == 4
     assert program.errors.count("\n") == 1
+
+
+MEMORY = """
+import json, re
+from audio_engine import LiveStream
+with LiveStream(**json.loads('{}')) as stream:
+    stream.wait(0.3)
+    with open("/proc/self/status") as status:
+        locked_kb = int(re.search(r"VmLck:\\s*(\\d+)", status.read())[1])
+    print(json.dumps({{"locked_kb": locked_kb, "said": stream.stats().memory_locked}}))
+"""
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+def test_only_the_host_locks_its_memory(make_card: CardMaker, in_process: bool) -> None:
+    code = MEMORY.format(json.dumps({"in_process": in_process}))
+    with Program(["-c", code], make_card().env) as program:
+        assert program.end() == 0, program.errors
+    (line,) = program.lines
+    if in_process:
+        assert line["said"] == (line["locked_kb"] > 0)
+    else:
+        assert line["locked_kb"] == 0  # it may be the memory of a large program

@@ -15,7 +15,7 @@ from audio_engine.io.live.host import NO_DEVICE, DeviceChoice, HostJob, HostOpen
 from audio_engine.io.live.keeper import HostKeeper, HostProcess, HostThread
 from audio_engine.io.live.session import FarEnd, LiveSession, clock_stats
 from audio_engine.io.live.sources import open_source
-from audio_engine.io.live.stats import ClockStats, LiveState
+from audio_engine.io.live.stats import ClockStats, LiveState, XrunStats
 
 _LOOK_S, _QUICK_LOOK_S = 0.05, 0.01
 _EVENTS_EVERY_S = 0.1
@@ -145,7 +145,8 @@ class LiveStream(LiveSession):
         if self._state != "stopped" or self._stopping.is_set():
             raise StreamError("a live stream is started once; make a new one")
         self._feeder.prefill()
-        self._memory_locked = self._parts.block.lock_in_memory()
+        # The hosts lock their own memory; ours is the user's, and may be large.
+        self._memory_locked = self._in_process and self._parts.block.lock_in_memory()
         self._start_s = time.monotonic()
         self._enter("starting")
         self._watchdog.start()
@@ -169,7 +170,7 @@ class LiveStream(LiveSession):
         if self._state == "running":
             with self._lock:  # not by _post: `close` too comes this way
                 self._core.post("STOP", on=False, value=0.0)
-            while not self._core.read().stopped and time.monotonic() < deadline_s - (
+            while not self._has_faded() and time.monotonic() < deadline_s - (
                 _STOP_LIMIT_S - _FADE_LIMIT_S
             ):
                 time.sleep(0.005)
@@ -177,6 +178,10 @@ class LiveStream(LiveSession):
         if self._watchdog.is_alive():
             self._watchdog.join(_STOP_LIMIT_S + 1.0)
         self._enter("stopped")
+
+    def _has_faded(self) -> bool:
+        with self._lock:
+            return bool(self._core.read().stopped)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait so long, or until the stream is stopped; True if it is."""
@@ -254,7 +259,8 @@ class LiveStream(LiveSession):
 
     def _hear_main(self, opened: HostOpened) -> None:
         self._opened = opened
-        self._memory_locked = opened.memory_locked
+        if not self._in_process:
+            self._memory_locked = opened.memory_locked
         if opened.needs_capture and self._capture is None:
             self._capture = self._capture_keeper(
                 self._job.input_device, self._parts.capture_port.address, self._capture_beats
@@ -266,15 +272,20 @@ class LiveStream(LiveSession):
     def _hear_capture(self, opened: HostOpened) -> None:
         self._capture_opened = opened
 
+    # Reports are read by one thread at a time: `stats` does so too.
+
     def _main_beats(self) -> int:
-        return int(self._core.read().callback.callbacks)
+        with self._lock:
+            return int(self._core.read().callback.callbacks)
 
     def _capture_beats(self) -> int:
-        return int(self._parts.capture_port.callback_report().callbacks)
+        with self._lock:
+            return int(self._parts.capture_port.callback_report().callbacks)
 
     def _far_beats(self) -> int:
         assert self._parts.far_port is not None
-        return int(self._parts.far_port.callback_report().callbacks)
+        with self._lock:
+            return int(self._parts.far_port.callback_report().callbacks)
 
     def _judge(self) -> None:
         """Sum up the hosts' states, and say what has changed."""
@@ -345,6 +356,18 @@ class LiveStream(LiveSession):
             capture_s = max(port.input_delay_s - block_s, 0.0)
         render_s = callback.output_delay_s or self._opened.output_latency_s
         return 1e3 * (capture_s + render_s) + self._engine_latency_ms(report, clock)
+
+    def _xruns(self, report: Any, clock: ClockStats | None) -> XrunStats:
+        """Count those of a microphone on another card too, past ones included."""
+        found, port = super()._xruns(report, clock), self._parts.capture_port
+        capture = port.callback_report()
+        return replace(
+            found,
+            input_underflow=found.input_underflow + capture.input_underflows,
+            input_overflow=found.input_overflow + capture.input_overflows,
+            late_callbacks=found.late_callbacks + capture.late_callbacks,
+            capture_underruns=port.bridge_report().underruns,
+        )
 
     def _device_block_frames(self) -> int:
         return self._block_frames
