@@ -228,10 +228,10 @@ static int greatest_common_divisor(int a, int b)
 
 /* The least delay with which a frame is always there when the device asks: after n frames of
  * device blocks of B, floor(n / F) * F frames are processed, so F - gcd(F, B) are missing at most.
- * A microphone from a port is there when it is asked for. */
+ * A microphone from a port is there when it is asked for; without a loudspeaker nobody asks. */
 static int adapter_frames(const ae_rt *self)
 {
-    if (self->device.input_channels == 0) return 0;
+    if (self->device.input_channels == 0 || self->device.output_channels == 0) return 0;
     const int frame = self->block_frames, block = self->device.device_block_frames;
     return frame - (block > 0 ? greatest_common_divisor(frame, block) : 1);
 }
