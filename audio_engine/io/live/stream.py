@@ -254,6 +254,7 @@ class LiveStream(LiveSession):
             input_device=device,
             output_device=NO_DEVICE,
             block_frames=self._rate_hz // _CAPTURE_BLOCKS_PER_S,
+            is_restart=self._state != "starting",  # beside a host that came back on another card
         )
         return self._keeper(job, heartbeat)
 
