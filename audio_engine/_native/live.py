@@ -15,6 +15,7 @@ from typing import Any
 
 from audio_engine._native.library import AudioArray, check, ffi, lib, pointer
 from audio_engine._native.plan import Plan
+from audio_engine.errors import StreamError
 
 # Far from where Linux puts programs, libraries, stacks and sanitizers' shadows.
 _LOWEST_ADDRESS, _HIGHEST_ADDRESS, _ADDRESS_STEP = 1 << 44, 1 << 45, 1 << 30
@@ -28,10 +29,17 @@ class SharedBlock:
     ----------
     size_bytes : int
         Room for everything that is made within `allocating`.
+
+    Raises
+    ------
+    StreamError
+        On other systems than Linux.
     """
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = -(-size_bytes // _PAGE_BYTES) * _PAGE_BYTES
+        if not hasattr(os, "memfd_create"):
+            raise StreamError("live audio needs Linux: the shared memory is made in its way")
         self.descriptor = os.memfd_create("audio_engine")
         os.ftruncate(self.descriptor, self.size_bytes)
         self._memory = self._map()

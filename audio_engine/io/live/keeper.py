@@ -105,10 +105,9 @@ class HostProcess:
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe is not None and pipe is not self._process.stdout:
-                    pipe.close()
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()  # the other pipe belongs to the thread that reads it
 
 
 def _all_of(said: SimpleQueue[dict[str, Any]]) -> list[dict[str, Any]]:

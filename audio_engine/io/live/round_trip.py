@@ -26,11 +26,8 @@ from audio_engine.io.quiet import silent_stderr
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.stats import Stats
 
-_START_S, _SWEEP_S, _GAP_S = (
-    0.3,
-    0.4,
-    1.2,
-)  # before the first sweep, one sweep, from one to the next
+_START_S, _SWEEP_S = 0.3, 0.4  # before the first sweep; one sweep
+_GAP_S = 1.2  # from the start of a sweep to that of the next
 _LOW_HZ, _HIGH_HZ = 300.0, 6000.0  # what laptops and phones can play
 _LEVEL_DBFS = -26.0  # rms: clearly heard beside a voice, not startling
 _MAX_DELAY_S = 0.75  # Bluetooth stays below 0.5 s

@@ -56,6 +56,8 @@ class LiveSession(Closable):
         Makes the far end's source from sample rate and channels.
     monitor : bool
         Whether the processed microphone is played too.
+    has_loopback : bool
+        Whether the far end is captured from a device, where somebody else plays it.
     """
 
     def __init__(

@@ -28,7 +28,9 @@ class MeterStats(Stats):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadStats(Stats):
-    """Computing time of one 10 ms block in microseconds, and what was shed to keep up.
+    """Computing time of a device's callback in microseconds, and what was shed to keep up.
+
+    `block_us` is what there is: the time that the callback's frames last, 10 ms by default.
 
     Shed level: 0 nothing, 1 meters, 2 the leveller too (its gain is held), 3 the suppressor too.
     """
