@@ -564,6 +564,8 @@ void ae_clock_bridge_read(ae_clock_bridge *self, float *const *out, double now_s
     write_report(self);
 }
 
+int ae_clock_bridge_is_writing(const ae_clock_bridge *self) { return self->reader.writing; }
+
 void ae_clock_bridge_read_report(ae_clock_bridge *self, ae_clock_bridge_report *out)
 {
     (void)ae_triple_read(self->report, out);

@@ -57,6 +57,8 @@ void ae_clock_bridge_write(ae_clock_bridge *self, const float *interleaved, int 
                            double now_s);
 /* Reader. Writes read_frames frames to each channel of `out`: silence where there is no input. */
 void ae_clock_bridge_read(ae_clock_bridge *self, float *const *out, double now_s);
+/* Reader: 0/1, writes arrive. */
+int ae_clock_bridge_is_writing(const ae_clock_bridge *self);
 /* Control: as the last read left it. */
 void ae_clock_bridge_read_report(ae_clock_bridge *self, ae_clock_bridge_report *out);
 /* ffi:end */

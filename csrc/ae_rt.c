@@ -63,6 +63,7 @@ struct ae_rt {
     ae_token *turn; /* of the callback, or of ae_rt_idle: they use the same ends of the queues */
     int has_turn;   /* the callback */
     int is_stopping, is_silent;
+    int hears; /* 0: the microphone's device gives nothing */
     int frames_to_measure;
     ae_ramp monitor, mute, output;
     ae_callback callback;
@@ -466,6 +467,8 @@ static void run_frame(ae_rt *self, double now_s)
         keep_reference(self);
         take_far_end(self, now_s);
     }
+    /* A lost microphone hears no echo: the filter is not to learn that there is none. */
+    if (!self->hears) silence(&self->reference, self->block_frames);
     run_graph(self);
     if (self->is_stopping && self->output.now == 0.0f) self->is_silent = 1;
     mix_loudspeaker(self);
@@ -476,6 +479,21 @@ static void run_frame(ae_rt *self, double now_s)
 
 /* ---- the callback ---- */
 
+static void take_microphone(ae_rt *self, double now_s)
+{
+    ae_rows *microphone = &self->microphone;
+    self->hears = 1;
+    if (self->device.input_channels > 0) {
+        ae_fifo_read_rows(self->captured, microphone->rows, self->block_frames);
+    } else if (self->config.capture_port != NULL) {
+        ae_clock_bridge *bridge = ae_capture_port_bridge(self->config.capture_port);
+        ae_clock_bridge_read(bridge, microphone->rows, now_s);
+        self->hears = ae_clock_bridge_is_writing(bridge);
+    } else {
+        silence(microphone, self->block_frames);
+    }
+}
+
 /* At most one frame of the device's frames: in, through the graph when a frame is full, out. */
 static void move_slice(ae_rt *self, const float *in, float *out, int frames, double now_s)
 {
@@ -484,14 +502,7 @@ static void move_slice(ae_rt *self, const float *in, float *out, int frames, dou
     if (is_duplex) ae_fifo_write(self->captured, in, self->device.input_channels, frames);
     while (is_duplex ? ae_fifo_fill(self->captured) >= block
                      : has_output && ae_fifo_fill(self->rendered) < frames) {
-        if (is_duplex) {
-            ae_fifo_read_rows(self->captured, self->microphone.rows, block);
-        } else if (self->config.capture_port != NULL) {
-            ae_clock_bridge_read(ae_capture_port_bridge(self->config.capture_port),
-                                 self->microphone.rows, now_s);
-        } else {
-            silence(&self->microphone, block);
-        }
+        take_microphone(self, now_s);
         run_frame(self, now_s);
         if (has_output)
             ae_fifo_write_rows(self->rendered, (const float *const *)self->loudspeaker.rows, block);
