@@ -18,13 +18,13 @@ static const double k_fade_s = 0.005;        /* out, in and across */
 static const double k_jump_s = 0.002;        /* fill off by this: only lost frames do that */
 static const double k_still_jump_s = 0.0005; /* the same where nothing is heard yet */
 static const double k_silent_writer_s = 0.1; /* and four writes: then nobody writes */
-static const double k_least_margin_s = 0.0003, k_first_margin_s = 0.0005, k_most_margin_s = 0.040;
+/* Writes may be so late before anything is known of them: a wake-up on a busy machine. */
+static const double k_least_margin_s = 0.003;
+static const double k_most_margin_s = 0.040;
+static const double k_slack_s = 0.003, k_slack_time_s = 30.0;   /* a target so much too high comes
+                                                                 * down after that time */
 static const double k_margin_share = 1.25, k_margin_s = 0.0002; /* over the lateness seen */
-static const double k_slack_s = 0.0005;  /* a target this much too high stays: no needless move */
-static const double k_spare_share = 0.1; /* of the margin, on top when it has to grow */
-static const double k_slack_share = 0.3; /* of the margin: the same, where writes come late */
-static const double k_slack_time_s = 40; /* before it comes down all the same */
-static const double k_locked_s = 0.001;  /* fill off by less: at its target */
+static const double k_locked_s = 0.001; /* fill off by less: at its target */
 static const double k_least_pull_s = 2.0, k_most_pull_s = 60.0; /* time constant of the steering */
 static const double k_pull_share = 1.0 / 3.0;                   /* of the time since the jump */
 static const double k_far_s = 0.00025; /* fill error beyond which it is pulled faster */
@@ -63,8 +63,8 @@ typedef struct {
     double seconds; /* one read block, nominal */
     double running_s, slack_s;
     int running, writing;
-    int64_t next_input;  /* the frame that the resampler takes next */
-    double target, goal; /* input frames; the target moves to the goal */
+    int64_t next_input; /* the frame that the resampler takes next */
+    double target;      /* input frames; only a jump changes it */
     double fill, drift_ppm;
     int locked;
     /* Output. */
@@ -302,10 +302,10 @@ static double read_position(const ae_clock_bridge *self)
            self->reader.carried * self->input_per_output;
 }
 
-static double wanted_target(const ae_clock_bridge *self, double lateness_s, double least_margin_s)
+static double wanted_target(const ae_clock_bridge *self, double lateness_s)
 {
     double margin_s = k_margin_share * lateness_s + k_margin_s;
-    margin_s = fmin(fmax(margin_s, least_margin_s), k_most_margin_s);
+    margin_s = fmin(fmax(margin_s, k_least_margin_s), k_most_margin_s);
     return input_frames_per_read(self) + self->reader.write_frames + 1.0 +
            margin_s * self->config.input_rate_hz;
 }
@@ -373,30 +373,12 @@ static void jump(ae_clock_bridge *self, float *const *out, double writer_frames,
         push(self, prefill < k_chunk_frames ? prefill : k_chunk_frames);
     }
     reader->carried = 0;
-    reader->target = reader->goal = writer_frames - read_position(self);
+    reader->target = writer_frames - read_position(self);
     reader->running = 1;
     reader->running_s = reader->slack_s = 0.0;
 }
 
-/* Moves the target to where it is wanted at the pace of the steering: up at once, down only when
- * the slack has lasted, and then to the middle. Returns the ppm that this move takes. */
-static double move_target(ae_clock_bridge *self, double wanted)
-{
-    reader_side *reader = &self->reader;
-    const double rate = self->config.input_rate_hz;
-    const double least = wanted_target(self, 0.0, 0.0);
-    const double slack = reader->target - wanted;
-    const double allowed = fmax(k_slack_s * rate, k_slack_share * (wanted - least));
-    reader->slack_s = slack > allowed ? reader->slack_s + reader->seconds : 0.0;
-    if (slack < 0.0) reader->goal = fmax(reader->goal, wanted + k_spare_share * (wanted - least));
-    if (reader->slack_s > k_slack_time_s) reader->goal = wanted + 0.5 * allowed;
-    const double step = 1e-6 * k_most_pull_ppm * rate * reader->seconds;
-    const double moved = fmin(fmax(reader->goal - reader->target, -step), step);
-    reader->target += moved;
-    return -1e6 * moved / (rate * reader->seconds);
-}
-
-static void steer(ae_clock_bridge *self, double excess, double move_ppm)
+static void steer(ae_clock_bridge *self, double excess)
 {
     reader_side *reader = &self->reader;
     const double rate = self->config.input_rate_hz, far = k_far_s * rate;
@@ -408,7 +390,7 @@ static void steer(ae_clock_bridge *self, double excess, double move_ppm)
     const double most_ppm = first ? k_first_pull_ppm : k_most_pull_ppm;
     ae_resample_set_slew_ppm_per_s(self->resample, first ? k_first_slew_ppm_per_s : 0.0f);
     const double limited = fmin(fmax(pull_ppm, -most_ppm), most_ppm);
-    ae_resample_set_ppm(self->resample, (float)(reader->drift_ppm + limited + move_ppm));
+    ae_resample_set_ppm(self->resample, (float)(reader->drift_ppm + limited));
 }
 
 static int has_input(const ae_clock_bridge *self)
@@ -439,8 +421,7 @@ static void follow(ae_clock_bridge *self, float *const *out, double now_s)
         1e6 * ((1.0 + 1e-6 * writes.rate_ppm) / (1.0 + 1e-6 * reads.rate_ppm) - 1.0);
     const double time_s = ae_dll_time_of(self->read_clock, (double)reader->frames_read);
     const double writer_frames = ae_dll_frames_at(self->write_clock, time_s);
-    const double least = reader->running ? k_least_margin_s : k_first_margin_s;
-    const double wanted = wanted_target(self, writes.lateness_s, least);
+    const double wanted = wanted_target(self, writes.lateness_s);
     if (!reader->running) {
         if ((double)reader->end < writer_frames - wanted + input_frames_per_read(self) + 2.0)
             return;
@@ -449,14 +430,17 @@ static void follow(ae_clock_bridge *self, float *const *out, double now_s)
     }
     double excess = writer_frames - read_position(self) - reader->target;
     const double still = k_still_jump_s * rate;
-    const int off = reader->gain > 0 ? fabs(excess) > k_jump_s * rate
-                                     : fabs(excess) > still || wanted > reader->target + still;
+    reader->slack_s =
+        reader->target - wanted > k_slack_s * rate ? reader->slack_s + reader->seconds : 0.0;
+    const int off = reader->gain > 0
+                        ? fabs(excess) > k_jump_s * rate || reader->slack_s > k_slack_time_s
+                        : fabs(excess) > still || wanted > reader->target + still;
     if (off && settled) {
         jump(self, out, writer_frames, wanted);
         reader->opening = 1;
         excess = 0.0;
     }
-    steer(self, excess, move_target(self, wanted));
+    steer(self, excess);
     if (!reader->opening && has_input(self)) reader->opening = 1;
     reader->fill = writer_frames - read_position(self);
     reader->locked =

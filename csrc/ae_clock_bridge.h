@@ -6,12 +6,14 @@
  * delay-locked loop per clock (ae_dll), resamples by the ratio of the two slopes, and steers the
  * ratio a little so that the fill stays at its target (proportional; the loops are the integral).
  *
- * Target fill at a read = one read block + one write block + how late writes come (what all but two
- * wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 0.3 .. 40 ms). The fill is counted between the
- * two smoothed clocks, so that the jitter of neither moves it.
- * When input is missing: the newest 5 ms are played backwards with a fade-out, time goes on in
- * silence, and the sound fades in (5 ms) where it would have been, so that the delay is the same
- * afterwards. When a device loses frames, the read position jumps to the target with a cross-fade.
+ * Target fill at a read = one read block + one write block + one frame + a margin for writes that
+ * come late: what all but two wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 3 .. 40 ms. The fill
+ * is counted between the two smoothed clocks, so that the jitter of neither moves it. The target
+ * changes only where the sound is broken anyway (at the start, after an underrun): an echo
+ * canceller behind the bridge takes every move of the read position for a change of the room. When
+ * input is missing: the newest 5 ms are played backwards with a fade-out, time goes on in silence,
+ * and the sound fades in (5 ms) where it would have been, so that the delay is the same afterwards.
+ * When a device loses frames, the read position jumps to the target with a cross-fade.
  *
  * Latency: the fill, and 16 periods of the lower rate in the resampler (0.33 ms at 48 kHz).
  * Cost per read: 64 multiply-adds per sample. Memory: about 1 s of input.
