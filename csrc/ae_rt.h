@@ -82,7 +82,7 @@ typedef enum {
     AE_RT_LOG_FAR_GAP = 3,     /* the far-end queue ran dry */
     AE_RT_LOG_SHED = 4,        /* value: the new level */
     AE_RT_LOG_SWAPPED = 5,     /* value: serial of the graph that runs now */
-    AE_RT_LOG_RECORD_FULL = 6, /* value: frames that the tap queue had no room for */
+    AE_RT_LOG_RECORD_FULL = 6, /* value: frames that the tap queue had no room for; once only */
 } ae_rt_log_code;
 
 typedef struct {

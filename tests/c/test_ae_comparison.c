@@ -1,5 +1,5 @@
 /* Truths: off, nothing is touched; on, the output is the microphone, late by the delay, times the
- * gain, to the bit; no switch, gain or delay makes a click. */
+ * gain, but for rounding; no switch, gain or delay makes a click. */
 #include "ae_comparison.h"
 
 #include "ae_math.h"
