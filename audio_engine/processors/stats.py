@@ -26,7 +26,8 @@ class Stats:
 class EchoStats(Stats):
     """Echo filter: how much echo the linear filter removes, and where it found it.
 
-    ERLE in dB, delay in ms (loudspeaker to microphone), confidence 0 to 1.
+    ERLE in dB; delay in ms (loudspeaker to microphone) where the filter begins, which is some 10 ms
+    before the echo's first arrival; confidence 0 to 1.
     """
 
     erle_db: float
