@@ -141,8 +141,11 @@ class Session:
         except BaseException:
             stream.close()
             raise
-        self._stream, self._stream_began_s = stream, time.monotonic()
-        self._last = stream.stats()
+        is_first = self._last is None
+        self._stream, self._last = stream, stream.stats()
+        self._stream_began_s = time.monotonic() - self._last.uptime_s
+        if is_first:
+            self._began_s = self._stream_began_s  # events and statistics count from one moment
         if self._record is not None:
             self._note_recording(self._record)
             self._record = None
