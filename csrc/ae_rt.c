@@ -532,7 +532,8 @@ static void move(ae_rt *self, const float *in, float *out, int frames, double no
 static void note_callback(ae_rt *self, int seen, double gap_s, unsigned long flags)
 {
     if (self->callback.report.callbacks == 1 || gap_s == 0.0)
-        note(self, AE_RT_LOG_STARTED, self->callback.report.priority);
+        note(self, AE_RT_LOG_STARTED,
+             self->device.wants_priority ? self->callback.report.priority : -1);
     if (seen & AE_CALLBACK_FLAGGED) note(self, AE_RT_LOG_XRUN, (double)flags);
     if (seen & AE_CALLBACK_LATE) note(self, AE_RT_LOG_LATE, 1e3 * gap_s);
 }

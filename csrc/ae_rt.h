@@ -76,7 +76,7 @@ typedef struct {
 } ae_rt_command;
 
 typedef enum {
-    AE_RT_LOG_STARTED = 0,     /* value: real-time priority, 0: none */
+    AE_RT_LOG_STARTED = 0,     /* value: real-time priority, 0: refused, -1: not wanted */
     AE_RT_LOG_XRUN = 1,        /* value: PortAudio's flags */
     AE_RT_LOG_LATE = 2,        /* value: gap in ms */
     AE_RT_LOG_FAR_GAP = 3,     /* the far-end queue ran dry */

@@ -545,7 +545,7 @@ static void test_full_queues_are_harmless(void)
     CHECK(take_tap(rt, 0, expected) == 1024 && differences(expected, mic_in, 1024) == 0);
     static ae_rt_log_entry log[2000];
     CHECK(ae_rt_read_log(rt, log, 2000) == 256); /* the oldest are kept */
-    CHECK(log[0].code == AE_RT_LOG_STARTED && log[0].value == 0.0);
+    CHECK(log[0].code == AE_RT_LOG_STARTED && log[0].value == -1.0);
     int full = 0;
     for (int i = 1; i < 256; i++) {
         CHECK(log[i].frame >= log[i - 1].frame);
