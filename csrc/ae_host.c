@@ -40,12 +40,15 @@ void ae_host_unmap(void *memory, size_t bytes) { munmap(memory, bytes); }
 
 int ae_host_lock_memory(void *memory, size_t bytes)
 {
-    /* Under a limit, locking what is still to come would make later allocations fail. */
+    /* Pages in use, and others when they come into use: the libraries of a Python process are 100
+     * MB that nobody needs. Under a limit, locking what is still to come would make later
+     * allocations fail. */
     struct rlimit limit;
     const int unlimited = geteuid() == 0 || (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
                                              limit.rlim_cur == RLIM_INFINITY);
-    if (mlockall(unlimited ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) == 0) return 2;
-    return mlock(memory, bytes) == 0;
+    const int what = MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0);
+    const int whole = mlockall(what) == 0, block = mlock(memory, bytes) == 0;
+    return whole && block ? 2 : block;
 }
 
 void ae_host_tie_to_parent(void)
