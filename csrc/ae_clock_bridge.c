@@ -19,7 +19,7 @@ static const double k_jump_s = 0.002;        /* fill off by this: only lost fram
 static const double k_still_jump_s = 0.0005; /* the same where nothing is heard yet */
 static const double k_silent_writer_s = 0.1; /* and four writes: then nobody writes */
 /* Writes may be so late before anything is known of them: a wake-up on a busy machine. */
-static const double k_least_margin_s = 0.003;
+static const double k_least_margin_s = 0.002;
 static const double k_most_margin_s = 0.040;
 static const double k_slack_s = 0.003, k_slack_time_s = 30.0;   /* a target so much too high comes
                                                                  * down after that time */

@@ -7,7 +7,7 @@
  * ratio a little so that the fill stays at its target (proportional; the loops are the integral).
  *
  * Target fill at a read = one read block + one write block + one frame + a margin for writes that
- * come late: what all but two wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 3 .. 40 ms. The fill
+ * come late: what all but two wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 2 .. 40 ms. The fill
  * is counted between the two smoothed clocks, so that the jitter of neither moves it. The target
  * changes only where the sound is broken anyway (at the start, after an underrun): an echo
  * canceller behind the bridge takes every move of the read position for a change of the room. When
