@@ -48,6 +48,8 @@ class Tap:
         self._listening = False
         self._recorder: Recorder | None = None
         self._changed = threading.Condition()
+        self._queue = threading.Lock()  # held around each use of the queue: see stop()
+        self._is_over = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="live-tap", daemon=True)
 
@@ -56,10 +58,12 @@ class Tap:
         self._thread.start()
 
     def stop(self, timeout_s: float = 0.5) -> None:
-        """Take what is left in the queue, and end."""
+        """Take what is left in the queue, and end; a disk that hangs is not waited for."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        with self._queue:  # from here on the thread does not touch the queue, which may be freed
+            self._is_over = True
 
     @property
     def recorder(self) -> Recorder | None:
@@ -110,11 +114,15 @@ class Tap:
     def _run(self) -> None:
         while True:
             is_last = self._stopping.is_set()  # what came before the end is still taken
-            while frames := self._read_queue(self._chunk):
+            while frames := self._read_chunk():
                 self._take(self._chunk[:frames])
             if is_last:
                 return
             time.sleep(_WAIT_S)
+
+    def _read_chunk(self) -> int:
+        with self._queue:
+            return 0 if self._is_over else self._read_queue(self._chunk)
 
     def _take(self, chunk: AudioArray) -> None:
         mic, reference, _ = self._channels
