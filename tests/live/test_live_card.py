@@ -71,8 +71,10 @@ def test_two_clocks_are_bridged(
         assert program.end() == 0, program.errors
     lines = stats_lines(program)
     check_played(far_end.samples, card, lines[-1])
-    assert lines[-1]["drift_ppm"] == pytest.approx(mic_ppm - speaker_ppm, abs=80)
-    # A stall of the machine may end the lock for a moment, and empty the ring.
+    drift_ppm = float(np.median([line["drift_ppm"] for line in lines[-8:]]))
+    # Good to 20 ppm by now on a machine that is not busy. A stall is taken for drift at first, may
+    # end the lock for a moment, and empties the ring.
+    assert drift_ppm == pytest.approx(mic_ppm - speaker_ppm, rel=0.5, abs=80)
     clocks = [line["clock"] for line in lines if line["clock"] is not None]
     assert any(clock["locked"] for clock in clocks)
     assert np.median([abs(clock["fill_frames"] - clock["target_frames"]) for clock in clocks]) < 480
