@@ -9,8 +9,9 @@
  * Target fill at a read = one read block + one write block + one frame + a margin for writes that
  * come late: what all but two wake-ups of 10 s stayed below, + 25 % + 0.2 ms; 2 .. 40 ms. The fill
  * is counted between the two smoothed clocks, so that the jitter of neither moves it. The target
- * changes only where the sound is broken anyway (at the start, after an underrun): an echo
- * canceller behind the bridge takes every move of the read position for a change of the room. When
+ * grows only where the sound is broken anyway (at the start, after an underrun): an echo canceller
+ * behind the bridge takes every move of the read position for a change of the room. It comes down,
+ * by a jump with a cross-fade, when it was 3 ms too high for 30 s. When
  * input is missing: the newest 5 ms are played backwards with a fade-out, time goes on in silence,
  * and the sound fades in (5 ms) where it would have been, so that the delay is the same afterwards.
  * When a device loses frames, the read position jumps to the target with a cross-fade.
