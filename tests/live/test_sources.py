@@ -341,3 +341,16 @@ def test_the_ring_never_runs_dry_beside_a_gil_hog(tmp_path: Path) -> None:
                 time.sleep(0.01)
     assert played >= 0.9 * seconds * rate_hz
     assert lowest > rate_hz
+
+
+def test_a_stream_refuses_a_lead_that_cannot_be_kept() -> None:
+    from audio_engine import LiveStream
+
+    for lead_s in (0.0, 11.0, float("nan")):
+        with pytest.raises(ConfigError, match="far_lead_s"):
+            LiveStream(far_end=lambda _: None, far_lead_s=lead_s)
+
+
+def test_a_function_is_asked_as_far_ahead_as_was_wanted() -> None:
+    source = open_source(lambda _: None, 48000, 1, lead_s=0.1)
+    assert source.lead_s == 0.1

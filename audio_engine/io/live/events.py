@@ -49,7 +49,7 @@ def describe(code: int, value: float) -> tuple[EventLevel, str, str] | None:
 def _started(priority: float) -> tuple[EventLevel, str, str]:
     if priority < 0:
         return "info", "audio", "the audio thread runs"
-    granted = f"SCHED_FIFO {priority:.0f}" if priority else "ordinary (no right to a better one)"
+    granted = f"SCHED_FIFO {priority:.0f}" if priority else "ordinary, not real-time"
     return "info", "audio", f"the audio thread runs, priority {granted}"
 
 

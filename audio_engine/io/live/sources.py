@@ -25,6 +25,7 @@ FarFunction: TypeAlias = Callable[[int], ArrayLike | None]
 # A file is decoded in pieces this long: each call into a library gives the GIL away and may wait
 # 100 ms for it beside a busy C extension, about ten times a piece.
 _FILE_PIECE_SECONDS = 4.0
+_FUNCTION_LEAD_S = 0.5  # Python may be busy for so long
 _RETRY_SECONDS = 0.5
 _GOOD_AGAIN_SECONDS = 5.0  # without a failure, before the next one is news
 _DRAINED_SECONDS = 0.05  # what a ring that was played may keep: less than a block or two
@@ -132,7 +133,9 @@ class CallableSource:
         How far ahead of the loudspeaker it is asked.
     """
 
-    def __init__(self, function: FarFunction, channels: int, *, lead_s: float = 0.5) -> None:
+    def __init__(
+        self, function: FarFunction, channels: int, *, lead_s: float = _FUNCTION_LEAD_S
+    ) -> None:
         if not callable(function):
             raise ConfigError(f"the far end is {function!r}; a function of the frames is expected")
         self.name = str(getattr(function, "__name__", type(function).__name__))
@@ -175,9 +178,15 @@ def fit_channels(audio: AudioArray, channels: int) -> AudioArray:
 
 
 def open_source(
-    far_end: str | os.PathLike[str] | FarFunction | None, sample_rate_hz: int, channels: int
+    far_end: str | os.PathLike[str] | FarFunction | None,
+    sample_rate_hz: int,
+    channels: int,
+    *,
+    lead_s: float = _FUNCTION_LEAD_S,
 ) -> FarSource:
     """Return the source that a user means: None is silence, a path a file, else a function.
+
+    A function is asked `lead_s` ahead of the loudspeaker.
 
     Raises
     ------
@@ -190,7 +199,7 @@ def open_source(
         return SilenceSource()
     if isinstance(far_end, str | os.PathLike):
         return FileSource(far_end, sample_rate_hz, channels)
-    return CallableSource(far_end, channels)
+    return CallableSource(far_end, channels, lead_s=lead_s)
 
 
 class FarFeeder:

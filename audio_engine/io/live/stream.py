@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from audio_engine.config import EngineConfig
-from audio_engine.errors import DeviceError, StreamError
+from audio_engine.errors import ConfigError, DeviceError, StreamError
 from audio_engine.graph.model import Graph
 from audio_engine.io.live.host import NO_DEVICE, DeviceChoice, HostJob, HostOpened
 from audio_engine.io.live.keeper import HostKeeper, HostProcess, HostThread
+from audio_engine.io.live.parts import QUEUE_SECONDS
 from audio_engine.io.live.session import FarEnd, LiveSession, clock_stats
 from audio_engine.io.live.sources import open_source
 from audio_engine.io.live.stats import ClockStats, LiveState, XrunStats
 
+_SHORTEST_LEAD_S = 0.02
 _LOOK_S, _QUICK_LOOK_S = 0.05, 0.01
 _EVENTS_EVERY_S = 0.1
 _START_LIMIT_S = 10.0
@@ -60,6 +62,9 @@ class LiveStream(LiveSession):
         What the loudspeaker plays and the echo canceller takes for its reference: a file, a
         function of the frames wanted (called in a thread of its own, returns audio or None), a
         loopback capture (not played again), or silence.
+    far_lead_s : float
+        How far ahead of the loudspeaker a function is asked, 0.02 to 10 s. What it gives is heard
+        as much later; a conversation wants little, a busy program much.
     monitor : bool
         Play the processed microphone too (hear yourself).
     block_frames : int, optional
@@ -85,16 +90,23 @@ class LiveStream(LiveSession):
         input_device: DeviceChoice = None,
         output_device: DeviceChoice = None,
         far_end: FarEnd | LoopbackDevice = None,
+        far_lead_s: float = 0.5,
         monitor: bool = False,
         block_frames: int | None = None,
         latency_s: float = 0.03,
         in_process: bool = False,
     ) -> None:
+        if not _SHORTEST_LEAD_S <= far_lead_s <= QUEUE_SECONDS:
+            raise ConfigError(
+                f"far_lead_s={far_lead_s} is outside {_SHORTEST_LEAD_S} .. {QUEUE_SECONDS:g} s"
+            )
         self._loopback = far_end if isinstance(far_end, LoopbackDevice) else None
         file_or_function = None if isinstance(far_end, LoopbackDevice) else far_end
         super().__init__(
             graph_or_config,
-            source=lambda rate_hz, channels: open_source(file_or_function, rate_hz, channels),
+            source=lambda rate_hz, channels: open_source(
+                file_or_function, rate_hz, channels, lead_s=far_lead_s
+            ),
             monitor=monitor,
             has_loopback=self._loopback is not None,
         )
