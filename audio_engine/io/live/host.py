@@ -168,8 +168,8 @@ class OpenStream:
         """Whether the device still calls, as far as PortAudio knows."""
         return bool(self._stream.active)
 
-    def close(self, *, leave_portaudio: bool = False) -> None:
-        """Close within a time limit; PortAudio hangs where the device is gone.
+    def close(self, *, leave_portaudio: bool = False) -> bool:
+        """Close within a time limit; False if PortAudio hangs, which it does without a device.
 
         With `leave_portaudio` PortAudio is ended too, so that sound servers see a client leave.
         """
@@ -183,6 +183,7 @@ class OpenStream:
         closing = threading.Thread(target=_close, daemon=True)
         closing.start()
         closing.join(_CLOSE_LIMIT_S)
+        return not closing.is_alive()
 
 
 def _divide_alsa_buffer(periods: int) -> None:

@@ -44,8 +44,8 @@ class Host(Protocol):
         """Ask it to end."""
         ...
 
-    def kill(self) -> None:
-        """End it at once, and return when it is gone (as far as it can be)."""
+    def kill(self) -> bool:
+        """End it at once; False if something of it may go on in this process."""
         ...
 
 
@@ -100,7 +100,7 @@ class HostProcess:
         """Ask the host to end."""
         self._tell("stop")
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
         """Kill the process; a device driver may keep it for a moment, but never us."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -108,6 +108,7 @@ class HostProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # the other pipe belongs to the thread that reads it
+        return True
 
 
 def _all_of(said: SimpleQueue[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -125,6 +126,7 @@ class HostThread:
         self._said: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._stream: OpenStream | None = None
         self._is_over = False
+        self._has_closed = True
         self._thread = threading.Thread(target=self._open, args=(job,), daemon=True)
         self._thread.start()
 
@@ -150,12 +152,13 @@ class HostThread:
     def stop(self) -> None:
         """Close the stream; a hanging one is left behind."""
         if not self._is_over and self._stream is not None:
-            self._stream.close()
+            self._has_closed = self._stream.close()
         self._is_over = True
 
-    def kill(self) -> None:
-        """Leave the stream behind."""
+    def kill(self) -> bool:
+        """Close the stream; False if it hangs."""
         self.stop()
+        return self._has_closed
 
 
 class HostKeeper:
@@ -183,6 +186,8 @@ class HostKeeper:
     state : str
         ``starting``, ``running``, ``lost`` (just noticed), ``recovering`` (a new host tries) or
         ``failed`` (the first start did not work; see `error`).
+    left_behind : bool
+        A stream of this process hangs and may still call: its memory must stay.
     """
 
     def __init__(
@@ -201,6 +206,7 @@ class HostKeeper:
         self._recover, self._opened, self._restarts = recover, opened, restarts
         self.state: KeeperState = "starting"
         self.error = ""
+        self.left_behind = False
         self.last: HostOpened | None = None
         self._host: Host | None = None
         self._beats = 0
@@ -286,7 +292,7 @@ class HostKeeper:
 
     def _end_host(self) -> None:
         if self._host is not None:
-            self._host.kill()
+            self.left_behind |= not self._host.kill()
             self._host = None
 
     def ask_to_end(self) -> None:

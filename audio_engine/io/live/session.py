@@ -431,6 +431,7 @@ class LiveSession(Closable):
             capture_underruns=0 if clock is None else clock.underruns,
             far_underruns=report.far_underruns,
             record_overruns=report.record_overruns,
+            starved_frames=report.starved_frames,
         )
 
     def _clocks(self) -> tuple[ClockStats | None, ClockStats | None]:
@@ -458,8 +459,13 @@ class LiveSession(Closable):
         self._feeder.stop()
         self._tap.stop()
         self.stop_recording()
-        with self._lock:
-            self._parts.close()
+        if self._may_free():
+            with self._lock:
+                self._parts.close()
+
+    def _may_free(self) -> bool:
+        """Whether nobody can call into the shared memory any more."""
+        return True
 
 
 def clock_stats(bridge: Any) -> ClockStats:

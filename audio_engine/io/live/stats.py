@@ -76,6 +76,7 @@ class XrunStats(Stats):
     capture_underruns: int = 0
     far_underruns: int = 0
     record_overruns: int = 0
+    starved_frames: int = 0
 
     @property
     def total(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from audio_engine._native import block_frames as frames_of_a_block
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, DeviceError, StreamError
 from audio_engine.graph.model import Graph
@@ -211,6 +213,9 @@ class LiveStream(LiveSession):
     def _is_running(self) -> bool:
         return self._state == "running"
 
+    def _may_free(self) -> bool:
+        return not any(keeper.left_behind for keeper in self._keepers())
+
     def _start_error(self) -> str:
         for keeper in self._keepers():
             if keeper.state == "failed":
@@ -381,6 +386,14 @@ class LiveStream(LiveSession):
             late_callbacks=found.late_callbacks + capture.late_callbacks,
             capture_underruns=port.bridge_report().underruns,
         )
+
+    def _engine_latency_ms(self, report: Any, clock: ClockStats | None) -> float:
+        """Add what waits between graph and loudspeaker where the microphone has its own clock."""
+        latency_ms = super()._engine_latency_ms(report, clock)
+        if clock is None or not self._block_frames:
+            return latency_ms
+        frame = frames_of_a_block(self._rate_hz)
+        return latency_ms + 1e3 * (frame - math.gcd(frame, self._block_frames)) / self._rate_hz
 
     def _device_block_frames(self) -> int:
         return self._block_frames
