@@ -80,6 +80,26 @@ def change_live(
     return changed, commands
 
 
+def live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | None:
+    """Return what `change_live` takes to lead from one configuration to another.
+
+    Returns
+    -------
+    dict of str to float, or None
+        Names and values; None where something differs that cannot change live.
+    """
+    changes: dict[str, float] = {}
+    config = old
+    for name in (*LIVE_PARAMETERS, *LIVE_SWITCHES):
+        stage, _, field = name.partition(".")
+        value = getattr(getattr(new, stage), field)
+        if value != getattr(getattr(old, stage), field):
+            changes[name] = float(value)
+            text = str(value).lower() if isinstance(value, bool) else repr(value)
+            config = config.with_settings({name: text})
+    return changes if config == new else None
+
+
 def _suppressor_values(config: EngineConfig) -> list[LiveCommand]:
     on = config.ns.enabled
     return [

@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, StreamError
 from audio_engine.graph.engine import engine_graph, engine_stats
-from audio_engine.graph.live import LIVE_PARAMETERS, LIVE_SWITCHES, change_live
+from audio_engine.graph.live import change_live, live_changes
 from audio_engine.graph.model import Graph
 from audio_engine.io.live.events import describe
+from audio_engine.io.live.matching import LevelMatch
 from audio_engine.io.live.parts import LiveParts
 from audio_engine.io.live.recorder import Recorder, RecordingReport
 from audio_engine.io.live.sources import FarFeeder, FarSource
@@ -39,9 +40,6 @@ from audio_engine.processors.closing import Closable
 FarEnd = str | os.PathLike[str] | Callable[[int], ArrayLike | None] | None
 
 _MOST_EVENTS = 1000
-_MATCH_SECONDS = 6.0  # of loudness that the A/B comparison is matched by
-_MATCH_LIMIT_DB = 24.0
-_QUIET_LU = 15.0  # below the loudest: a pause, which says nothing about the voice
 
 
 class LiveSession(Closable):
@@ -89,7 +87,7 @@ class LiveSession(Closable):
         self._state_since_s = self._start_s
         self._events: deque[LiveEvent] = deque(maxlen=_MOST_EVENTS)
         self._monitor = self._bypass = self._muted = False
-        self._loudness: deque[tuple[float, float, float]] = deque()
+        self._match = LevelMatch()
         self._recoveries = 0
         self._last_recovery_ms: float | None = None
         self._parts = LiveParts(graph, has_loopback=has_loopback)
@@ -178,7 +176,7 @@ class LiveSession(Closable):
                 return
             config = graph_or_config
             self._check_layout(graph := engine_graph(config, switchable=True))
-            changes = _live_changes(self._config, config) if self._has_config else None
+            changes = live_changes(self._config, config) if self._has_config else None
             if changes is None:
                 self._parts.swap(graph)
                 self._config, self._has_config = config, True
@@ -226,32 +224,13 @@ class LiveSession(Closable):
     @bypass.setter
     def bypass(self, on: bool) -> None:
         """Switch between the untouched and the processed microphone."""
-        self._post("BYPASS", on=on, value=10.0 ** (self._level_match_db() / 20.0))
+        self._post("BYPASS", on=on, value=self._match.gain())
         self._bypass = bool(on)
 
     def _post(self, kind: str, *, on: bool = False, value: float = 0.0) -> None:
         self._check_open()
         with self._lock:
             self._core.post(kind, on=on, value=value)
-
-    def _follow_loudness(self, now_s: float) -> None:
-        report = self._core.read()
-        self._loudness.append((now_s, report.input.momentary_lufs, report.output.momentary_lufs))
-        while self._loudness[0][0] < now_s - _MATCH_SECONDS:
-            self._loudness.popleft()
-
-    def _level_match_db(self) -> float:
-        """Return how much louder the processed voice is than the untouched one."""
-        with self._lock:
-            pairs = np.array([pair[1:] for pair in self._loudness])
-        if not len(pairs):
-            return 0.0
-        before, after = pairs[:, 0], pairs[:, 1]
-        voiced = (after > max(after.max() - _QUIET_LU, -60.0)) & (before > -90.0)
-        if not voiced.any():
-            return 0.0
-        mean_db = [10.0 * math.log10(np.mean(10.0 ** (v[voiced] / 10.0))) for v in (before, after)]
-        return float(np.clip(mean_db[1] - mean_db[0], -_MATCH_LIMIT_DB, _MATCH_LIMIT_DB))
 
     # --- signals ----------------------------------------------------------------------------------
 
@@ -358,7 +337,8 @@ class LiveSession(Closable):
         """Do what the control side does ten times a second."""
         with self._lock:
             self._parts.collect()
-            self._follow_loudness(now_s)
+            report = self._core.read()
+            self._match.follow(now_s, report.input.momentary_lufs, report.output.momentary_lufs)
             for code, _, value in self._core.read_log():
                 event = describe(code, value)
                 if event is not None:
@@ -487,17 +467,3 @@ def _meter(level: Any) -> MeterStats:
         peak_hold_dbfs=_db(level.held_peak),
         momentary_lufs=loudness if loudness > -200.0 else -math.inf,
     )
-
-
-def _live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | None:
-    """Return the live settings that lead from one configuration to another, or None."""
-    changes: dict[str, float] = {}
-    config = old
-    for name in (*LIVE_PARAMETERS, *LIVE_SWITCHES):
-        stage, _, field = name.partition(".")
-        value = getattr(getattr(new, stage), field)
-        if value != getattr(getattr(old, stage), field):
-            changes[name] = float(value)
-            text = str(value).lower() if isinstance(value, bool) else repr(value)
-            config = config.with_settings({name: text})
-    return changes if config == new else None
