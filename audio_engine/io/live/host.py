@@ -33,7 +33,7 @@ NO_DEVICE = "none"
 _MOST_PERIODS = 64
 _LONGEST_LATENCY_S = 2.0  # a host interface that says more does not know (JACK: 2^32 frames)
 _CLOSE_LIMIT_S = 0.4  # a stream that does not close by then never will
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 2.0  # listing devices costs some 20 ms
 _WAIT_SHARE = 0.05  # of the time that the device has been away
 
 

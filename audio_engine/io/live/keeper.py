@@ -186,6 +186,8 @@ class HostKeeper:
     state : str
         ``starting``, ``running``, ``lost`` (just noticed), ``recovering`` (a new host tries) or
         ``failed`` (the first start did not work; see `error`).
+    silent_s : float
+        Time without a heartbeat, as far as it was watched.
     left_behind : bool
         A stream of this process hangs and may still call: its memory must stay.
     """
@@ -210,7 +212,7 @@ class HostKeeper:
         self.last: HostOpened | None = None
         self._host: Host | None = None
         self._beats = 0
-        self._silent_s = 0.0
+        self.silent_s = 0.0
         self._looked_s = self._sign_s = time.monotonic()
 
     def tick(self) -> None:
@@ -240,7 +242,7 @@ class HostKeeper:
         status = message.pop("status", "")
         if status == "opened":
             self.last = HostOpened(**message)
-            self._silent_s = 0.0
+            self.silent_s = 0.0
             self._beats = self._heartbeat()
             self._opened(self.last)
             self._remember_names(self.last)
@@ -267,7 +269,7 @@ class HostKeeper:
         assert self._host is not None
         if self.last is not None and self._heartbeat() != self._beats:
             self.state = "running"
-            self._silent_s = 0.0
+            self.silent_s = 0.0
         elif not self._host.alive() or now_s - self._sign_s > _START_LIMIT_S:
             if self.state == "starting" and self._host.alive():
                 self.error = "the sound system does not answer"
@@ -279,10 +281,10 @@ class HostKeeper:
         assert self._host is not None
         beats = self._heartbeat()
         if beats != self._beats:
-            self._beats, self._silent_s = beats, 0.0
+            self._beats, self.silent_s = beats, 0.0
         else:
-            self._silent_s += min(look_s, _LONGEST_LOOK_S)
-        if self._silent_s >= self._loss_s or not self._host.alive():
+            self.silent_s += min(look_s, _LONGEST_LOOK_S)
+        if self.silent_s >= self._loss_s or not self._host.alive():
             self.state = "lost"
             self._end_host()
             self._recover()

@@ -345,7 +345,7 @@ class LiveStream(LiveSession):
         assert self._main is not None
         frames = int((now_s - self._idle_s) * self._rate_hz)
         if self._main.state == "running" or self._state == "starting":
-            self._idle_s = now_s
+            self._idle_s = now_s - self._main.silent_s  # the time before a loss is noticed counts
         elif frames > 0:
             self._idle_s += frames / self._rate_hz
             self._core.idle(frames)
