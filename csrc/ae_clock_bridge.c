@@ -9,7 +9,7 @@ enum {
     k_chunk_frames = 128,
     k_max_block_frames = 4096,
     k_min_read_frames = 16,
-    k_half_periods = 16,   /* of the resampler: flat to 0.81 of the lower Nyquist frequency */
+    k_half_periods = 32,   /* of the resampler: flat to 0.91 of the lower Nyquist frequency */
     k_prefill_periods = 2, /* of that, pushed before a new position is heard */
 };
 

@@ -16,8 +16,8 @@
  * and the sound fades in (5 ms) where it would have been, so that the delay is the same afterwards.
  * When a device loses frames, the read position jumps to the target with a cross-fade.
  *
- * Latency: the fill, and 16 periods of the lower rate in the resampler (0.33 ms at 48 kHz).
- * Cost per read: 64 multiply-adds per sample. Memory: about 1 s of input.
+ * Latency: the fill, and 32 periods of the lower rate in the resampler (0.67 ms at 48 kHz).
+ * Cost per read: 128 multiply-adds per sample. Memory: about 1 s of input.
  * Thread: one writer, one reader, one control thread; no allocation after create, no locks, no
  * waiting. Either process may be killed at any instruction: what it leaves is a whole ring, and
  * ae_clock_bridge_open_writer or _open_reader makes the rest whole before the next one starts. */
