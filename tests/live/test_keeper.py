@@ -132,6 +132,16 @@ def test_a_first_start_without_an_answer_fails_in_time(world: World) -> None:
     assert "does not answer" in world.keeper.error
 
 
+def test_a_first_host_that_dies_again_and_again_is_given_up(world: World) -> None:
+    for _ in range(20):
+        world.look(beats=0)
+        if world.hosts:
+            world.host.is_alive = False
+    assert world.keeper.state == "failed"
+    assert len(world.hosts) == 3
+    assert "ends at once" in world.keeper.error
+
+
 def test_a_silent_device_is_lost_after_a_quarter_second_and_another_host_starts(
     world: World,
 ) -> None:

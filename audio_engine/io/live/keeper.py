@@ -23,6 +23,7 @@ KeeperState = Literal["starting", "running", "lost", "recovering", "failed"]
 _SHORTEST_LOSS_S, _LOSS_BLOCKS = 0.25, 8  # no heartbeat for so long: the device is lost
 _LONGEST_LOOK_S = 0.1  # a look that comes later was held up itself: it proves nothing about others
 _START_LIMIT_S = 6.0  # from one sign of life of a starting host to the next
+_MOST_DEATHS = 3
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from audio_engine.io.live.host import main; main()"
@@ -212,6 +213,7 @@ class HostKeeper:
         self.last: HostOpened | None = None
         self._host: Host | None = None
         self._beats = 0
+        self._deaths = 0
         self.silent_s = 0.0
         self._looked_s = self._sign_s = time.monotonic()
 
@@ -271,11 +273,21 @@ class HostKeeper:
             self.state = "running"
             self.silent_s = 0.0
         elif not self._host.alive() or now_s - self._sign_s > _START_LIMIT_S:
-            if self.state == "starting" and self._host.alive():
-                self.error = "the sound system does not answer"
-                self.state = "failed"
+            if self.state == "starting":
+                self._judge_first_start(self._host.alive())
             self._end_host()
             self._recover()
+
+    def _judge_first_start(self, is_alive: bool) -> None:
+        """Let a host die once or twice (its place in memory was taken), not always."""
+        self._deaths += 1
+        if is_alive or self._deaths >= _MOST_DEATHS:
+            self.state = "failed"
+            self.error = self.error or (
+                "the sound system does not answer"
+                if is_alive
+                else "the process for the sound card ends at once; see --in-process"
+            )
 
     def _watch_heartbeat(self, look_s: float) -> None:
         assert self._host is not None
