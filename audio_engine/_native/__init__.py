@@ -1,7 +1,6 @@
 """The one door to the C core: everything above this package sees Python types only."""
 
-from audio_engine._native.kernel import LIVE_FIELDS, Kernel
-from audio_engine._native.library import (
+from audio_engine._native.core import (
     AudioArray,
     PlanarRows,
     allocation_count,
@@ -13,6 +12,7 @@ from audio_engine._native.library import (
     planar_rows,
     pointer,
 )
+from audio_engine._native.kernel import LIVE_FIELDS, Kernel
 from audio_engine._native.plan import Plan, Step
 
 __all__ = [

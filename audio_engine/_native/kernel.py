@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from audio_engine._native.library import check, ffi, lib
+from audio_engine._native.core import check, ffi, lib
 
 #: Fields of a kernel's configuration that may change while it runs, with the parameter's name.
 LIVE_FIELDS: dict[str, dict[str, str]] = {

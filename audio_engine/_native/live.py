@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from audio_engine._native.library import AudioArray, check, ffi, lib, pointer
+from audio_engine._native.core import AudioArray, check, ffi, lib, pointer
 from audio_engine._native.plan import Plan
 from audio_engine.errors import StreamError
 

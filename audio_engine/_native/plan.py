@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audio_engine._native.core import AudioArray, check, ffi, lib, pointer
 from audio_engine._native.kernel import Kernel
-from audio_engine._native.library import AudioArray, check, ffi, lib, pointer
 from audio_engine.errors import StreamError
 
 
