@@ -65,6 +65,16 @@ static inline float ae_energy(const float *values, int count)
     return sum;
 }
 
+static inline int ae_greatest_common_divisor(int a, int b)
+{
+    while (b != 0) {
+        const int rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 /* xorshift32 (Marsaglia 2003): uniform in [-1, 1). The state must not be zero. */
 static inline float ae_random(uint32_t *state)
 {

@@ -67,16 +67,6 @@ struct ae_resample {
     float *buffer[AE_MAX_CHANNELS]; /* history, then new input */
 };
 
-static int greatest_common_divisor(int a, int b)
-{
-    while (b != 0) {
-        const int rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static int round_up(int value, int multiple)
 {
     return (value + multiple - 1) / multiple * multiple;
@@ -92,7 +82,7 @@ static int64_t slew_units(double ppm_per_s, int step, int output_rate_hz)
 /* The geometry that follows from the configuration; no memory yet. */
 static ae_resample plan(const ae_resample_config *config)
 {
-    const int divisor = greatest_common_divisor(config->input_rate_hz, config->output_rate_hz);
+    const int divisor = ae_greatest_common_divisor(config->input_rate_hz, config->output_rate_hz);
     const int step = config->input_rate_hz / divisor, grid = config->output_rate_hz / divisor;
     const int lower = step < grid ? step : grid;
     ae_resample self = {.input_rate_hz = config->input_rate_hz,
@@ -238,7 +228,7 @@ void ae_resample_set_slew_ppm_per_s(ae_resample *self, float slew_ppm_per_s)
     if (slew_ppm_per_s != slew_ppm_per_s) return;
     const double clamped =
         fmin(fmax((double)slew_ppm_per_s, k_slew_ppm_per_s), k_max_slew_ppm_per_s);
-    const int divisor = greatest_common_divisor(self->input_rate_hz, self->output_rate_hz);
+    const int divisor = ae_greatest_common_divisor(self->input_rate_hz, self->output_rate_hz);
     self->slew_units = slew_units(clamped, self->input_rate_hz / divisor, self->output_rate_hz);
 }
 

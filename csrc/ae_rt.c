@@ -217,16 +217,6 @@ static void silence(const ae_rows *rows, int frames)
     for (int c = 0; c < rows->channels; c++) ae_zero(rows->rows[c], frames);
 }
 
-static int greatest_common_divisor(int a, int b)
-{
-    while (b != 0) {
-        const int rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* The least delay with which a frame is always there when the device asks: after n frames of
  * device blocks of B, floor(n / F) * F frames are processed, so F - gcd(F, B) are missing at most.
  * A microphone from a port is there when it is asked for; without a loudspeaker nobody asks. */
@@ -234,7 +224,7 @@ static int adapter_frames(const ae_rt *self)
 {
     if (self->device.input_channels == 0 || self->device.output_channels == 0) return 0;
     const int frame = self->block_frames, block = self->device.device_block_frames;
-    return frame - (block > 0 ? greatest_common_divisor(frame, block) : 1);
+    return frame - (block > 0 ? ae_greatest_common_divisor(frame, block) : 1);
 }
 
 /* Frames in whose time a callback has to be done, as far as that is known. */

@@ -3,35 +3,11 @@
  * allocated (the core's counter and a hook on the C library's allocator); the floating-point mode
  * is kept. Two graphs that share kernels give what two sets of kernels give. */
 #include "ae_chain.h"
+#include "ae_malloc_hook.h"
 #include "ae_math.h"
 #include "ae_test.h"
 
 enum { k_rate = 48000, k_block = 480 };
-
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define HOOKED 1
-static long library_allocations;
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_calloc(size_t count, size_t bytes);
-extern void *__libc_realloc(void *memory, size_t bytes);
-extern void *__libc_memalign(size_t alignment, size_t bytes);
-void *malloc(size_t bytes) { return library_allocations++, __libc_malloc(bytes); }
-void *calloc(size_t count, size_t bytes)
-{
-    return library_allocations++, __libc_calloc(count, bytes);
-}
-void *realloc(void *memory, size_t bytes)
-{
-    return library_allocations++, __libc_realloc(memory, bytes);
-}
-void *aligned_alloc(size_t alignment, size_t bytes)
-{
-    return library_allocations++, __libc_memalign(alignment, bytes);
-}
-#else
-#define HOOKED 0
-static long library_allocations;
-#endif
 
 static void make_noise(float *to, int count, float level, uint32_t *seed)
 {

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* fork, mmap, kill, nanosleep */
 #include "ae_heap.h"
 #include "ae_live_threads.h"
+#include "ae_malloc_hook.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -648,31 +649,6 @@ static void test_xruns_are_told(void)
 }
 
 /* ---- no allocation, the caller's floating-point mode ---- */
-
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define HOOKED 1
-static _Thread_local long library_allocations;
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_calloc(size_t count, size_t bytes);
-extern void *__libc_realloc(void *memory, size_t bytes);
-extern void *__libc_memalign(size_t alignment, size_t bytes);
-void *malloc(size_t bytes) { return library_allocations++, __libc_malloc(bytes); }
-void *calloc(size_t count, size_t bytes)
-{
-    return library_allocations++, __libc_calloc(count, bytes);
-}
-void *realloc(void *memory, size_t bytes)
-{
-    return library_allocations++, __libc_realloc(memory, bytes);
-}
-void *aligned_alloc(size_t alignment, size_t bytes)
-{
-    return library_allocations++, __libc_memalign(alignment, bytes);
-}
-#else
-#define HOOKED 0
-static long library_allocations;
-#endif
 
 static void test_the_callback_allocates_nothing_and_keeps_the_mode(void)
 {
