@@ -19,10 +19,18 @@ from audio_engine.errors import AudioEngineError, DeviceError
 
 _MARK = "audio-engine-answer:"  # host interfaces print to stdout too
 _FAREWELL_S = 1.0
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from audio_engine.io.live.isolated import answer; answer(sys.argv[2])"
-)
+_PROGRAM = "from audio_engine.io.live.isolated import answer; answer(sys.argv[2])"
+
+
+def isolated_command(program: str, *arguments: str) -> list[str]:
+    """Return the command that runs a program with this interpreter and these packages.
+
+    Isolated: whatever ``PYTHON*`` variables say, nothing else runs there. `sys` is imported, and
+    the arguments begin at ``sys.argv[2]``.
+    """
+    paths = [os.path.abspath(path) for path in sys.path]  # "" is the current folder
+    start = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); {program}"
+    return [sys.executable, "-I", "-c", start, json.dumps(paths), *arguments]
 
 
 def run_isolated(function: Callable[..., Any], timeout_s: float, **arguments: Any) -> Any:
@@ -49,8 +57,7 @@ def run_isolated(function: Callable[..., Any], timeout_s: float, **arguments: An
         "arguments": arguments,
         "limit_s": timeout_s,
     }
-    paths = [os.path.abspath(path) for path in sys.path]  # "" is the current folder
-    command = [sys.executable, "-I", "-c", _PROGRAM, json.dumps(paths), json.dumps(request)]
+    command = isolated_command(_PROGRAM, json.dumps(request))
     status: int | None
     try:
         done = subprocess.run(

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from audio_engine._native import kernel_build
 from audio_engine.io.live.host import HostJob, HostOpened, OpenStream, open_stream
+from audio_engine.io.live.isolated import isolated_command
 from audio_engine.io.quiet import silent_stderr
 
 KeeperState = Literal["starting", "running", "lost", "recovering", "failed"]
@@ -24,10 +24,7 @@ _SHORTEST_LOSS_S, _LOSS_BLOCKS = 0.25, 8  # no heartbeat for so long: the device
 _LONGEST_LOOK_S = 0.1  # a look that comes later was held up itself: it proves nothing about others
 _START_LIMIT_S = 6.0  # from one sign of life of a starting host to the next
 _MOST_DEATHS = 3
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from audio_engine.io.live.host import main; main()"
-)
+_PROGRAM = "from audio_engine.io.live.host import main; main()"
 
 
 class Host(Protocol):
@@ -57,12 +54,10 @@ class HostProcess:
     """
 
     def __init__(self, job: HostJob) -> None:
-        path = json.dumps([os.path.abspath(entry) for entry in sys.path])
         build = "v3" if kernel_build() == "x86-64-v3" else "baseline"
-        # Isolated: nothing but the stream runs there, whatever PYTHON* variables say; and a
-        # session of its own: Ctrl-C at the terminal is the parent's business.
+        # A session of its own: Ctrl-C at the terminal is the parent's business.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _PROGRAM, path],
+            isolated_command(_PROGRAM),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -375,7 +375,7 @@ class LiveSession(Closable):
                 engine_latency_ms=self._engine_latency_ms(report, clock),
                 frames=report.frames,
                 xruns=self._xruns(report, clock),
-                load=_load(report.load),
+                load=LoadStats.from_report(report.load),
                 input=_meter(report.input),
                 output=_meter(report.output),
                 far=_meter(report.far),
@@ -446,15 +446,6 @@ class LiveSession(Closable):
     def _may_free(self) -> bool:
         """Whether nobody can call into the shared memory any more."""
         return True
-
-
-def clock_stats(bridge: Any) -> ClockStats:
-    """Return a C ``ae_clock_bridge_report`` as stats."""
-    return ClockStats.from_report(bridge)
-
-
-def _load(load: Any) -> LoadStats:
-    return LoadStats.from_report(load)
 
 
 def _meter(level: Any) -> MeterStats:

@@ -16,7 +16,7 @@ from audio_engine.graph.model import Graph
 from audio_engine.io.live.host import NO_DEVICE, DeviceChoice, HostJob, HostOpened
 from audio_engine.io.live.keeper import HostKeeper, HostProcess, HostThread
 from audio_engine.io.live.parts import QUEUE_SECONDS
-from audio_engine.io.live.session import FarEnd, LiveSession, clock_stats
+from audio_engine.io.live.session import FarEnd, LiveSession
 from audio_engine.io.live.sources import open_source
 from audio_engine.io.live.stats import ClockStats, LiveState, XrunStats
 
@@ -355,11 +355,12 @@ class LiveStream(LiveSession):
     def _clocks(self) -> tuple[ClockStats | None, ClockStats | None]:
         if self._main is None or self._main.state != "running":
             return None, None
-        far_port = self._parts.far_port
-        return (
-            clock_stats(self._parts.capture_port.bridge_report()) if self._capture else None,
-            clock_stats(far_port.bridge_report()) if far_port is not None else None,
+        capture_port = self._parts.capture_port if self._capture else None
+        clock, far_clock = (
+            None if port is None else ClockStats.from_report(port.bridge_report())
+            for port in (capture_port, self._parts.far_port)
         )
+        return clock, far_clock
 
     def _latency_ms(self, report: Any, clock: ClockStats | None) -> float | None:
         """Add up the way of a sound: microphone, engine, loudspeaker."""
