@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import soundfile
 
 import audio_engine as ae
 from audio_engine.errors import ConfigError, InputFileError, StreamError
+from waiting import wait_until
 
 RATE_HZ = 48000
 SECONDS = 4
@@ -31,22 +32,15 @@ def stream(mic: Path) -> Iterator[ae.SimulatedStream]:
         yield running
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10.0
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-
-
 def test_the_whole_file_goes_through_and_is_recorded(mic: Path, tmp_path: Path) -> None:
     with ae.SimulatedStream(None, mic, real_time=False) as stream:
-        wait_until(lambda: stream.mic_ended)
+        wait_until(lambda: stream.mic_ended, 10.0)
     with ae.SimulatedStream(None, mic, real_time=False) as stream:
         pass
     stream = ae.SimulatedStream(None, mic, real_time=False)
     stream.record(tmp_path / "take.wav")
     with stream:
-        wait_until(lambda: stream.stats().frames >= SECONDS * RATE_HZ)
+        wait_until(lambda: stream.stats().frames >= SECONDS * RATE_HZ, 10.0)
     dry, rate_hz = soundfile.read(tmp_path / "take-dry.wav", dtype="float32", always_2d=True)
     sent, _ = soundfile.read(mic, dtype="float32")
     assert rate_hz == RATE_HZ
@@ -55,7 +49,7 @@ def test_the_whole_file_goes_through_and_is_recorded(mic: Path, tmp_path: Path) 
 
 
 def test_stats_are_of_a_running_stream(stream: ae.SimulatedStream) -> None:
-    wait_until(lambda: stream.stats().input.peak_dbfs > -60.0)
+    wait_until(lambda: stream.stats().input.peak_dbfs > -60.0, 10.0)
     stats = stream.stats()
     assert stats.state == "running"
     assert stats.xruns.total == 0
@@ -63,14 +57,14 @@ def test_stats_are_of_a_running_stream(stream: ae.SimulatedStream) -> None:
     assert stats.latency_ms is None  # nothing is played
     assert stats.realtime_priority == "normal"
     assert stats.far_ring_ms > 1000.0
-    wait_until(lambda: stream.stats().load.p50_us > 0.0)
+    wait_until(lambda: stream.stats().load.p50_us > 0.0, 10.0)
 
 
 def test_settings_and_switches_reach_the_chain(stream: ae.SimulatedStream) -> None:
     stream.set("ns.attenuation_limit_db", 6.0)
     stream.set("agc.enabled", 0)
     assert stream.config.ns.attenuation_limit_db == 6.0
-    wait_until(lambda: stream.stats().engine.agc is None)
+    wait_until(lambda: stream.stats().engine.agc is None, 10.0)
     with pytest.raises(ConfigError, match="tail_ms"):
         stream.set("echo.tail_ms", 100)
     with pytest.raises(ConfigError, match="outside"):
@@ -145,7 +139,7 @@ def test_the_far_end_is_never_overwritten(stream: ae.SimulatedStream, mic: Path)
 
 
 def test_events_come_once(stream: ae.SimulatedStream) -> None:
-    wait_until(lambda: any(event.kind == "audio" for event in stream.events()))
+    wait_until(lambda: any(event.kind == "audio" for event in stream.events()), 10.0)
     assert not any(event.kind == "audio" for event in stream.events())
 
 

@@ -17,6 +17,7 @@ import pytest
 from signals import noise
 from soundcard import JackRoom, JackServer, SoftwareCard
 from soundcard.truth import Break, breaks, find
+from waiting import wait_until
 
 TESTS = Path(__file__).resolve().parents[1]
 RATE_HZ = 48000
@@ -46,14 +47,6 @@ def report(process: subprocess.Popen[str]) -> dict[str, Any]:
 def run(env: dict[str, str], **options: Any) -> dict[str, Any]:
     """Run a plain stream to its end."""
     return report(start(env, **options))
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_breaks_are_found_where_they_are() -> None:

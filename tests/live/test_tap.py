@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from audio_engine.io.live.tap import SPECTRUM_FRAMES, Tap
 from audio_engine.processors.audio import AudioArray
+from waiting import wait_until
 
 RATE_HZ = 48000
 
@@ -34,13 +34,6 @@ class Queue:
             out[:count] = self.frames[:count]
             self.frames = self.frames[count:]
             return count
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 5.0
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
 
 
 def tone(frames: int) -> AudioArray:
@@ -74,7 +67,7 @@ def test_the_spectrum_shows_a_full_scale_tone_at_0_db() -> None:
     tap = Tap(queue.read, RATE_HZ, 1, 1, 1)
     queue.put(tone(2 * SPECTRUM_FRAMES))
     tap.start()
-    wait_until(lambda: tap.spectrum()[0].max() > -3.0)
+    wait_until(lambda: tap.spectrum()[0].max() > -3.0, 5.0)
     tap.stop()
     mic_db, out_db = tap.spectrum()
     peak = int(np.argmax(mic_db))
