@@ -21,6 +21,10 @@ static const int k_first_trust_blocks = 50, k_most_trust_blocks = 400;
 static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
+/* What comes with the first far end is held back until its lag is found (0.2 s), for 0.75 s of
+ * active far end at most; not where the microphone was as loud before, within 6 dB. */
+static const int k_unheard_blocks = 75;
+static const float k_unheard_rise = 4.0f, k_before_keep = 0.99f;
 /* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
  */
 static const int k_first_drift_pairs = 20, k_drift_pairs = 60;
@@ -45,7 +49,7 @@ struct ae_echo_filter {
     ae_delay *finder;
     ae_echo_align *align;
     ae_kalman *main_filter, *fast_filter;
-    float *capture, *echo, *main_echo, *fast_echo, *main_error, *fast_error;
+    float *capture, *echo, *prior_echo, *main_echo, *fast_echo, *main_error, *fast_error;
     float *misadjustment;
     float *last_capture, *last_far_end, *scratch;
     float prior_power; /* of the main filter's error before it learned from the block */
@@ -53,6 +57,8 @@ struct ae_echo_filter {
     float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
     int good_blocks;    /* for how long the main filter has cancelled well */
     int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
+    int unheard_blocks; /* active blocks left in which an unknown echo is held back */
+    float before_energy; /* of the loudest capture block in the last second without far end */
     ae_delay_report found;
     double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
     double finder_age;     /* age of the far-end frames that the finder hears now */
@@ -76,6 +82,7 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     AE_TAKE(&arena, 1, ae_echo_filter);
     self->capture = AE_TAKE(&arena, self->block, float);
     self->echo = AE_TAKE(&arena, self->block, float);
+    self->prior_echo = AE_TAKE(&arena, self->block, float);
     self->main_echo = AE_TAKE(&arena, self->block, float);
     self->misadjustment = AE_TAKE(&arena, self->bins, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
@@ -150,6 +157,7 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
                                 .far_end = ae_far_end_segment(self->far) + self->kalman.fft_size -
                                            self->block,
                                 .echo = self->echo,
+                                .prior_echo = self->prior_echo,
                                 .misadjustment_power = self->misadjustment,
                                 .misadjustment_bins = self->bins};
     ae_echo_filter_reset(self);
@@ -182,17 +190,21 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     self->lag_frames = -1.0;
     self->finder_age = (double)self->block;
     ae_zero(self->echo, self->block);
+    ae_zero(self->prior_echo, self->block);
     ae_zero(self->misadjustment, self->bins);
     self->main_power = self->fast_power = self->capture_power = 1e-9f;
     self->far_power = self->echo_power = self->prior_power = 1e-9f;
     self->good_blocks = self->divergence_count = self->found_count = 0;
-    self->view.far_active = self->view.capture_clipped = 0;
+    self->view.far_active = self->view.capture_clipped = self->view.lag_found = 0;
     self->view.trust = self->weight = 1.0f;
     self->rail = INFINITY;
     self->held_peak = 0.0f;
     self->clip_blocks = 0;
     self->fast_lead_db = 0.0f;
     self->trust_blocks = k_first_trust_blocks;
+    self->unheard_blocks = k_unheard_blocks;
+    self->before_energy = 0.0f;
+    self->view.unheard = 0;
 }
 
 int ae_echo_filter_latency_frames(const ae_echo_filter *self)
@@ -395,6 +407,7 @@ static void judge_trust(ae_echo_filter *self)
     if (self->view.far_active && self->prior_power < k_trust_share * self->capture_power)
         blocks = k_most_trust_blocks;
     self->found_count = self->found.accepted;
+    self->view.lag_found = self->found.accepted > 0;
     blocks = ae_clamp_int(blocks, 0, k_most_trust_blocks);
     if (blocks > self->trust_blocks)
         self->trust_blocks = blocks;
@@ -402,6 +415,20 @@ static void judge_trust(ae_echo_filter *self)
         self->trust_blocks -= self->view.far_active;
     const float step = self->trust_blocks > 0 ? k_trust_rise : -k_trust_fall;
     self->view.trust = ae_clamp(self->view.trust + step, 0.0f, 1.0f);
+}
+
+/* Nothing is known of an echo path before the first far end has played for a while. */
+static void judge_unheard(ae_echo_filter *self)
+{
+    const float energy = ae_energy(self->capture, self->block);
+    if (self->view.lag_found || self->prior_power < k_trust_share * self->capture_power)
+        self->unheard_blocks = 0;
+    if (!self->view.far_active)
+        self->before_energy = fmaxf(k_before_keep * self->before_energy, energy);
+    else if (self->unheard_blocks > 0)
+        self->unheard_blocks--;
+    self->view.unheard = self->view.far_active && self->unheard_blocks > 0 &&
+                         energy > k_unheard_rise * self->before_energy;
 }
 
 /* Share of the echo estimate that is subtracted: all, unless that would make the block louder by
@@ -423,14 +450,18 @@ static float harmless_share(const ae_echo_filter *self)
 static void fill_view(ae_echo_filter *self)
 {
     const float *restrict main_echo = self->main_echo;
+    float *restrict prior_echo = self->prior_echo;
     const float *restrict misadjustment = ae_kalman_misadjustment(self->main_filter);
     float *restrict echo = self->echo, *restrict weighted = self->misadjustment;
     const float before = self->weight, after = self->view.trust * harmless_share(self);
     const float slope = (after - before) / (float)self->block;
     const float trust2 = self->view.trust * self->view.trust;
 #pragma omp simd
-    for (int i = 0; i < self->block; i++)
-        echo[i] = main_echo[i] * (before + slope * (float)(i + 1));
+    for (int i = 0; i < self->block; i++) {
+        const float weight = before + slope * (float)(i + 1);
+        echo[i] = main_echo[i] * weight;
+        prior_echo[i] *= weight;
+    }
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) weighted[k] = trust2 * misadjustment[k];
     self->weight = after;
@@ -458,6 +489,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
         self->divergence_count += ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
     }
     /* The output is what the filter leaves after learning from this very block. */
+    ae_copy(self->prior_echo, self->main_echo, block);
     ae_kalman_predict(self->main_filter, spectra, self->main_echo);
     subtract(self, self->main_echo, self->main_error);
     smooth_powers(self);
@@ -468,6 +500,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     remember_path(self);
     steer_skew(self);
     judge_trust(self);
+    judge_unheard(self);
     fill_view(self);
     subtract(self, self->echo, error);
 }

@@ -3,8 +3,8 @@
 #include "ae_math.h"
 
 /* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
-static const float k_prior_decay_blocks = 6.5f;
-static const float k_prior_power = 1.0f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_prior_decay_blocks = 5.0f;
+static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
 static const float k_branch_prior_power = 0.01f;
 static const float k_most_energy = 100.0f; /* of one partition's impulse response: 20 dB of gain */
 static const float k_step = 0.57f;

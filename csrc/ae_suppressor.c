@@ -2,11 +2,10 @@
 
 #include "ae_cepstral_snr.h"
 #include "ae_comfort_noise.h"
-#include "ae_echo_gain.h"
+#include "ae_echo_stage.h"
 #include "ae_late_reverb.h"
 #include "ae_musical_noise.h"
 #include "ae_noise_psd.h"
-#include "ae_residual_echo.h"
 #include "ae_spectral_points.h"
 #include "ae_speech_gain.h"
 #include "ae_speech_presence.h"
@@ -21,7 +20,6 @@ static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 12
 
 typedef struct {
     ae_stft *stft;
-    ae_residual_echo *residual;
     float *re, *im;
 } channel;
 
@@ -38,10 +36,9 @@ struct ae_suppressor {
     ae_musical_noise *musical;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
-    ae_echo_gain *echo; /* NULL without the echo stage, as is the next */
+    ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *residual, *presence, *bin_gain, *echo_gain, *channel_power,
-        *scratch;                                                                 /* [bins] */
+    float *power, *bin_gain, *echo_gain, *scratch; /* [bins] */
     float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
@@ -65,9 +62,7 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
 {
     ae_suppressor *self = AE_TAKE(arena, 1, ae_suppressor);
     ae_suppressor filled = *shape;
-    float **bin_planes[] = {&filled.power,    &filled.residual,  &filled.presence,
-                            &filled.bin_gain, &filled.echo_gain, &filled.channel_power,
-                            &filled.scratch};
+    float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain, &filled.scratch};
     float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
                               &filled.interference, &filled.point_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
@@ -87,7 +82,6 @@ static void destroy_parts(ae_suppressor *self)
 {
     for (int c = 0; c < AE_MAX_CHANNELS; c++) {
         ae_stft_destroy(self->channels[c].stft);
-        ae_residual_echo_destroy(self->channels[c].residual);
     }
     ae_spectral_points_destroy(self->points);
     ae_noise_psd_destroy(self->noise);
@@ -96,22 +90,20 @@ static void destroy_parts(ae_suppressor *self)
     ae_musical_noise_destroy(self->musical);
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
-    ae_echo_gain_destroy(self->echo);
+    ae_echo_stage_destroy(self->echo);
     ae_comfort_noise_destroy(self->comfort);
 }
 
 static ae_status create_channels(ae_suppressor *shape)
 {
-    const int rate_hz = shape->config.sample_rate_hz;
     const ae_stft_config stft = {shape->hop, (int)(k_window_hops * (float)shape->hop + 0.5f)};
-    const ae_residual_echo_config residual = {rate_hz, stft.hop_frames, stft.window_frames};
     for (int c = 0; c < shape->config.channels; c++) {
-        ae_status status = ae_stft_create(&shape->channels[c].stft, &stft);
-        if (status == AE_OK && shape->config.echo)
-            status = ae_residual_echo_create(&shape->channels[c].residual, &residual);
+        const ae_status status = ae_stft_create(&shape->channels[c].stft, &stft);
         if (status != AE_OK) return status;
     }
-    return AE_OK;
+    const ae_echo_stage_config echo = {shape->config.sample_rate_hz, shape->config.channels,
+                                       stft.hop_frames, stft.window_frames};
+    return shape->config.echo ? ae_echo_stage_create(&shape->echo, &echo) : AE_OK;
 }
 
 static ae_status create_parts(ae_suppressor *shape)
@@ -149,8 +141,6 @@ static ae_status create_parts(ae_suppressor *shape)
     const ae_speech_gain_config speech = {shape->point_count, kept, k_hop_ms};
     status = ae_speech_gain_create(&shape->speech, &speech);
     if (status != AE_OK || !shape->config.echo) return status;
-    status = ae_echo_gain_create(&shape->echo, &(ae_echo_gain_config){shape->bins});
-    if (status != AE_OK) return status;
     return ae_comfort_noise_create(&shape->comfort,
                                    &(ae_comfort_noise_config){shape->bins, k_hop_ms});
 }
@@ -186,17 +176,14 @@ void ae_suppressor_destroy(ae_suppressor *self)
 
 void ae_suppressor_reset(ae_suppressor *self)
 {
-    for (int c = 0; c < self->config.channels; c++) {
-        ae_stft_reset(self->channels[c].stft);
-        if (self->config.echo) ae_residual_echo_reset(self->channels[c].residual);
-    }
+    for (int c = 0; c < self->config.channels; c++) ae_stft_reset(self->channels[c].stft);
     ae_noise_psd_reset(self->noise);
     ae_late_reverb_reset(self->reverb);
     ae_cepstral_snr_reset(self->cepstral);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     if (self->config.echo) {
-        ae_echo_gain_reset(self->echo);
+        ae_echo_stage_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
     }
     self->attenuation_db = self->config.attenuation_limit_db;
@@ -224,42 +211,33 @@ void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
 }
 
 /* Mean power over the channels of the newest hop. */
-static void analyse(ae_suppressor *self, const float *const *in)
+static void measure_power(ae_suppressor *self)
 {
     const int bins = self->bins;
     const float scale = self->power_scale;
     float *restrict power = self->power;
+    ae_zero(power, bins);
     for (int c = 0; c < self->config.channels; c++) {
-        float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
-        ae_stft_analyse(self->channels[c].stft, in[c], re, im);
-        if (c == 0) ae_zero(power, bins);
+        const float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
 #pragma omp simd
         for (int k = 0; k < bins; k++) power[k] += scale * (re[k] * re[k] + im[k] * im[k]);
     }
 }
 
-/* Residual echo: mean power over the channels; the near end is present where any channel has it. */
+/* Residual echo is what the echo stage's gain will take away. */
 static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
 {
-    const int bins = self->bins;
-    const float scale = self->power_scale;
-    float *restrict error = self->channel_power, *restrict one = self->scratch;
-    float *restrict one_presence = self->bin_gain; /* not yet in use in this hop */
-    float *restrict residual = self->residual, *restrict presence = self->presence;
-    ae_zero(residual, bins);
-    ae_zero(presence, bins);
+    float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
     for (int c = 0; c < self->config.channels; c++) {
-        const float *restrict re = self->channels[c].re, *restrict im = self->channels[c].im;
-#pragma omp simd
-        for (int k = 0; k < bins; k++) error[k] = re[k] * re[k] + im[k] * im[k];
-        ae_residual_echo_update(self->channels[c].residual, echo[c], error, one, one_presence);
-#pragma omp simd
-        for (int k = 0; k < bins; k++) {
-            residual[k] += scale * one[k];
-            presence[k] = ae_max(presence[k], one_presence[k]);
-        }
+        re[c] = self->channels[c].re;
+        im[c] = self->channels[c].im;
     }
-    ae_echo_gain_update(self->echo, self->power, residual, presence, self->echo_gain);
+    ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain);
+    measure_power(self);
+    const float *restrict power = self->power, *restrict gain = self->echo_gain;
+    float *restrict residual = self->scratch;
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++) residual[k] = power[k] * (1.0f - gain[k] * gain[k]);
     ae_spectral_points_gather(self->points, residual, self->point_residual);
 }
 
@@ -352,9 +330,13 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     const int has_echo = echo != NULL && self->config.echo;
     self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) *
                             (self->config.attenuation_limit_db - self->attenuation_db);
-    analyse(self, in);
+    for (int c = 0; c < self->config.channels; c++)
+        ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
+    if (has_echo)
+        find_residual(self, echo);
+    else
+        measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
-    if (has_echo) find_residual(self, echo);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     const float *noise = ae_noise_psd_power(self->noise);
     ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,

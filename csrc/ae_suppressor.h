@@ -6,7 +6,7 @@
  *   ae_spectral_points  every bin to 8 kHz, third octaves above
  *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
- *   ae_residual_echo    residual echo power, one per channel; ae_echo_gain: its gain
+ *   ae_echo_stage       gain against residual echo
  * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
  * the hole. With attenuation_limit_db = 0 and no echo the output is the input, one hop late.
  * Latency: one block of 10 ms. Cost: two FFTs of 32 ms per channel and block.
