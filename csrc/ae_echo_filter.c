@@ -484,14 +484,15 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     const float fast_energy = ae_energy(self->fast_error, block);
     self->view.far_active =
         ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
-    if (self->view.far_active) {
-        self->divergence_count += ae_kalman_adapt(self->main_filter, spectra, self->main_error);
-        self->divergence_count += ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);
-    }
-    /* The output is what the filter leaves after learning from this very block. */
     ae_copy(self->prior_echo, self->main_echo, block);
-    ae_kalman_predict(self->main_filter, spectra, self->main_echo);
-    subtract(self, self->main_echo, self->main_error);
+    if (self->view.far_active) {
+        /* The output is what the filter leaves after learning from this very block. */
+        self->divergence_count +=
+            ae_kalman_adapt(self->main_filter, spectra, self->main_error, self->main_echo);
+        self->divergence_count +=
+            ae_kalman_adapt(self->fast_filter, spectra, self->fast_error, NULL);
+        subtract(self, self->main_echo, self->main_error);
+    }
     smooth_powers(self);
     if (self->view.far_active) compare_filters(self, main_energy, fast_energy);
     carry_drift(self);

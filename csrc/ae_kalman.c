@@ -30,6 +30,7 @@ struct ae_kalman {
     float *noise;         /* Psi */
     float *expected;      /* 1/2 sum |X|^2 P */
     float *sum_re, *sum_im;
+    float *echo_re, *echo_im;          /* estimate of the newest block */
     float *inverse;                    /* 1 / S */
     float *error_mean, *expected_mean; /* smoothed |E|^2 and expected misadjustment */
     float *deflate;                    /* shrinkage of P per |X_p|^2 P_p */
@@ -55,6 +56,8 @@ static size_t lay_out(ae_kalman *self, void *memory)
     self->expected = AE_TAKE(&arena, self->stride, float);
     self->sum_re = AE_TAKE(&arena, self->stride, float);
     self->sum_im = AE_TAKE(&arena, self->stride, float);
+    self->echo_re = AE_TAKE(&arena, self->stride, float);
+    self->echo_im = AE_TAKE(&arena, self->stride, float);
     self->inverse = AE_TAKE(&arena, self->stride, float);
     self->error_mean = AE_TAKE(&arena, self->stride, float);
     self->expected_mean = AE_TAKE(&arena, self->stride, float);
@@ -113,6 +116,8 @@ void ae_kalman_reset(ae_kalman *self)
     ae_fill(self->noise, 1e-6f, self->stride);
     ae_zero(self->expected, self->stride);
     ae_zero(self->posterior, self->stride);
+    ae_zero(self->echo_re, self->stride);
+    ae_zero(self->echo_im, self->stride);
     ae_zero(self->error_mean, self->stride);
     ae_zero(self->expected_mean, self->stride);
     self->next_constrained = 0;
@@ -135,6 +140,14 @@ static void accumulate(int bins, const float *restrict x_re, const float *restri
     }
 }
 
+/* The time signal of sum_re, sum_im where it is no circular convolution. */
+static void newest_block(ae_kalman *self, float *echo)
+{
+    const int block = self->config.block_frames;
+    ae_fft_inverse(self->fft, self->sum_re, self->sum_im, self->time);
+    ae_copy(echo, self->time + self->config.fft_size - block, block);
+}
+
 void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
 {
     ae_zero(self->sum_re, self->bins);
@@ -146,9 +159,9 @@ void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
         accumulate(bins_of(self, p), far->re + x, far->im + x, self->re + h, self->im + h,
                    self->covariance + h, self->sum_re, self->sum_im, self->expected);
     }
-    ae_fft_inverse(self->fft, self->sum_re, self->sum_im, self->time);
-    const int block = self->config.block_frames;
-    ae_copy(echo, self->time + self->config.fft_size - block, block);
+    ae_copy(self->echo_re, self->sum_re, self->bins);
+    ae_copy(self->echo_im, self->sum_im, self->bins);
+    newest_block(self, echo);
 }
 
 /* Psi follows what the expected misadjustment does not explain; inverse = 1 / S. Where the error is
@@ -214,7 +227,24 @@ static int constrain(ae_kalman *self, int row)
     return energy <= k_most_energy; /* false for a NaN, too */
 }
 
-int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error)
+/* sum_re, sum_im: in the error's spectrum, out the echo estimate's after learning from it. */
+static void learned_echo(ae_kalman *self, float *posterior_echo)
+{
+    const float memory = self->config.memory, step = 2.0f * k_step * memory;
+    const float *restrict expected = self->expected, *restrict inverse = self->inverse;
+    const float *restrict echo_re = self->echo_re, *restrict echo_im = self->echo_im;
+    float *restrict re = self->sum_re, *restrict im = self->sum_im;
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++) {
+        const float gain = step * expected[k] * inverse[k];
+        re[k] = memory * echo_re[k] + gain * re[k];
+        im[k] = memory * echo_im[k] + gain * im[k];
+    }
+    newest_block(self, posterior_echo);
+}
+
+int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error,
+                    float *posterior_echo)
 {
     const int block = self->config.block_frames, rows = self->rows;
     ae_zero(self->time, self->config.fft_size - block);
@@ -228,6 +258,7 @@ int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *err
                    self->prior[p] * k_floor_share, self->re + h, self->im + h,
                    self->covariance + h);
     }
+    if (posterior_echo != NULL) learned_echo(self, posterior_echo);
     const int count = (rows + k_constrained_share - 1) / k_constrained_share;
     int bounded = 1;
     for (int i = 0; i < count; i++) {
