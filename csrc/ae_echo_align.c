@@ -22,6 +22,8 @@ struct ae_echo_align {
     ae_echo_align_config config;
     ae_kalman *remembered;
     int has_remembered;
+    int is_doubted;          /* what is remembered has not worked in this session yet */
+    int failed_trials;       /* of it, since then */
     double remembered_delay; /* bulk delay it was learned at */
     double remembered_lag;   /* what the finder said then */
     int range;               /* frames the refinement looks to each side */
@@ -86,7 +88,7 @@ void ae_echo_align_reset(ae_echo_align *self)
 {
     ae_zero(self->capture, k_blocks * self->config.kalman.block_frames);
     ae_zero(self->energy, k_blocks);
-    self->has_remembered = 0;
+    self->has_remembered = self->is_doubted = self->failed_trials = 0;
     self->remembered_delay = self->remembered_lag = self->tried_lag = self->steady_lag = 0.0;
     self->at = self->stage = self->rest = self->accepted = self->steady = 0;
 }
@@ -99,6 +101,14 @@ void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, double
     self->remembered_delay = delay_frames;
     self->remembered_lag = lag_frames;
     self->has_remembered = 1;
+    self->is_doubted = self->failed_trials = 0;
+}
+
+void ae_echo_align_doubt(ae_echo_align *self) { self->is_doubted = self->has_remembered; }
+
+int ae_echo_align_has_learned(const ae_echo_align *self)
+{
+    return self->has_remembered && !self->is_doubted;
 }
 
 void ae_echo_align_drift(ae_echo_align *self, double frames)
@@ -188,7 +198,11 @@ static int finish_trial(ae_echo_align *self, double *delay_frames, const ae_kalm
     int shift = 0;
     const float left = refine(self, &shift);
     self->stage = 0;
-    if (left >= k_better_share * self->trial_energy) return 0;
+    if (left >= k_better_share * self->trial_energy) {
+        self->failed_trials += self->is_doubted;
+        return 0;
+    }
+    self->is_doubted = self->failed_trials = 0;
     *delay_frames = rint(self->trial_delay) + shift;
     *remembered = self->remembered;
     self->remembered_delay = *delay_frames;
@@ -241,12 +255,13 @@ int ae_echo_align_step(ae_echo_align *self, ae_far_end *far, const float *captur
     if (self->stage > 0) return step_trial(self, far, delay_frames, remembered);
     if (self->rest > 0) self->rest--;
     if (accepted == 0) return 0;
-    if (!self->has_remembered || self->steady >= k_steady_rounds) {
+    if (!self->has_remembered || self->failed_trials > 0 || self->steady >= k_steady_rounds) {
         const int blocks = blocks_to_shift(self, *delay_frames, lag_frames);
         *delay_frames += (double)(blocks * block);
         if (blocks != 0) return 1;
     }
-    const int moved = self->has_remembered && !same_lag(self, lag_frames, self->remembered_lag);
+    const int moved = self->is_doubted ||
+                      (self->has_remembered && !same_lag(self, lag_frames, self->remembered_lag));
     if (moved && (self->rest == 0 || !same_lag(self, lag_frames, self->tried_lag))) {
         begin_trial(self, lag_frames, ae_far_end_max_delay(far));
         return step_trial(self, far, delay_frames, remembered);
