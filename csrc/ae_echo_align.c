@@ -6,6 +6,7 @@ static const float k_moved_ms = 2.0f; /* a lag that differs by less is the same 
 static const float k_early_ms = 2.0f; /* the first arrival should lie this far inside the filter */
 static const float k_late_ms = 25.0f; /* ... and not farther than this */
 static const float k_headroom_ms = 5.0f;  /* where a shift puts it, to within one partition */
+static const float k_range_ms = 1.0f;     /* how far a first finding may be off: speech, 0.6 ms */
 static const float k_better_share = 0.7f; /* a trial must leave less than this of the error */
 static const int k_retry_blocks = 50;     /* the same lag is tried again after 0.5 s */
 static const int k_steady_rounds = 25;    /* 1 s of agreement moves a filter that once worked */
@@ -62,7 +63,7 @@ ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *
     ae_echo_align shape = {.config = *config};
     shape.trial.partitions = config->kalman.partitions + k_blocks - 1;
     shape.trial.stride = (config->kalman.fft_size / 2 + 16) & ~15;
-    shape.range = config->sample_rate_hz / 8000; /* one sample of the finder's rate */
+    shape.range = (int)(k_range_ms * 0.001f * (float)config->sample_rate_hz);
     ae_echo_align *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
