@@ -15,7 +15,8 @@ from audio_engine.graph.compile import compile_graph
 from audio_engine.graph.live import change_live
 from audio_engine.graph.model import Graph
 from audio_engine.processors.audio import AudioArray, channel_count
-from audio_engine.processors.base import Processor, process_whole
+from audio_engine.processors.base import process_whole
+from audio_engine.processors.echo_state import EchoProcessor
 from audio_engine.processors.stats import (
     EchoStats,
     EngineStats,
@@ -99,7 +100,7 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
     )
 
 
-class Engine(Processor):
+class Engine(EchoProcessor):
     """The whole chain as a stream: echo, noise, reverberation, loudness, true peak.
 
     Parameters
