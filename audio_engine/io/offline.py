@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from audio_engine.config import EngineConfig
-from audio_engine.errors import FormatError
+from audio_engine.errors import ConfigError, FormatError
 from audio_engine.graph.engine import Engine
+from audio_engine.io.echo_file import EchoStateFile, Note
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
 from audio_engine.processors.audio import AudioArray
@@ -73,6 +74,7 @@ def process_file(
     *,
     config: EngineConfig,
     far_end: str | os.PathLike[str] | None = None,
+    echo_state: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> FileReport:
     """Run one file through the engine.
@@ -87,6 +89,9 @@ def process_file(
         echo canceller does not run.
     far_end : path-like, optional
         What the loudspeaker played, starting with the input; any rate, length and channels.
+    echo_state : path-like, optional
+        File that the echo canceller starts from, if it is there and fits, and that its state is
+        written to at the end. What is wrong with it is a warning in the report.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
 
@@ -104,8 +109,10 @@ def process_file(
     ConfigError
         If the target is one of the inputs, or the configuration does not fit the files.
     """
+    if echo_state is not None and far_end is None:
+        raise ConfigError("an echo state is of no use without a far end")
     started = time.perf_counter()
-    never = (source,) if far_end is None else (source, far_end)
+    never = tuple(path for path in (source, far_end, echo_state) if path is not None)
     with open_reader(source) as reader:
         check_target(Path(target), never)
         far = None if far_end is None else FarEndReader(far_end, reader.sample_rate_hz)
@@ -122,7 +129,13 @@ def process_file(
             )
             with writer, Engine(ready) as engine:
                 job = _Job(engine, reader, far, writer)
+                kept = None if echo_state is None else EchoStateFile(echo_state)
+                if kept is not None:
+                    job.notes.append(kept.load(engine.load_state))
                 job.run(progress)
+                if kept is not None:
+                    learned = engine.has_learned_echo
+                    job.notes.append(kept.save(engine.save_state, has_learned=learned))
         finally:
             if far is not None:
                 far.close()
@@ -160,6 +173,7 @@ class _Job:
         self.erle_db: list[float] = []
         self.noise_reduction_db: list[float] = []
         self.stats: EngineStats | None = None
+        self.notes: list[Note] = []
 
     def run(self, progress: Progress | None) -> None:
         """Process the whole file."""
@@ -229,6 +243,7 @@ class _Job:
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
         if far is not None:
             lines += [f"{far.path}: {text}" for text in far.warnings]
+        lines += [text for level, text in self.notes if level == "warning"]
         return tuple(lines)
 
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from audio_engine._native import Kernel, load_echo_state, save_echo_state
+from audio_engine._native import (
+    Kernel,
+    echo_state_has_learned,
+    load_echo_state,
+    save_echo_state,
+)
 from audio_engine.errors import ConfigError
 from audio_engine.processors.base import Processor
 
 
 class EchoProcessor(Processor):
     """A processor whose plan may hold an echo filter step."""
+
+    @property
+    def has_learned_echo(self) -> bool:
+        """Whether `save_state` is worth calling.
+
+        True once an echo has been cancelled by 10 dB for 0.3 s at a delay that was found, since
+        the start, `load_state` or `reset`.
+        """
+        return echo_state_has_learned(self._echo_kernels())
 
     def save_state(self) -> bytes:
         """Return what the echo canceller has learned, for `load_state` in a later session.
