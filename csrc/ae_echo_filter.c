@@ -487,6 +487,7 @@ void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)
         (float)(1000.0 * ae_far_end_delay(self->far) / (double)self->config.sample_rate_hz);
     out->drift_ppm = (float)(1e6 * ae_far_end_skew(self->far));
     out->delay_confidence = found.accepted > 0 ? ae_clamp(found.quality / 20.0f, 0.0f, 1.0f) : 0.0f;
+    out->no_echo_path = self->trust_blocks == 0;
     out->divergence_count = self->divergence_count;
 }
 

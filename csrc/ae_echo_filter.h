@@ -26,6 +26,7 @@ typedef struct {
     float delay_ms;            /* bulk delay in use */
     float delay_confidence;    /* 0..1, 0 while no delay has been found */
     float drift_ppm;           /* skew taken out: > 0, the echo's lag would grow */
+    int no_echo_path;     /* 1: the far end plays and no echo of it is heard, as with a headset */
     int divergence_count; /* restarts of a filter that left its bounds, since create or reset */
 } ae_echo_filter_report;
 

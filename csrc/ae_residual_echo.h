@@ -29,6 +29,8 @@ ae_status ae_residual_echo_create(ae_residual_echo **out, const ae_residual_echo
 void ae_residual_echo_update(ae_residual_echo *self, const ae_echo_view *view,
                              const float *error_power, float *residual_power,
                              float *near_end_presence);
+/* The near-end presence over 200 .. 6000 Hz of the newest hop, 0 .. 1. */
+float ae_residual_echo_broad_presence(const ae_residual_echo *self);
 void ae_residual_echo_reset(ae_residual_echo *self);
 void ae_residual_echo_destroy(ae_residual_echo *self);
 

@@ -201,7 +201,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     }
     self->attenuation_db = self->config.attenuation_limit_db;
     self->noise_kept = self->echo_kept = 1.0f;
-    self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f};
+    self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f, .near_end_presence = 1.0f};
 }
 
 int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
@@ -246,6 +246,7 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
     float *restrict error = self->channel_power, *restrict one = self->scratch;
     float *restrict one_presence = self->bin_gain; /* not yet in use in this hop */
     float *restrict residual = self->residual, *restrict presence = self->presence;
+    float near_end = 0.0f;
     ae_zero(residual, bins);
     ae_zero(presence, bins);
     for (int c = 0; c < self->config.channels; c++) {
@@ -253,12 +254,14 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
 #pragma omp simd
         for (int k = 0; k < bins; k++) error[k] = re[k] * re[k] + im[k] * im[k];
         ae_residual_echo_update(self->channels[c].residual, echo[c], error, one, one_presence);
+        near_end = ae_max(near_end, ae_residual_echo_broad_presence(self->channels[c].residual));
 #pragma omp simd
         for (int k = 0; k < bins; k++) {
             residual[k] += scale * one[k];
             presence[k] = ae_max(presence[k], one_presence[k]);
         }
     }
+    self->report.near_end_presence = near_end;
     ae_echo_gain_update(self->echo, self->power, residual, presence, self->echo_gain);
     ae_spectral_points_gather(self->points, residual, self->point_residual);
 }
@@ -354,6 +357,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                             (self->config.attenuation_limit_db - self->attenuation_db);
     analyse(self, in);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
+    self->report.near_end_presence = 1.0f;
     if (has_echo) find_residual(self, echo);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     const float *noise = ae_noise_psd_power(self->noise);

@@ -157,6 +157,55 @@ def test_a_state_of_another_canceller_says_what_differs(state: bytes) -> None:
             other.load_state(state)
 
 
+# --- what it measures -----------------------------------------------------------------------------
+
+
+def test_stats_tell_echo_from_near_end_block_by_block(aec: ae.EchoCanceller) -> None:
+    mic, far = session(0, seconds=6)
+    near = 0.5 * speech("host", 6)
+    near[: 4 * RATE_HZ] = 0.0
+    mic = mic + near
+    assert aec.stats().near_end_presence == 1.0  # nothing of a far end is heard
+    moments = []
+    for at in range(0, len(mic) - 159, 160):  # a block is 10 ms
+        aec.process(mic[at : at + 160], far[at : at + 160])
+        moments.append(aec.stats())
+    presence = np.array([moment.near_end_presence for moment in moments])
+    assert presence.min() >= 0.0
+    assert presence.max() <= 1.0
+    assert np.median(presence[200:400]) < 0.5 < np.mean(presence[400:])
+    last = moments[-1]
+    assert last.no_echo_path is False
+    assert abs(last.drift_ppm) < 30.0
+    assert set(last.to_dict()) == {
+        "erle_db",
+        "echo_return_loss_db",
+        "delay_ms",
+        "delay_confidence",
+        "drift_ppm",
+        "near_end_presence",
+        "no_echo_path",
+        "divergence_count",
+    }
+
+
+def test_a_headset_has_no_echo_path(aec: ae.EchoCanceller) -> None:
+    _, far = session(0)
+    near = (0.5 * speech("host", SECONDS) + noise(SECONDS, RATE_HZ, 2e-4)).astype(np.float32)
+    aec.process(near[: RATE_HZ // 5], far[: RATE_HZ // 5])
+    assert aec.stats().no_echo_path is False  # it is believed in at first
+    aec.process(near[RATE_HZ // 5 :], far[RATE_HZ // 5 :])
+    assert aec.stats().no_echo_path is True
+
+
+def test_the_engine_measures_what_the_canceller_measures() -> None:
+    mic, far = session(0)
+    with canceller() as aec, engine() as chain:
+        aec.process(mic, far)
+        chain.process(mic, far)
+        assert chain.stats().echo == aec.stats()
+
+
 def test_reset_forgets_the_state(state: bytes) -> None:
     mic, far = session(1, seconds=1.5)
     with canceller() as used, canceller() as fresh:

@@ -178,6 +178,30 @@ def test_process_file_takes_it_up_and_keeps_it() -> None:
         process_file("mic.wav", str(KEPT), config=CONFIG, far_end="far.wav", echo_state=KEPT)
 
 
+def test_what_changes_over_a_file_can_be_watched() -> None:
+    seen: list[tuple[float, ae.EngineStats]] = []
+    report = process_file(
+        "mic.wav",
+        "a.wav",
+        config=CONFIG,
+        far_end="far.wav",
+        watch=lambda seconds, stats: seen.append((seconds, stats)),
+    )
+    assert [seconds for seconds, _ in seen] == [0.5 * i for i in range(1, 2 * SECONDS + 1)]
+    last = seen[-1][1].echo
+    assert last is not None
+    assert (report.echo_delay_ms, report.echo_drift_ppm) == (last.delay_ms, last.drift_ppm)
+    assert report.no_echo_path is False
+
+
+def test_a_far_end_that_is_not_heard_is_said() -> None:
+    soundfile.write("mic.wav", speech("host", SECONDS), RATE_HZ)
+    report = process_file("mic.wav", "a.wav", config=CONFIG, far_end="far.wav")
+    assert report.no_echo_path is True
+    assert report.warnings == ("mic.wav: no echo of far.wav is heard in it",)
+    assert process_file("mic.wav", "a.wav", config=CONFIG).no_echo_path is None
+
+
 def test_process_on_the_command_line() -> None:
     far = ("--far", "far.wav", "--echo-state", str(KEPT))
     assert run("process", "mic.wav", *far, "-o", "a.wav").stderr == ""

@@ -272,6 +272,10 @@ def print_summary(session: Session) -> None:
     ]
     if stats.clock is not None:
         rows.append(("drift", f"{stats.clock.drift_ppm:+.1f} ppm"))
+    if (echo := stats.engine.echo) is not None and stats.far_source != "-":
+        found = f"ERLE {echo.erle_db:.0f} dB, delay {echo.delay_ms:.0f} ms"
+        skew = f", drift {echo.drift_ppm:+.1f} ppm" if abs(echo.drift_ppm) >= 0.1 else ""
+        rows.append(("echo", "none heard" if echo.no_echo_path else found + skew))
     if loudness is not None:
         rows.append(("loudness", figure(loudness.integrated_lufs, "LUFS")))
     rows += [("recorded", str(path)) for path in session.recordings]

@@ -24,11 +24,14 @@ from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import EngineStats, LoudnessStats
 
+_NO_ECHO_S = 2.0
 BLOCK_SECONDS = 0.5  # long enough that Python costs nothing, short enough for a smooth bar
 _FAR_END_ACTIVE = 10.0 ** (-50.0 / 20.0)  # RMS above which a block of the far end counts as active
 
 #: Called after each block with the frames done and the frames expected.
 Progress = Callable[[int, int], None]
+#: Called after each block with the seconds done and what the stages measure now.
+Watch = Callable[[float, EngineStats], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class FileReport:
 
     Loudness in LUFS, levels in dB; a figure is None where its stage did not run. `erle_db` is the
     median over the blocks in which the far end was active, `noise_reduction_db` over all blocks.
+    Delay and drift of the echo are those at the end; `no_echo_path` says that none was heard in the
+    last 2 s and more of active far end.
     `clipped_input_count` counts samples at full scale, `clipped_output_count` those that had to be
     cut, `invalid_count` input samples that were no numbers (or beyond +36 dBFS).
     """
@@ -55,6 +60,8 @@ class FileReport:
     loudness_after: LoudnessStats
     erle_db: float | None
     echo_delay_ms: float | None
+    echo_drift_ppm: float | None
+    no_echo_path: bool | None
     noise_reduction_db: float | None
     gain_db: float | None
     limiter_max_reduction_db: float | None
@@ -76,6 +83,7 @@ def process_file(
     far_end: str | os.PathLike[str] | None = None,
     echo_state: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> FileReport:
     """Run one file through the engine.
 
@@ -94,6 +102,8 @@ def process_file(
         written to at the end. What is wrong with it is a warning in the report.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
+    watch : callable, optional
+        Called with the seconds done and an `EngineStats` every 0.5 s: what changes over time.
 
     Returns
     -------
@@ -132,7 +142,7 @@ def process_file(
                 kept = None if echo_state is None else EchoStateFile(echo_state)
                 if kept is not None:
                     job.notes.append(kept.load(engine.load_state))
-                job.run(progress)
+                job.run(progress, watch)
                 if kept is not None:
                     learned = engine.has_learned_echo
                     job.notes.append(kept.save(engine.save_state, has_learned=learned))
@@ -174,8 +184,9 @@ class _Job:
         self.noise_reduction_db: list[float] = []
         self.stats: EngineStats | None = None
         self.notes: list[Note] = []
+        self.active_without_echo = 0  # blocks of active far end in a row
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: Progress | None, watch: Watch | None) -> None:
         """Process the whole file."""
         for block in self.reader.blocks(max(1, round(BLOCK_SECONDS * self.reader.sample_rate_hz))):
             self.before.process(block)
@@ -183,7 +194,9 @@ class _Job:
             far_block = None if self.far is None else self.far.read(len(block))
             self.write(self.engine.process(block, far_block))
             self.frames += len(block)
-            self.note(far_block)
+            stats = self.note(far_block)
+            if watch is not None:
+                watch(self.frames / self.reader.sample_rate_hz, stats)
             if progress is not None:
                 progress(self.frames, self.reader.frames)
         self.write(self.engine.flush().reshape(-1, self.reader.channels))
@@ -197,8 +210,8 @@ class _Job:
             self.after.process(block)
             self.writer.write(block)
 
-    def note(self, far_block: AudioArray | None) -> None:
-        """Keep what the stages report after a block."""
+    def note(self, far_block: AudioArray | None) -> EngineStats:
+        """Keep what the stages report after a block, and return it."""
         self.stats = stats = self.engine.stats()
         if stats.noise is not None:
             self.noise_reduction_db.append(stats.noise.noise_reduction_db)
@@ -206,6 +219,13 @@ class _Job:
             far_rms = float(np.sqrt(np.mean(np.square(far_block, dtype=np.float64))))
             if far_rms > _FAR_END_ACTIVE:
                 self.erle_db.append(stats.echo.erle_db)
+                self.active_without_echo = stats.echo.no_echo_path * (self.active_without_echo + 1)
+        return stats
+
+    @property
+    def no_echo_path(self) -> bool:
+        """Whether the far end has played long enough without being heard."""
+        return self.active_without_echo * BLOCK_SECONDS >= _NO_ECHO_S
 
     def report(self, seconds: float) -> FileReport:
         """Return what was done, in so many seconds of computing."""
@@ -226,6 +246,8 @@ class _Job:
             loudness_after=self.after.stats(),
             erle_db=_median(self.erle_db),
             echo_delay_ms=stats.echo.delay_ms if stats and stats.echo else None,
+            echo_drift_ppm=stats.echo.drift_ppm if stats and stats.echo else None,
+            no_echo_path=self.no_echo_path if stats and stats.echo else None,
             noise_reduction_db=_median(self.noise_reduction_db),
             gain_db=stats.agc.gain_db if stats and stats.agc else None,
             limiter_max_reduction_db=(
@@ -243,6 +265,8 @@ class _Job:
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
         if far is not None:
             lines += [f"{far.path}: {text}" for text in far.warnings]
+            if self.no_echo_path:
+                lines.append(f"{reader.path}: no echo of {far.path} is heard in it")
         lines += [text for level, text in self.notes if level == "warning"]
         return tuple(lines)
 

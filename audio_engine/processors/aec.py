@@ -82,5 +82,6 @@ class EchoCanceller(EchoProcessor):
         return self._run(audio, far_end)
 
     def stats(self) -> EchoStats:
-        """Return the echo filter's measurements, of the first channel."""
-        return EchoStats.from_report(self._plan.report().steps[0].echo)
+        """Return the echo canceller's measurements, of the first channel."""
+        echo, suppressor = self._plan.report().steps[0:2]
+        return EchoStats.from_report(echo.echo, suppressor.suppressor)

@@ -298,6 +298,9 @@ static void test_a_headset_after_a_loudspeaker(void)
             wrong[warm] += (s.error[i] - s.near[i]) * (s.error[i] - s.near[i]);
         wrong[warm] = ae_db_from_power(wrong[warm] / ae_energy(s.near, s.frames));
         CHECK(ae_echo_filter_view(filter)->trust == 0.0f);
+        ae_echo_filter_report report;
+        ae_echo_filter_read(filter, &report);
+        CHECK(report.no_echo_path == 1);
         ae_echo_filter_destroy(filter);
         free_session(&s);
     }
