@@ -31,6 +31,7 @@ from audio_engine.errors import (
     DeviceError,
     FormatError,
     InputFileError,
+    StateError,
     StreamError,
 )
 from audio_engine.graph.compile import CompiledGraph, compile_graph
@@ -120,6 +121,7 @@ __all__ = [
     "Processor",
     "Resampler",
     "SimulatedStream",
+    "StateError",
     "StreamError",
     "TruePeakLimiter",
     "VoiceActivityDetector",

@@ -15,6 +15,21 @@ class FormatError(AudioEngineError, ValueError):
     """Audio data has a shape, type or rate that cannot be processed."""
 
 
+class StateError(AudioEngineError, ValueError):
+    """A saved state cannot be used; what was to be started from it is unchanged.
+
+    Attributes
+    ----------
+    reason : str
+        ``foreign`` (not a state at all), ``version``, ``damaged``, ``shape`` (of another kind of
+        canceller) or ``unsound`` (values out of bounds).
+    """
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
 class InputFileError(FormatError):
     """A file cannot be read as audio."""
 

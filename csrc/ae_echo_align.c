@@ -6,6 +6,7 @@ static const float k_moved_ms = 2.0f; /* a lag that differs by less is the same 
 static const float k_early_ms = 2.0f; /* the first arrival should lie this far inside the filter */
 static const float k_late_ms = 25.0f; /* ... and not farther than this */
 static const float k_headroom_ms = 5.0f;  /* where a shift puts it, to within one partition */
+static const float k_range_ms = 1.0f;     /* how far a first finding may be off: speech, 0.6 ms */
 static const float k_better_share = 0.7f; /* a trial must leave less than this of the error */
 static const int k_retry_blocks = 50;     /* the same lag is tried again after 0.5 s */
 static const int k_steady_rounds = 25;    /* 1 s of agreement moves a filter that once worked */
@@ -22,6 +23,8 @@ struct ae_echo_align {
     ae_echo_align_config config;
     ae_kalman *remembered;
     int has_remembered;
+    int is_doubted;          /* what is remembered has not worked in this session yet */
+    int failed_trials;       /* of it, since then */
     double remembered_delay; /* bulk delay it was learned at */
     double remembered_lag;   /* what the finder said then */
     int range;               /* frames the refinement looks to each side */
@@ -60,7 +63,7 @@ ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *
     ae_echo_align shape = {.config = *config};
     shape.trial.partitions = config->kalman.partitions + k_blocks - 1;
     shape.trial.stride = (config->kalman.fft_size / 2 + 16) & ~15;
-    shape.range = config->sample_rate_hz / 8000; /* one sample of the finder's rate */
+    shape.range = (int)(k_range_ms * 0.001f * (float)config->sample_rate_hz);
     ae_echo_align *self = ae_allocate(lay_out(&shape, NULL));
     if (self == NULL) return AE_ERROR_MEMORY;
     *self = shape;
@@ -86,7 +89,7 @@ void ae_echo_align_reset(ae_echo_align *self)
 {
     ae_zero(self->capture, k_blocks * self->config.kalman.block_frames);
     ae_zero(self->energy, k_blocks);
-    self->has_remembered = 0;
+    self->has_remembered = self->is_doubted = self->failed_trials = 0;
     self->remembered_delay = self->remembered_lag = self->tried_lag = self->steady_lag = 0.0;
     self->at = self->stage = self->rest = self->accepted = self->steady = 0;
 }
@@ -99,6 +102,14 @@ void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, double
     self->remembered_delay = delay_frames;
     self->remembered_lag = lag_frames;
     self->has_remembered = 1;
+    self->is_doubted = self->failed_trials = 0;
+}
+
+void ae_echo_align_doubt(ae_echo_align *self) { self->is_doubted = self->has_remembered; }
+
+int ae_echo_align_has_learned(const ae_echo_align *self)
+{
+    return self->has_remembered && !self->is_doubted;
 }
 
 void ae_echo_align_drift(ae_echo_align *self, double frames)
@@ -188,7 +199,11 @@ static int finish_trial(ae_echo_align *self, double *delay_frames, const ae_kalm
     int shift = 0;
     const float left = refine(self, &shift);
     self->stage = 0;
-    if (left >= k_better_share * self->trial_energy) return 0;
+    if (left >= k_better_share * self->trial_energy) {
+        self->failed_trials += self->is_doubted;
+        return 0;
+    }
+    self->is_doubted = self->failed_trials = 0;
     *delay_frames = rint(self->trial_delay) + shift;
     *remembered = self->remembered;
     self->remembered_delay = *delay_frames;
@@ -241,12 +256,13 @@ int ae_echo_align_step(ae_echo_align *self, ae_far_end *far, const float *captur
     if (self->stage > 0) return step_trial(self, far, delay_frames, remembered);
     if (self->rest > 0) self->rest--;
     if (accepted == 0) return 0;
-    if (!self->has_remembered || self->steady >= k_steady_rounds) {
+    if (!self->has_remembered || self->failed_trials > 0 || self->steady >= k_steady_rounds) {
         const int blocks = blocks_to_shift(self, *delay_frames, lag_frames);
         *delay_frames += (double)(blocks * block);
         if (blocks != 0) return 1;
     }
-    const int moved = self->has_remembered && !same_lag(self, lag_frames, self->remembered_lag);
+    const int moved = self->is_doubted ||
+                      (self->has_remembered && !same_lag(self, lag_frames, self->remembered_lag));
     if (moved && (self->rest == 0 || !same_lag(self, lag_frames, self->tried_lag))) {
         begin_trial(self, lag_frames, ae_far_end_max_delay(far));
         return step_trial(self, far, delay_frames, remembered);

@@ -27,6 +27,12 @@ ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *
  */
 void ae_echo_align_remember(ae_echo_align *self, const ae_kalman *filter, double delay_frames,
                             double lag_frames);
+/* What is remembered comes from another session, whose delay or room may have been another one: it
+ * is tried at the first lag found, whatever that is; once that has failed, the running filter is
+ * placed as if nothing were remembered. Ends with a trial that succeeds, or with `remember`. */
+void ae_echo_align_doubt(ae_echo_align *self);
+/* Whether a path of this very session is remembered: it has cancelled well, at a known lag. */
+int ae_echo_align_has_learned(const ae_echo_align *self);
 /* The bulk delay has drifted by so many frames: so has all that was measured before. */
 void ae_echo_align_drift(ae_echo_align *self, double frames);
 /* One block: the capture, the energy of what the running filter left of it, and what the finder

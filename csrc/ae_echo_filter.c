@@ -6,7 +6,7 @@
 #include "ae_kalman.h"
 #include "ae_math.h"
 
-static const float k_main_memory = 0.9999f; /* per block: half life 70 s */
+static const float k_main_memory = 0.99995f; /* per block: half life 140 s */
 static const float k_fast_memory = 0.998f;  /* 3.5 s */
 static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
 static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
@@ -67,6 +67,7 @@ struct ae_echo_filter {
     float rail, held_peak; /* level at which the microphone clips in this block; recent peak */
     int clip_blocks;       /* for how long it still counts as clipped */
     int divergence_count;
+    int skew_is_doubted; /* it comes from another session and has not been confirmed yet */
     ae_echo_view view;
 };
 
@@ -201,6 +202,7 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     self->held_peak = 0.0f;
     self->clip_blocks = 0;
     self->fast_lead_db = 0.0f;
+    self->skew_is_doubted = 0;
     self->trust_blocks = k_first_trust_blocks;
     self->unheard_blocks = k_unheard_blocks;
     self->before_energy = 0.0f;
@@ -295,8 +297,10 @@ static int make_room(ae_echo_filter *self)
 static void steer_skew(ae_echo_filter *self)
 {
     const double skew = ae_far_end_skew(self->far);
-    const int needed = skew == 0.0 ? k_first_drift_pairs : k_drift_pairs;
-    const float least_ppm = skew == 0.0 ? k_least_drift_ppm : k_least_change_ppm;
+    if (self->found.drift_pairs >= k_drift_pairs) self->skew_is_doubted = 0;
+    const int is_first = skew == 0.0 || self->skew_is_doubted;
+    const int needed = is_first ? k_first_drift_pairs : k_drift_pairs;
+    const float least_ppm = is_first ? k_least_drift_ppm : k_least_change_ppm;
     const int room = skew < 0.0 ? make_room(self) : 1;
     if (self->found.drift_pairs < needed) return;
     if (fabsf(self->found.drift_ppm) < least_ppm) return;
@@ -305,6 +309,7 @@ static void steer_skew(ae_echo_filter *self)
     const double before = ae_far_end_delay(self->far);
     ae_far_end_set_skew(self->far, fmin(fmax(wanted, -k_most_skew), k_most_skew));
     ae_delay_restart_drift(self->finder);
+    self->skew_is_doubted = 0;
     if (ae_far_end_delay(self->far) == before) return;
     ae_kalman_doubt(self->main_filter, k_doubt);
     ae_kalman_doubt(self->fast_filter, k_doubt);
@@ -516,5 +521,66 @@ void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out)
         (float)(1000.0 * ae_far_end_delay(self->far) / (double)self->config.sample_rate_hz);
     out->drift_ppm = (float)(1e6 * ae_far_end_skew(self->far));
     out->delay_confidence = found.accepted > 0 ? ae_clamp(found.quality / 20.0f, 0.0f, 1.0f) : 0.0f;
+    out->no_echo_path = self->trust_blocks == 0;
     out->divergence_count = self->divergence_count;
+}
+
+ae_echo_filter_shape ae_echo_filter_shape_of(const ae_echo_filter *self)
+{
+    const ae_kalman_config *kalman = &self->kalman;
+    return (ae_echo_filter_shape){
+        .config = self->config,
+        .block_frames = kalman->block_frames,
+        .fft_size = kalman->fft_size,
+        .partitions = kalman->partitions,
+        .branch_partitions = kalman->branch_partitions,
+        .full_partitions = kalman->full_partitions,
+        .low_bins = kalman->low_bins,
+        .far_channels = 1,
+        .max_delay_frames = ae_far_end_max_delay(self->far),
+        .floats = ae_kalman_state_floats(self->main_filter),
+    };
+}
+
+void ae_echo_filter_write_state(const ae_echo_filter *self, ae_echo_filter_place *place,
+                                float *path)
+{
+    place->delay_frames = ae_far_end_delay(self->far);
+    place->lag_frames = self->lag_frames;
+    place->skew = ae_far_end_skew(self->far);
+    ae_kalman_write_state(self->main_filter, path);
+}
+
+int ae_echo_filter_state_is_sound(ae_echo_filter *self, const ae_echo_filter_place *place,
+                                  const float *path)
+{
+    const double most = (double)ae_far_end_max_delay(self->far);
+    const double span = (double)(self->kalman.partitions * self->block);
+    return place->delay_frames >= 0.0 && place->delay_frames <= most &&
+           place->lag_frames >= -1.0 - span && place->lag_frames <= most + span &&
+           fabs(place->skew) <= k_most_skew && ae_kalman_state_is_sound(self->main_filter, path);
+}
+
+/* The main filter trusts the state, but for a small share; the fast one holds the same path with
+ * the covariance of a new filter, and so learns another room as quickly as one. */
+void ae_echo_filter_read_state(ae_echo_filter *self, const ae_echo_filter_place *place,
+                               const float *path)
+{
+    ae_echo_filter_reset(self);
+    ae_far_end_set_skew(self->far, place->skew);
+    ae_far_end_set_delay(self->far, place->delay_frames);
+    self->skew_is_doubted = place->skew != 0.0;
+    ae_kalman_read_state(self->main_filter, path);
+    ae_kalman_doubt(self->main_filter, k_doubt);
+    ae_kalman_copy_path(self->fast_filter, self->main_filter);
+    if (place->lag_frames < 0.0) return;
+    self->lag_frames = place->lag_frames;
+    ae_echo_align_remember(self->align, self->main_filter, ae_far_end_delay(self->far),
+                           self->lag_frames);
+    ae_echo_align_doubt(self->align);
+}
+
+int ae_echo_filter_has_learned(const ae_echo_filter *self)
+{
+    return ae_echo_align_has_learned(self->align);
 }

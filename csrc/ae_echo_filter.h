@@ -26,6 +26,7 @@ typedef struct {
     float delay_ms;            /* bulk delay in use */
     float delay_confidence;    /* 0..1, 0 while no delay has been found */
     float drift_ppm;           /* skew taken out: > 0, the echo's lag would grow */
+    int no_echo_path;     /* 1: the far end plays and no echo of it is heard, as with a headset */
     int divergence_count; /* restarts of a filter that left its bounds, since create or reset */
 } ae_echo_filter_report;
 
@@ -43,5 +44,34 @@ void ae_echo_filter_reset(ae_echo_filter *self);
 void ae_echo_filter_destroy(ae_echo_filter *self);
 int ae_echo_filter_latency_frames(const ae_echo_filter *self);
 /* ffi:end */
+
+/* What outlives a session, see ae_echo_state.h. */
+typedef struct {
+    double delay_frames; /* bulk delay, 0 .. ae_echo_filter_shape.max_delay_frames */
+    double lag_frames;   /* of the echo as found; < 0: never found */
+    double skew;         /* frames the delay grows per frame, |skew| <= 6e-4 */
+} ae_echo_filter_place;
+
+/* What two filters must have in common to take over each other's state. */
+typedef struct {
+    ae_echo_filter_config config;
+    int block_frames, fft_size, partitions, branch_partitions, full_partitions, low_bins;
+    int far_channels;
+    int max_delay_frames;
+    int floats; /* of the path: the echo path and its covariance */
+} ae_echo_filter_shape;
+
+ae_echo_filter_shape ae_echo_filter_shape_of(const ae_echo_filter *self);
+void ae_echo_filter_write_state(const ae_echo_filter *self, ae_echo_filter_place *place,
+                                float *path);
+/* Whether every value is one that the filter could have come to. */
+int ae_echo_filter_state_is_sound(ae_echo_filter *self, const ae_echo_filter_place *place,
+                                  const float *path);
+/* Reset, then go on from a sound state. */
+void ae_echo_filter_read_state(ae_echo_filter *self, const ae_echo_filter_place *place,
+                               const float *path);
+/* Whether a state is worth keeping: the filter has cancelled well, at a known lag, since create,
+ * reset or read_state. */
+int ae_echo_filter_has_learned(const ae_echo_filter *self);
 
 #endif

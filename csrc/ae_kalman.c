@@ -13,7 +13,7 @@ static const float k_excess = 20.0f;
 static const float k_deflate = 0.5f;
 static const float k_shrink = 0.18f;
 static const float k_floor_share = 1e-3f; /* of the prior, that P never falls below */
-static const float k_noise_rise = 0.9f;   /* smoothing of Psi upward, per block */
+static const float k_noise_rise = 0.85f;  /* smoothing of Psi upward, per block */
 static const float k_noise_fall = 0.85f;
 static const float k_noise_share = 0.5f;  /* of |E|^2 that Psi never falls below */
 static const float k_noise_power = 1e-7f; /* regularises S: |FFT|^2 far below 16 bit rounding */
@@ -337,5 +337,58 @@ void ae_kalman_shrink(ae_kalman *self, float factor)
         self->covariance[i] += lost * (self->re[i] * self->re[i] + self->im[i] * self->im[i]);
         self->re[i] *= factor;
         self->im[i] *= factor;
+    }
+}
+
+int ae_kalman_state_floats(const ae_kalman *self)
+{
+    int count = 0;
+    for (int p = 0; p < self->rows; p++) count += 3 * bins_of(self, p);
+    return count;
+}
+
+void ae_kalman_write_state(const ae_kalman *self, float *to)
+{
+    for (int p = 0; p < self->rows; p++) {
+        const int at = p * self->stride, bins = bins_of(self, p);
+        ae_copy(to, self->re + at, bins);
+        ae_copy(to + bins, self->im + at, bins);
+        ae_copy(to + 2 * bins, self->covariance + at, bins);
+        to += 3 * bins;
+    }
+}
+
+/* The bounds are those of `constrain`: an impulse response of that energy over a block has at most
+ * so much power in a bin (Cauchy-Schwarz), and no covariance is larger than the largest path. */
+int ae_kalman_state_is_sound(ae_kalman *self, const float *from)
+{
+    const float most_power = k_most_energy * (float)self->config.block_frames;
+    for (int p = 0; p < self->rows; p++) {
+        const int bins = bins_of(self, p);
+        const float *re = from, *im = from + bins, *covariance = from + 2 * bins;
+        for (int k = 0; k < bins; k++) /* false for a NaN, too */
+            if (!(re[k] * re[k] + im[k] * im[k] <= most_power && covariance[k] >= 0.0f &&
+                  covariance[k] <= most_power))
+                return 0;
+        ae_zero(self->sum_re, self->bins);
+        ae_zero(self->sum_im, self->bins);
+        ae_copy(self->sum_re, re, bins);
+        ae_copy(self->sum_im, im, bins);
+        ae_fft_inverse(self->fft, self->sum_re, self->sum_im, self->time);
+        if (!(ae_energy(self->time, self->config.fft_size) <= k_most_energy)) return 0;
+        from += 3 * bins;
+    }
+    return 1;
+}
+
+void ae_kalman_read_state(ae_kalman *self, const float *from)
+{
+    ae_kalman_reset(self);
+    for (int p = 0; p < self->rows; p++) {
+        const int at = p * self->stride, bins = bins_of(self, p);
+        ae_copy(self->re + at, from, bins);
+        ae_copy(self->im + at, from + bins, bins);
+        ae_copy(self->covariance + at, from + 2 * bins, bins);
+        from += 3 * bins;
     }
 }

@@ -188,7 +188,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     }
     self->attenuation_db = self->config.attenuation_limit_db;
     self->noise_kept = self->echo_kept = 1.0f;
-    self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f};
+    self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f, .near_end_presence = 1.0f};
 }
 
 int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
@@ -233,6 +233,7 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
         im[c] = self->channels[c].im;
     }
     ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain);
+    self->report.near_end_presence = ae_echo_stage_near_end_presence(self->echo);
     measure_power(self);
     const float *restrict power = self->power, *restrict gain = self->echo_gain;
     float *restrict residual = self->scratch;
@@ -332,6 +333,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                             (self->config.attenuation_limit_db - self->attenuation_db);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
+    self->report.near_end_presence = 1.0f;
     if (has_echo)
         find_residual(self, echo);
     else

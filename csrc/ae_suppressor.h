@@ -33,6 +33,7 @@ typedef struct {
     float noise_reduction_db; /* what the noise gain takes off it, >= 0, last 300 ms */
     float echo_reduction_db;  /* what the echo gain takes off the signal, >= 0, last 300 ms */
     float speech_probability; /* 0 .. 1, of the newest block (one ahead of the output) */
+    float near_end_presence;  /* 0 (echo alone) .. 1 (near end; no echo filter; a silent far end) */
 } ae_suppressor_report;
 
 ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz);

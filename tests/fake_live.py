@@ -39,6 +39,9 @@ ENGINE = EngineStats(
         echo_return_loss_db=8.0,
         delay_ms=63.0,
         delay_confidence=0.9,
+        drift_ppm=0.0,
+        near_end_presence=0.8,
+        no_echo_path=False,
         divergence_count=0,
     ),
     noise=NoiseStats(

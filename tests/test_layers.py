@@ -156,6 +156,7 @@ C_ROWS: list[set[str]] = [
     row("graph"),
     row("switch"),
     row("step bypass"),
+    row("echo_state"),
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.

@@ -104,6 +104,17 @@ def test_infinities_are_null_in_json(stream: FakeStream) -> None:
     assert json.loads(result.stdout)["input"]["peak_dbfs"] is None
 
 
+def test_the_summary_says_where_the_echo_was(stream: FakeStream) -> None:
+    assert "echo      ERLE 31 dB, delay 63 ms\n" in run("--seconds", "0").stdout
+    echo = STATS.engine.echo
+    assert echo is not None
+    engine = replace(STATS.engine, echo=replace(echo, drift_ppm=-41.2))
+    stream.now = replace(STATS, engine=engine)
+    assert "delay 63 ms, drift -41.2 ppm\n" in run("--seconds", "0").stdout
+    stream.now = replace(STATS, engine=replace(engine, echo=replace(echo, no_echo_path=True)))
+    assert "echo      none heard\n" in run("--seconds", "0").stdout
+
+
 def test_without_json_words_and_a_summary(stream: FakeStream) -> None:
     stream.happens("the device is gone", level="warning")
     result = run("--seconds", "0")

@@ -12,6 +12,11 @@ from audio_engine._native.core import (
     planar_rows,
     pointer,
 )
+from audio_engine._native.echo_state import (
+    echo_state_has_learned,
+    load_echo_state,
+    save_echo_state,
+)
 from audio_engine._native.kernel import LIVE_FIELDS, Kernel
 from audio_engine._native.plan import Plan, Step
 
@@ -25,9 +30,12 @@ __all__ = [
     "allocation_count",
     "block_frames",
     "check",
+    "echo_state_has_learned",
     "ffi",
     "kernel_build",
     "lib",
+    "load_echo_state",
     "planar_rows",
     "pointer",
+    "save_echo_state",
 ]

@@ -125,6 +125,11 @@ class Plan:
         lib.ae_reblock_process(self._reblock, self._inputs, self._outputs, len(outputs[0]))
 
     @property
+    def echo_kernels(self) -> tuple[Kernel, ...]:
+        """The echo filters of the first echo step, one per channel; none where there is no step."""
+        return next((step.kernels for step in self.steps if step.kind == "ECHO"), ())
+
+    @property
     def graph(self) -> Any:
         """The C graph itself, for a live engine."""
         return self._graph

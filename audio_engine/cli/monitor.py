@@ -71,6 +71,13 @@ def monitor(
             help="No sound card: this file is the microphone, again and again with --seconds.",
         ),
     ] = None,
+    echo_state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from the echo path that the last session with these devices left here.",
+        ),
+    ] = None,
     preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
     settings: Annotated[
         list[str] | None,
@@ -105,8 +112,9 @@ def monitor(
             raise ConfigError(
                 "--simulate needs no devices; leave --input-device and --output-device out"
             )
-        if stats is not None and not stats.absolute().parent.is_dir():
-            raise OutputFileError(f"{stats}: there is no such folder")
+        for path in (stats, echo_state):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise OutputFileError(f"{path}: there is no such folder")
         choice = Choice(
             config=make_config(preset, settings or [], None, None),
             preset=preset,
@@ -116,6 +124,7 @@ def monitor(
             monitor=hear,
             can_choose_devices=simulate is None,
             ends_with_microphone=simulate is not None and seconds is None,
+            echo_state=echo_state,
         )
 
         def open_stream(choice: Choice) -> Stream:
@@ -263,6 +272,10 @@ def print_summary(session: Session) -> None:
     ]
     if stats.clock is not None:
         rows.append(("drift", f"{stats.clock.drift_ppm:+.1f} ppm"))
+    if (echo := stats.engine.echo) is not None and stats.far_source != "-":
+        found = f"ERLE {echo.erle_db:.0f} dB, delay {echo.delay_ms:.0f} ms"
+        skew = f", drift {echo.drift_ppm:+.1f} ppm" if abs(echo.drift_ppm) >= 0.1 else ""
+        rows.append(("echo", "none heard" if echo.no_echo_path else found + skew))
     if loudness is not None:
         rows.append(("loudness", figure(loudness.integrated_lufs, "LUFS")))
     rows += [("recorded", str(path)) for path in session.recordings]
@@ -306,6 +319,7 @@ def _live(
         block_frames=block_frames,
         latency_s=latency_s,
         in_process=in_process,
+        echo_state=choice.echo_state,
     )
 
 
@@ -318,4 +332,5 @@ def _simulated(choice: Choice, mic: Path, far: Path | None) -> Stream:
         far_path=far,
         monitor=choice.monitor,
         loop=not choice.ends_with_microphone,
+        echo_state=choice.echo_state,
     )

@@ -371,6 +371,8 @@ def _echo(stats: LiveStats) -> Line:
     echo = stats.engine.echo
     if echo is None or stats.far_source == "-":
         return _detail("Echo", "no far end", "dim")
+    if echo.no_echo_path:
+        return _detail("Echo", "none heard", "dim", "   headset, or not this far end")
     if echo.delay_confidence <= 0:
         return _detail("Echo", f"ERLE {echo.erle_db:.0f} dB", more="   delay not found yet")
     return _detail("Echo", f"ERLE {echo.erle_db:.0f} dB", more=f"   delay {echo.delay_ms:.0f} ms")

@@ -93,6 +93,7 @@ class Choice:
     monitor: bool = False
     can_choose_devices: bool = True
     ends_with_microphone: bool = False
+    echo_state: Path | None = None  # of these devices
 
 
 class Session:
@@ -178,6 +179,8 @@ class Session:
         self.finish()
         try:
             self.choice = replace(chain, input_device=input_device, output_device=output_device)
+            if self.choice != chain:
+                self.choice = replace(self.choice, echo_state=None)  # it is that of the others
             self.start()
         except AudioEngineError as error:
             self.say(str(error), level="error", kind="device")

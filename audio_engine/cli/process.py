@@ -62,6 +62,10 @@ def process(
         Path | None,
         typer.Option(metavar="FAR", help="What the loudspeaker played: the echo to remove."),
     ] = None,
+    echo_state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Start from the echo path kept here, and keep it here."),
+    ] = None,
     preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
     settings: Annotated[
         list[str] | None,
@@ -81,6 +85,8 @@ def process(
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug)
     with talk.errors():
         config = make_config(preset, settings or [], only, far)
+        if echo_state is not None and far is None:
+            raise ConfigError("--echo-state has no use without --far; leave it out")
         targets = output_paths(inputs, output)
         talk.detail(f"preset {preset}: {config!r}")
         target_of = dict(zip(inputs, targets, strict=True))
@@ -88,7 +94,13 @@ def process(
             talk,
             inputs,
             lambda path, bar: _process_one(
-                talk, path, target_of[path], far=far, config=config, progress=bar
+                talk,
+                path,
+                target_of[path],
+                far=far,
+                echo_state=echo_state,
+                config=config,
+                progress=bar,
             ),
         )
         if as_json:
@@ -106,12 +118,15 @@ def _process_one(
     target: Path,
     *,
     far: Path | None,
+    echo_state: Path | None,
     config: EngineConfig,
     progress: Progress,
 ) -> FileReport:
     from audio_engine.io.offline import process_file
 
-    report = process_file(source, target, config=config, far_end=far, progress=progress)
+    report = process_file(
+        source, target, config=config, far_end=far, echo_state=echo_state, progress=progress
+    )
     for text in report.warnings:
         talk.warn(text)
     if report.clipped_output_count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from audio_engine.graph.compile import compile_graph
 from audio_engine.graph.live import change_live
 from audio_engine.graph.model import Graph
 from audio_engine.processors.audio import AudioArray, channel_count
-from audio_engine.processors.base import Processor, process_whole
+from audio_engine.processors.base import process_whole
+from audio_engine.processors.echo_state import EchoProcessor
 from audio_engine.processors.stats import (
     EchoStats,
     EngineStats,
@@ -91,7 +93,7 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
         fault_count=report.fault_count,
         input_peak_dbfs=float(peaks[0]),
         output_peak_dbfs=float(peaks[1]),
-        echo=EchoStats.from_report(stage["echo"].echo) if "echo" in stage else None,
+        echo=_echo_stats(stage) if "echo" in stage else None,
         noise=NoiseStats.from_report(stage["ns"].suppressor) if "ns" in stage else None,
         agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
         limiter=LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None,
@@ -99,7 +101,13 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
     )
 
 
-class Engine(Processor):
+def _echo_stats(stage: Mapping[str, Any]) -> EchoStats:
+    """Return the echo stage's measurements; a graph of one's own may have no suppressor."""
+    near_end = stage["ns"].suppressor if "ns" in stage else SimpleNamespace(near_end_presence=1.0)
+    return EchoStats.from_report(stage["echo"].echo, near_end)
+
+
+class Engine(EchoProcessor):
     """The whole chain as a stream: echo, noise, reverberation, loudness, true peak.
 
     Parameters

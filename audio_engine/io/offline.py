@@ -15,19 +15,23 @@ from typing import Any
 import numpy as np
 
 from audio_engine.config import EngineConfig
-from audio_engine.errors import FormatError
+from audio_engine.errors import ConfigError, FormatError
 from audio_engine.graph.engine import Engine
+from audio_engine.io.echo_file import EchoStateFile, Note
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import EngineStats, LoudnessStats
 
+_NO_ECHO_S = 2.0
 BLOCK_SECONDS = 0.5  # long enough that Python costs nothing, short enough for a smooth bar
 _FAR_END_ACTIVE = 10.0 ** (-50.0 / 20.0)  # RMS above which a block of the far end counts as active
 
 #: Called after each block with the frames done and the frames expected.
 Progress = Callable[[int, int], None]
+#: Called after each block with the seconds done and what the stages measure now.
+Watch = Callable[[float, EngineStats], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class FileReport:
 
     Loudness in LUFS, levels in dB; a figure is None where its stage did not run. `erle_db` is the
     median over the blocks in which the far end was active, `noise_reduction_db` over all blocks.
+    Delay and drift of the echo are those at the end; `no_echo_path` says that none was heard in the
+    last 2 s and more of active far end.
     `clipped_input_count` counts samples at full scale, `clipped_output_count` those that had to be
     cut, `invalid_count` input samples that were no numbers (or beyond +36 dBFS).
     """
@@ -54,6 +60,8 @@ class FileReport:
     loudness_after: LoudnessStats
     erle_db: float | None
     echo_delay_ms: float | None
+    echo_drift_ppm: float | None
+    no_echo_path: bool | None
     noise_reduction_db: float | None
     gain_db: float | None
     limiter_max_reduction_db: float | None
@@ -73,7 +81,9 @@ def process_file(
     *,
     config: EngineConfig,
     far_end: str | os.PathLike[str] | None = None,
+    echo_state: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> FileReport:
     """Run one file through the engine.
 
@@ -87,8 +97,13 @@ def process_file(
         echo canceller does not run.
     far_end : path-like, optional
         What the loudspeaker played, starting with the input; any rate, length and channels.
+    echo_state : path-like, optional
+        File that the echo canceller starts from, if it is there and fits, and that its state is
+        written to at the end. What is wrong with it is a warning in the report.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
+    watch : callable, optional
+        Called with the seconds done and an `EngineStats` every 0.5 s: what changes over time.
 
     Returns
     -------
@@ -104,8 +119,10 @@ def process_file(
     ConfigError
         If the target is one of the inputs, or the configuration does not fit the files.
     """
+    if echo_state is not None and far_end is None:
+        raise ConfigError("an echo state is of no use without a far end")
     started = time.perf_counter()
-    never = (source,) if far_end is None else (source, far_end)
+    never = tuple(path for path in (source, far_end, echo_state) if path is not None)
     with open_reader(source) as reader:
         check_target(Path(target), never)
         far = None if far_end is None else FarEndReader(far_end, reader.sample_rate_hz)
@@ -122,7 +139,13 @@ def process_file(
             )
             with writer, Engine(ready) as engine:
                 job = _Job(engine, reader, far, writer)
-                job.run(progress)
+                kept = None if echo_state is None else EchoStateFile(echo_state)
+                if kept is not None:
+                    job.notes.append(kept.load(engine.load_state))
+                job.run(progress, watch)
+                if kept is not None:
+                    learned = engine.has_learned_echo
+                    job.notes.append(kept.save(engine.save_state, has_learned=learned))
         finally:
             if far is not None:
                 far.close()
@@ -160,8 +183,10 @@ class _Job:
         self.erle_db: list[float] = []
         self.noise_reduction_db: list[float] = []
         self.stats: EngineStats | None = None
+        self.notes: list[Note] = []
+        self.active_without_echo = 0  # blocks of active far end in a row
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: Progress | None, watch: Watch | None) -> None:
         """Process the whole file."""
         for block in self.reader.blocks(max(1, round(BLOCK_SECONDS * self.reader.sample_rate_hz))):
             self.before.process(block)
@@ -169,7 +194,9 @@ class _Job:
             far_block = None if self.far is None else self.far.read(len(block))
             self.write(self.engine.process(block, far_block))
             self.frames += len(block)
-            self.note(far_block)
+            stats = self.note(far_block)
+            if watch is not None:
+                watch(self.frames / self.reader.sample_rate_hz, stats)
             if progress is not None:
                 progress(self.frames, self.reader.frames)
         self.write(self.engine.flush().reshape(-1, self.reader.channels))
@@ -183,8 +210,8 @@ class _Job:
             self.after.process(block)
             self.writer.write(block)
 
-    def note(self, far_block: AudioArray | None) -> None:
-        """Keep what the stages report after a block."""
+    def note(self, far_block: AudioArray | None) -> EngineStats:
+        """Keep what the stages report after a block, and return it."""
         self.stats = stats = self.engine.stats()
         if stats.noise is not None:
             self.noise_reduction_db.append(stats.noise.noise_reduction_db)
@@ -192,6 +219,13 @@ class _Job:
             far_rms = float(np.sqrt(np.mean(np.square(far_block, dtype=np.float64))))
             if far_rms > _FAR_END_ACTIVE:
                 self.erle_db.append(stats.echo.erle_db)
+                self.active_without_echo = stats.echo.no_echo_path * (self.active_without_echo + 1)
+        return stats
+
+    @property
+    def no_echo_path(self) -> bool:
+        """Whether the far end has played long enough without being heard."""
+        return self.active_without_echo * BLOCK_SECONDS >= _NO_ECHO_S
 
     def report(self, seconds: float) -> FileReport:
         """Return what was done, in so many seconds of computing."""
@@ -212,6 +246,8 @@ class _Job:
             loudness_after=self.after.stats(),
             erle_db=_median(self.erle_db),
             echo_delay_ms=stats.echo.delay_ms if stats and stats.echo else None,
+            echo_drift_ppm=stats.echo.drift_ppm if stats and stats.echo else None,
+            no_echo_path=self.no_echo_path if stats and stats.echo else None,
             noise_reduction_db=_median(self.noise_reduction_db),
             gain_db=stats.agc.gain_db if stats and stats.agc else None,
             limiter_max_reduction_db=(
@@ -229,6 +265,9 @@ class _Job:
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
         if far is not None:
             lines += [f"{far.path}: {text}" for text in far.warnings]
+            if self.no_echo_path:
+                lines.append(f"{reader.path}: no echo of {far.path} is heard in it")
+        lines += [text for level, text in self.notes if level == "warning"]
         return tuple(lines)
 
 

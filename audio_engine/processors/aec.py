@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike
 from audio_engine._native import Plan
 from audio_engine.config import EchoConfig, NoiseConfig, check_format
 from audio_engine.processors.audio import AudioArray
-from audio_engine.processors.base import Processor
+from audio_engine.processors.echo_state import EchoProcessor
 from audio_engine.processors.stats import EchoStats
 from audio_engine.processors.steps import echo_step, suppressor_step
 
 
-class EchoCanceller(Processor):
+class EchoCanceller(EchoProcessor):
     """Remove the far end (what the loudspeaker plays) from the microphone signal.
 
     Parameters
@@ -82,5 +82,6 @@ class EchoCanceller(Processor):
         return self._run(audio, far_end)
 
     def stats(self) -> EchoStats:
-        """Return the echo filter's measurements, of the first channel."""
-        return EchoStats.from_report(self._plan.report().steps[0].echo)
+        """Return the echo canceller's measurements, of the first channel."""
+        echo, suppressor = self._plan.report().steps[0:2]
+        return EchoStats.from_report(echo.echo, suppressor.suppressor)

@@ -11,9 +11,14 @@ class Stats:
     """Base of all measurements: fields named as in the C report they are read from."""
 
     @classmethod
-    def from_report(cls, report: Any) -> Self:
-        """Copy the fields of this class from a C report struct."""
-        values = {item.name: getattr(report, item.name) for item in fields(cls)}
+    def from_report(cls, *reports: Any) -> Self:
+        """Copy the fields of this class from C report structs: each from the first that has it."""
+        values = {
+            item.name: next(
+                getattr(each, item.name) for each in reports if hasattr(each, item.name)
+            )
+            for item in fields(cls)
+        }
         switches = {i.name: bool(values[i.name]) for i in fields(cls) if i.type == "bool"}
         return cls(**values | switches)
 
@@ -24,16 +29,40 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoStats(Stats):
-    """Echo filter: how much echo the linear filter removes, and where it found it.
+    """Echo canceller: how much echo the linear filter removes, and where it found it.
 
-    ERLE in dB; delay in ms (loudspeaker to microphone) where the filter begins, which is some 10 ms
-    before the echo's first arrival; confidence 0 to 1.
+    Of the first channel, up to date with every 10 ms block.
+
+    Attributes
+    ----------
+    erle_db : float
+        Echo return loss enhancement: how far the filter's output lies below the microphone, in dB,
+        smoothed over 0.1 s. The suppressor's share is `NoiseStats.echo_reduction_db`.
+    echo_return_loss_db : float
+        How far the echo lies below the far end, in dB, smoothed over 0.1 s.
+    delay_ms : float
+        Loudspeaker to microphone, in ms, where the filter begins: some 10 ms before the echo's
+        first arrival.
+    delay_confidence : float
+        0 (none found yet) to 1.
+    drift_ppm : float
+        Clock difference taken out, in ppm; > 0: the echo's delay would grow.
+    near_end_presence : float
+        0 (what is heard is echo) to 1 (near end; also where the far end is silent).
+    no_echo_path : bool
+        The far end plays, and for half a second or more no echo of it has been found: a headset, or
+        a reference that is not what the loudspeaker plays. The filter then subtracts nothing.
+    divergence_count : int
+        Restarts of a filter that had left its bounds, since the start or the last reset.
     """
 
     erle_db: float
     echo_return_loss_db: float
     delay_ms: float
     delay_confidence: float
+    drift_ppm: float
+    near_end_presence: float
+    no_echo_path: bool
     divergence_count: int
 
 

@@ -136,6 +136,36 @@ static void test_a_wrong_lag_moves_nothing(void)
     destroy(&self);
 }
 
+/* A path of another session is tried at the first lag found, even one that is nearly the same; when
+ * that fails, the filter is placed as if nothing were remembered. */
+static void test_a_doubted_path_is_tried_at_once(void)
+{
+    rig self = learned();
+    CHECK(ae_echo_align_has_learned(self.align));
+    ae_echo_align_doubt(self.align);
+    CHECK(!ae_echo_align_has_learned(self.align));
+    self.delay += 3; /* far below what would count as another lag */
+    CHECK(listen(&self, 2 * AE_ECHO_ALIGN_BLOCKS, 0, -1.0, 0).at < 0);
+    move found = listen(&self, 10, 1, 333.0 + k_early, 0); /* 10 off */
+    CHECK(found.at == 4 && found.remembered != NULL && found.delay == 323.0);
+    CHECK(ae_echo_align_has_learned(self.align));
+    destroy(&self);
+
+    self = learned();
+    ae_echo_align_doubt(self.align);
+    make_path(self.path, 99);
+    self.delay = 2000;
+    CHECK(listen(&self, 2 * AE_ECHO_ALIGN_BLOCKS, 0, -1.0, 0).at < 0);
+    found = listen(&self, 10, 1, 2000.0 + k_early, 0);
+    CHECK(found.at == 5 && found.remembered == NULL); /* at once after the trial */
+    destroy(&self);
+    self = make(320);
+    ae_echo_align_doubt(self.align); /* nothing is remembered: nothing to doubt */
+    CHECK(!ae_echo_align_has_learned(self.align));
+    CHECK(listen(&self, 3, 1, 2000.0 + k_early, 0).remembered == NULL);
+    destroy(&self);
+}
+
 /* The bulk delay has drifted, and with it what is remembered; a jump after that is still exact. */
 static void test_what_is_remembered_drifts_along(void)
 {
@@ -226,6 +256,7 @@ int main(void)
     test_create_passes_errors_on();
     test_a_jump_is_followed_to_the_sample();
     test_a_wrong_lag_moves_nothing();
+    test_a_doubted_path_is_tried_at_once();
     test_what_is_remembered_drifts_along();
     test_a_badly_placed_filter_is_shifted();
     test_reset_is_new_and_bad_weather();

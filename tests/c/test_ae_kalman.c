@@ -233,9 +233,47 @@ static void test_bounds_are_kept(void)
     destroy(&self);
 }
 
+/* What one filter has learned, another goes on with to the bit; what no filter comes to is unsound,
+ * and judging it changes nothing. */
+static void test_a_state_goes_from_filter_to_filter(void)
+{
+    enum { k_floats = 3 * k_partitions * k_bins };
+    rig one = make(), other = make();
+    erle_db(&one, 75, 1e-4f);
+    float state[k_floats], again[k_floats], bad[k_floats], a[k_block], b[k_block];
+    CHECK(ae_kalman_state_floats(one.filter) == k_floats);
+    ae_kalman_write_state(one.filter, state);
+    static const struct {
+        int at;
+        float value;
+    } wrong[] = {{3, NAN},
+                 {k_bins + 3, INFINITY},
+                 {2 * k_bins, -1e-9f},
+                 {2 * k_bins, 1e5f},
+                 {k_floats - 1, NAN}};
+    for (int i = 0; i < 5; i++) {
+        memcpy(bad, state, sizeof bad);
+        bad[wrong[i].at] = wrong[i].value;
+        CHECK(!ae_kalman_state_is_sound(one.filter, bad));
+    }
+    memcpy(bad, state, sizeof bad);
+    for (int k = 0; k < k_bins; k++) bad[k] = 40.0f; /* an impulse that is 32 dB loud */
+    CHECK(!ae_kalman_state_is_sound(one.filter, bad));
+    CHECK(ae_kalman_state_is_sound(other.filter, state));
+    ae_kalman_write_state(one.filter, again);
+    CHECK(memcmp(state, again, sizeof state) == 0);
+    ae_kalman_read_state(other.filter, state);
+    ae_kalman_predict(one.filter, ae_far_end_spectra(one.far), a);
+    ae_kalman_predict(other.filter, ae_far_end_spectra(one.far), b);
+    CHECK(memcmp(a, b, sizeof a) == 0);
+    destroy(&one);
+    destroy(&other);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
+    test_a_state_goes_from_filter_to_filter();
     test_a_known_path_is_identified();
     test_uncertainty_near_end_and_a_new_path();
     test_a_shift_keeps_the_path_in_place();

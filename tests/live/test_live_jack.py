@@ -80,6 +80,33 @@ def test_monitor_plays_records_and_ends_by_itself(
     assert 0 < final["compute_us"]["p50"] <= final["compute_us"]["p99"]
 
 
+def test_the_echo_path_of_the_last_session_is_taken_up(
+    make_jack_room: RoomMaker, tmp_path: Path, far_end: FarEnd
+) -> None:
+    kept = tmp_path / "room.echo"
+    erle_db: list[float] = []
+    words: list[str] = []
+    for seconds in (4, 1):
+        near = np.zeros(RATE_HZ, np.float32)
+        with (
+            make_jack_room(near=near, echo_gain_db=-12) as room,
+            monitor(
+                room.env, **ROOM, far=far_end.path, echo_state=kept, seconds=seconds
+            ) as program,
+        ):
+            assert program.end() == 0, program.errors
+        last = [line for line in program.lines if line["type"] == "stats"][-1]
+        erle_db.append(last["engine"]["echo"]["erle_db"])
+        words += [line["text"] for line in program.lines if line.get("kind") == "echo-state"]
+    print(f"ERLE after 1 s of a warm start: {erle_db[1]:.1f} dB; after 4 s: {erle_db[0]:.1f} dB")
+    assert erle_db[1] > 20.0
+    assert [text.rpartition(": ")[2] for text in words[:3]] == [
+        "not there yet; the echo path is learned anew",
+        "echo path kept for the next session",
+        "starting from this echo path",
+    ]
+
+
 def test_busy_python_does_not_break_what_is_played(
     make_jack_room: RoomMaker, far_end: FarEnd
 ) -> None:

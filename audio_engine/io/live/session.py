@@ -13,11 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audio_engine.config import EngineConfig
-from audio_engine.errors import ConfigError, StreamError
+from audio_engine._native import (
+    Kernel,
+    echo_state_has_learned,
+    load_echo_state,
+    save_echo_state,
+)
+from audio_engine.config import EchoConfig, EngineConfig
+from audio_engine.errors import AudioEngineError, ConfigError, StreamError
 from audio_engine.graph.engine import engine_graph, engine_stats
 from audio_engine.graph.live import change_live, live_changes
 from audio_engine.graph.model import Graph
+from audio_engine.io.echo_file import EchoStateFile
 from audio_engine.io.live.events import describe
 from audio_engine.io.live.matching import LevelMatch
 from audio_engine.io.live.parts import LiveParts
@@ -56,6 +63,8 @@ class LiveSession(Closable):
         Whether the processed microphone is played too.
     has_loopback : bool
         Whether the far end is captured from a device, where somebody else plays it.
+    echo_state : path-like, optional
+        File that the echo canceller starts from, and that its state is written to by `stop`.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class LiveSession(Closable):
         source: Callable[[int, int], FarSource],
         monitor: bool = False,
         has_loopback: bool = False,
+        echo_state: str | os.PathLike[str] | None = None,
     ) -> None:
         is_graph = isinstance(graph_or_config, Graph)
         self._config = (
@@ -75,6 +85,8 @@ class LiveSession(Closable):
             if isinstance(graph_or_config, Graph)
             else engine_graph(self._config, switchable=True)
         )
+        if echo_state is not None and not _cancels_echo(graph):
+            raise ConfigError("echo_state is of no use: there is no echo stage in the graph")
         self._has_config = not is_graph
         self._rate_hz = graph.sample_rate_hz
         channels = list(graph.inputs.values())
@@ -112,6 +124,8 @@ class LiveSession(Closable):
         self._far_is_expected = False
         self._far_path: str | None = None
         self._record_from_start: str | os.PathLike[str] | None = None
+        self._echo_file = None if echo_state is None else EchoStateFile(echo_state)
+        self._first_devices: tuple[str, str] | None = None  # those it started on
         self.monitor = monitor
 
     # --- settings ---------------------------------------------------------------------------------
@@ -273,6 +287,7 @@ class LiveSession(Closable):
 
     def _begin_tap(self) -> None:
         """Take the tap queue's frames, which it has kept since the first one."""
+        self._first_devices = self._device_names()
         if self._record_from_start is not None:
             self._begin_recording(self._record_from_start)
             self._record_from_start = None
@@ -315,6 +330,71 @@ class LiveSession(Closable):
     def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the newest spectra of microphone and processed signal in dBFS (see `Tap`)."""
         return self._tap.spectrum()
+
+    # --- what the echo canceller has learned ------------------------------------------------------
+
+    def save_state(self) -> bytes:
+        """Return what the echo canceller has learned, for `load_state` of a later stream.
+
+        After `stop`, before `close`. See `Engine.save_state`.
+
+        Raises
+        ------
+        StreamError
+            If the stream runs, or is closed.
+        ConfigError
+            If there is no echo stage.
+        """
+        return save_echo_state(self._echo_kernels())
+
+    def load_state(self, state: bytes) -> None:
+        """Start from what an echo canceller learned in an earlier session; before `start`.
+
+        Raises
+        ------
+        StateError
+            If `state` is damaged, no echo state, or does not fit. Nothing has changed then.
+        StreamError
+            If the stream runs, or is closed.
+        ConfigError
+            If there is no echo stage.
+        """
+        load_echo_state(self._echo_kernels(), state)
+
+    @property
+    def has_learned_echo(self) -> bool:
+        """Whether `save_state` is worth calling (see `Engine.has_learned_echo`); after `stop`."""
+        return echo_state_has_learned(self._echo_kernels())
+
+    def _echo_kernels(self) -> tuple[Kernel, ...]:
+        self._check_open()
+        if self._state != "stopped" or not self._may_free():
+            raise StreamError("the echo state can be read and set before start and after stop only")
+        kernels = self._parts.compiled.plan.echo_kernels
+        if not kernels:
+            raise ConfigError("there is no echo state: no echo stage is in the graph")
+        return kernels
+
+    def _take_up_echo_state(self) -> None:
+        """Read the state file, before the first frame."""
+        if self._echo_file is not None:
+            level, text = self._echo_file.load(self.load_state)
+            self._notify(level, "echo-state", text)
+
+    def _keep_echo_state(self) -> None:
+        """Write the state file, once nothing runs any more."""
+        file, self._echo_file = self._echo_file, None
+        if file is None or self._first_devices is None:
+            return
+        if self._device_names() != self._first_devices:
+            text = f"{file.path}: not written, the devices are not those of the start"
+            self._notify("info", "echo-state", text)
+            return
+        try:
+            level, text = file.save(self.save_state, has_learned=self.has_learned_echo)
+        except AudioEngineError as error:
+            level, text = "warning", f"{file.path}: not written: {error}"
+        self._notify(level, "echo-state", text)
 
     # --- what happens -----------------------------------------------------------------------------
 
@@ -446,6 +526,10 @@ class LiveSession(Closable):
     def _may_free(self) -> bool:
         """Whether nobody can call into the shared memory any more."""
         return True
+
+
+def _cancels_echo(graph: Graph) -> bool:
+    return any(isinstance(node.config, EchoConfig) for node in graph.nodes.values())
 
 
 def _meter(level: Any) -> MeterStats:

@@ -41,6 +41,8 @@ class SimulatedStream(LiveSession):
         False runs as fast as possible.
     loop : bool
         Begin the microphone file again when it ends.
+    echo_state : path-like, optional
+        As `LiveStream`.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class SimulatedStream(LiveSession):
         monitor: bool = False,
         real_time: bool = True,
         loop: bool = False,
+        echo_state: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(
             graph_or_config,
             source=lambda rate_hz, channels: open_source(far_path, rate_hz, channels),
             monitor=monitor,
+            echo_state=echo_state,
         )
         self._far_path = None if far_path is None else os.fspath(far_path)
         self._mic_path, self._loop = os.fspath(mic_path), loop
@@ -69,6 +73,7 @@ class SimulatedStream(LiveSession):
     def start(self) -> None:
         """Begin; returns when the first block has gone through."""
         self._check_open()
+        self._take_up_echo_state()
         self._feeder.prefill()
         open_main(
             self._core.address,
@@ -90,6 +95,10 @@ class SimulatedStream(LiveSession):
         if self._thread.is_alive():
             self._thread.join(1.0)
         self._enter("stopped")
+        self._keep_echo_state()
+
+    def _may_free(self) -> bool:
+        return not self._thread.is_alive()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait so long, or until the stream ends; True if it ended."""

@@ -76,6 +76,10 @@ class LiveStream(LiveSession):
     in_process : bool
         Run the streams in this process. Saves a process; but a device that disappears then leaves
         a hanging stream, and often a spinning thread, until the process ends, and is not restarted.
+    echo_state : path-like, optional
+        File with what the echo canceller knows of these devices in this room. It starts from it, if
+        the file is there and fits (a bad one is a warning event), and `stop` writes it anew, unless
+        no echo path was learned or the devices have changed meanwhile.
 
     Examples
     --------
@@ -97,6 +101,7 @@ class LiveStream(LiveSession):
         block_frames: int | None = None,
         latency_s: float = 0.03,
         in_process: bool = False,
+        echo_state: str | os.PathLike[str] | None = None,
     ) -> None:
         if not _SHORTEST_LEAD_S <= far_lead_s <= QUEUE_SECONDS:
             raise ConfigError(
@@ -111,6 +116,7 @@ class LiveStream(LiveSession):
             ),
             monitor=monitor,
             has_loopback=self._loopback is not None,
+            echo_state=echo_state,
         )
         if isinstance(file_or_function, str | os.PathLike):
             self._far_path = os.fspath(file_or_function)
@@ -158,6 +164,7 @@ class LiveStream(LiveSession):
         self._check_open()
         if self._state != "stopped" or self._stopping.is_set():
             raise StreamError("a live stream is started once; make a new one")
+        self._take_up_echo_state()
         self._feeder.prefill()
         # The hosts lock their own memory; ours is the user's, and may be large.
         self._memory_locked = self._in_process and self._parts.block.lock_in_memory()
@@ -192,6 +199,7 @@ class LiveStream(LiveSession):
         if self._watchdog.is_alive():
             self._watchdog.join(_STOP_LIMIT_S + 1.0)
         self._enter("stopped")
+        self._keep_echo_state()
 
     def _has_faded(self) -> bool:
         with self._lock:
@@ -214,7 +222,9 @@ class LiveStream(LiveSession):
         return self._state == "running"
 
     def _may_free(self) -> bool:
-        return not any(keeper.left_behind for keeper in self._keepers())
+        return not (
+            self._watchdog.is_alive() or any(keeper.left_behind for keeper in self._keepers())
+        )
 
     def _start_error(self) -> str:
         for keeper in self._keepers():
