@@ -567,6 +567,7 @@ void ae_echo_filter_read_state(ae_echo_filter *self, const ae_echo_filter_place 
                                const float *path)
 {
     ae_echo_filter_reset(self);
+    self->unheard_blocks = 0; /* the path is known */
     ae_far_end_set_skew(self->far, place->skew);
     ae_far_end_set_delay(self->far, place->delay_frames);
     self->skew_is_doubted = place->skew != 0.0;

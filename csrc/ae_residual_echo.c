@@ -92,8 +92,6 @@ void ae_residual_echo_reset(ae_residual_echo *self)
     self->window_hops = 0;
 }
 
-float ae_residual_echo_broad_presence(const ae_residual_echo *self) { return self->broad_presence; }
-
 static float mean_of(const float *values, int from, int to)
 {
     float sum = 0.0f;
