@@ -46,14 +46,19 @@ struct ae_suppressor {
 
 ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
 {
-    return (ae_suppressor_config){sample_rate_hz, 1, 0, 20.0f, 1.0f};
+    return (ae_suppressor_config){.sample_rate_hz = sample_rate_hz,
+                                  .channels = 1,
+                                  .noise = 1,
+                                  .attenuation_limit_db = 20.0f,
+                                  .dereverb = 1.0f};
 }
 
 static int config_is_valid(const ae_suppressor_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
-           (config->echo == 0 || config->echo == 1) && config->attenuation_limit_db >= 0.0f &&
+           (config->echo == 0 || config->echo == 1) &&
+           (config->noise == 0 || config->noise == 1) && config->attenuation_limit_db >= 0.0f &&
            config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
            config->dereverb <= 1.0f;
 }
@@ -186,7 +191,7 @@ void ae_suppressor_reset(ae_suppressor *self)
         ae_echo_stage_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
     }
-    self->attenuation_db = self->config.attenuation_limit_db;
+    self->attenuation_db = self->config.noise ? self->config.attenuation_limit_db : 0.0f;
     self->noise_kept = self->echo_kept = 1.0f;
     self->report = (ae_suppressor_report){.noise_level_dbfs = -120.0f, .near_end_presence = 1.0f};
 }
@@ -325,21 +330,9 @@ static void judge_speech(ae_suppressor *self, int has_echo)
         ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
 }
 
-void ae_suppressor_process(ae_suppressor *self, const float *const *in,
-                           const ae_echo_view *const *echo, float *const *out)
+/* Gain against noise and late reverberation. */
+static void find_noise_gain(ae_suppressor *self)
 {
-    const int has_echo = echo != NULL && self->config.echo;
-    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) *
-                            (self->config.attenuation_limit_db - self->attenuation_db);
-    for (int c = 0; c < self->config.channels; c++)
-        ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
-    self->report.near_end_presence = 1.0f;
-    if (has_echo)
-        find_residual(self, echo);
-    else
-        measure_power(self);
-    ae_spectral_points_gather(self->points, self->power, self->point_power);
-    ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     const float *noise = ae_noise_psd_power(self->noise);
     ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
                           self->interference);
@@ -349,7 +342,29 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                           -0.5f * k_ae_log2_per_db * self->attenuation_db, self->point_gain);
     ae_musical_noise_smooth(self->musical, self->point_power, self->point_gain);
     for (int k = 0; k < self->point_count; k++) self->point_gain[k] = ae_exp2(self->point_gain[k]);
-    judge_speech(self, has_echo);
+}
+
+void ae_suppressor_process(ae_suppressor *self, const float *const *in,
+                           const ae_echo_view *const *echo, float *const *out)
+{
+    const int has_echo = echo != NULL && self->config.echo;
+    const float limit_db = self->config.noise ? self->config.attenuation_limit_db : 0.0f;
+    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) * (limit_db - self->attenuation_db);
+    for (int c = 0; c < self->config.channels; c++)
+        ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
+    self->report.near_end_presence = 1.0f;
+    if (has_echo)
+        find_residual(self, echo);
+    else
+        measure_power(self);
+    ae_spectral_points_gather(self->points, self->power, self->point_power);
+    ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
+    if (self->config.noise) {
+        find_noise_gain(self);
+        judge_speech(self, has_echo);
+    } else {
+        ae_fill(self->point_gain, 1.0f, self->point_count);
+    }
     measure(self, has_echo);
     ae_spectral_points_spread(self->points, self->point_gain, self->bin_gain);
     if (has_echo)

@@ -54,11 +54,16 @@ class EchoCanceller(EchoProcessor):
     ) -> None:
         check_format(sample_rate_hz, channels, far_channels)
         config = EchoConfig(tail_ms=tail_ms, max_delay_ms=max_delay_ms)
-        no_noise = NoiseConfig(attenuation_limit_db=0.0, dereverb=0.0)
         steps = [
             echo_step(config, sample_rate_hz, channels, bus=0, far_bus=1, output_bus=0),
             suppressor_step(
-                no_noise, sample_rate_hz, channels, bus=0, output_bus=0, echo_step_index=0
+                NoiseConfig(),
+                sample_rate_hz,
+                channels,
+                bus=0,
+                output_bus=0,
+                echo_step_index=0,
+                noise=False,
             ),
         ]
         plan = Plan(sample_rate_hz, [channels, far_channels], [0, 1], [0], steps)

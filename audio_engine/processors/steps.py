@@ -69,14 +69,19 @@ def suppressor_step(
     bus: int,
     output_bus: int,
     echo_step_index: int = -1,
+    noise: bool = True,
     make: MakeKernel = Kernel,
 ) -> Step:
-    """Make the suppressor step; with an echo step it removes the residual echo too."""
+    """Make the suppressor step; with an echo step it removes the residual echo too.
+
+    Without `noise` it does only that, and gives no speech probability.
+    """
     kernel = make(
         "suppressor",
         sample_rate_hz=rate_hz,
         channels=channels,
         echo=int(echo_step_index >= 0),
+        noise=int(noise),
         attenuation_limit_db=config.attenuation_limit_db if config.enabled else 0.0,
         dereverb=config.dereverb if config.enabled else 0.0,
     )
