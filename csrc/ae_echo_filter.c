@@ -67,7 +67,7 @@ struct ae_echo_filter {
 ae_echo_filter_config ae_echo_filter_default_config(int sample_rate_hz)
 {
     return (ae_echo_filter_config){
-        .sample_rate_hz = sample_rate_hz, .tail_ms = 240, .max_delay_ms = 1000};
+        .sample_rate_hz = sample_rate_hz, .tail_ms = 240, .max_delay_ms = 1000, .far_channels = 1};
 }
 
 static size_t lay_out(ae_echo_filter *self, void *memory)
@@ -93,6 +93,7 @@ static ae_kalman_config kalman_shape(const ae_echo_filter_config *config)
     const int fft_size = ae_fft_good_size(2 * block), partitions = (config->tail_ms + 9) / 10;
     const int low_bins = (int)((int64_t)k_low_hz * fft_size / config->sample_rate_hz) + 1;
     return (ae_kalman_config){
+        .channels = config->far_channels,
         .block_frames = block,
         .fft_size = fft_size,
         .partitions = partitions,
@@ -107,6 +108,7 @@ static ae_status create_parts(ae_echo_filter *self)
 {
     const int rate = self->config.sample_rate_hz, max_delay_ms = self->config.max_delay_ms;
     const ae_far_end_config far = {
+        .channels = self->config.far_channels,
         .block_frames = self->block,
         .fft_size = self->kalman.fft_size,
         .partitions = self->kalman.partitions,
@@ -131,7 +133,8 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
     *out = NULL;
     if (config->sample_rate_hz < AE_MIN_RATE_HZ || config->sample_rate_hz > AE_MAX_RATE_HZ ||
         config->tail_ms < 40 || config->tail_ms > 480 || config->max_delay_ms < 0 ||
-        config->max_delay_ms > 1000)
+        config->max_delay_ms > 1000 || config->far_channels < 1 ||
+        config->far_channels > AE_FAR_CHANNELS)
         return AE_ERROR_ARGUMENT;
     ae_echo_filter shape = {.config = *config, .kalman = kalman_shape(config)};
     shape.block = shape.kalman.block_frames;
@@ -145,13 +148,13 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
         ae_echo_filter_destroy(self);
         return status;
     }
-    self->view = (ae_echo_view){.frames = self->block,
-                                .capture = self->capture,
-                                .far_end = ae_far_end_segment(self->far) + self->kalman.fft_size -
-                                           self->block,
-                                .echo = self->echo,
-                                .misadjustment_power = self->misadjustment,
-                                .misadjustment_bins = self->bins};
+    self->view =
+        (ae_echo_view){.frames = self->block,
+                       .capture = self->capture,
+                       .far_end = ae_far_end_mix(self->far) + self->kalman.fft_size - self->block,
+                       .echo = self->echo,
+                       .misadjustment_power = self->misadjustment,
+                       .misadjustment_bins = self->bins};
     ae_echo_filter_reset(self);
     *out = self;
     return AE_OK;
@@ -201,6 +204,8 @@ int ae_echo_filter_latency_frames(const ae_echo_filter *self)
     return 0;
 }
 
+int ae_echo_filter_far_channels(const ae_echo_filter *self) { return self->config.far_channels; }
+
 const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self) { return &self->view; }
 
 /* Which filter speaks for the echo path (notes/aec.md 2.2): by the mean of the level difference of
@@ -224,19 +229,20 @@ static void compare_filters(ae_echo_filter *self, float main_energy, float fast_
     }
 }
 
-/* Feed the finder. It hears the capture one block late, and the far end as much later plus the
- * drift that has been taken out so far, so that its lag stands still while the clocks differ. */
-static void listen(ae_echo_filter *self, const float *far_end)
+/* Feed the finder. It hears the capture one block late, and the far end's mix as much later plus
+ * the drift that has been taken out so far, so that its lag stands still while the clocks differ.
+ */
+static void listen(ae_echo_filter *self, const float *const *far_end)
 {
     const int block = self->block;
     if (self->finder_age == (double)block) {
         ae_delay_process(self->finder, self->last_capture, self->last_far_end);
     } else {
-        ae_far_end_read(self->far, self->finder_age, block, self->scratch);
+        ae_far_end_read_mix(self->far, self->finder_age, block, self->scratch);
         ae_delay_process(self->finder, self->last_capture, self->scratch);
     }
     ae_copy(self->last_capture, self->capture, block);
-    ae_copy(self->last_far_end, far_end, block);
+    ae_far_end_mix_of(self->far, far_end, block, self->last_far_end);
     const int accepted = self->found.accepted;
     ae_delay_read(self->finder, &self->found);
     if (self->found.accepted != accepted)
@@ -340,6 +346,16 @@ static void remember_path(ae_echo_filter *self)
     }
 }
 
+/* Mean over the channels of the energy of the newest `count` frames at the filter's start. */
+static float far_energy(const ae_echo_filter *self, int count)
+{
+    const int channels = self->config.far_channels, from = self->kalman.fft_size - count;
+    float sum = 0.0f;
+    for (int c = 0; c < channels; c++)
+        sum += ae_energy(ae_far_end_segment(self->far, c) + from, count);
+    return sum / (float)channels;
+}
+
 static void smooth(float *mean, const float *signal, int count)
 {
     *mean += 0.1f * (ae_energy(signal, count) - *mean);
@@ -350,7 +366,7 @@ static void smooth_powers(ae_echo_filter *self)
     smooth(&self->main_power, self->main_error, self->block);
     smooth(&self->fast_power, self->fast_error, self->block);
     smooth(&self->capture_power, self->capture, self->block);
-    smooth(&self->far_power, self->view.far_end, self->block);
+    self->far_power += 0.1f * (far_energy(self, self->block) - self->far_power);
     smooth(&self->echo_power, self->main_echo, self->block);
 }
 
@@ -436,7 +452,7 @@ static void fill_view(ae_echo_filter *self)
     self->weight = after;
 }
 
-void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
+void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *const *far_end,
                             float *error)
 {
     const int block = self->block, fft_size = self->kalman.fft_size;
@@ -451,8 +467,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     smooth(&self->prior_power, self->main_error, block);
     const float main_energy = ae_energy(self->main_error, block);
     const float fast_energy = ae_energy(self->fast_error, block);
-    self->view.far_active =
-        ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
+    self->view.far_active = far_energy(self, fft_size) > k_far_floor * (float)fft_size;
     if (self->view.far_active) {
         self->divergence_count += ae_kalman_adapt(self->main_filter, spectra, self->main_error);
         self->divergence_count += ae_kalman_adapt(self->fast_filter, spectra, self->fast_error);

@@ -9,9 +9,9 @@
 typedef struct {
     int frames;           /* length of the three planes: one 10 ms block */
     const float *capture; /* microphone block as the filter received it */
-    const float
-        *far_end;      /* far end after the bulk delay: what the echo of this block starts from */
-    const float *echo; /* linear echo estimate; capture - echo is the filter's output */
+    const float *far_end; /* far end after the bulk delay: what the echo of this block starts from;
+                             of two channels their mix, 0.6 and 0.4 of each */
+    const float *echo;    /* linear echo estimate; capture - echo is the filter's output */
 
     /* Expected power of the echo that the filter has not learned yet, from its state covariance, in
      * the scale of |FFT of the block, rectangular, zero padded|^2. Bin k lies at
