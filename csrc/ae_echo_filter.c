@@ -31,6 +31,12 @@ static const double k_most_skew = 600e-6;
  * us may add their rounding), the block's peak is that of the last seconds, and not small. */
 static const float k_rail_share = 0.9999f, k_least_rail = 0.05f, k_peak_keep = 0.999f;
 static const int k_rail_frames = 3, k_clip_blocks = 6;
+/* Which of two finders is believed: quality smoothed over ten rounds, halved per second without
+ * rounds; another one must be better by a third, and by 2 where neither hears much. */
+static const float k_clarity_rate = 0.1f, k_clarity_keep = 0.998f;
+static const float k_clearer = 1.33f, k_clearer_least = 2.0f;
+/* Shares of two channels in the view's far end: unequal, so that antiphase does not vanish. */
+static const float k_mix[AE_FAR_CHANNELS] = {0.6f, 0.4f};
 static const float k_lead_rate = 0.2f, k_most_lead_db = 12.0f;
 static const float k_adopt_lead_db = 2.0f, k_return_lead_db = 5.0f;
 static const float k_harm_share = 0.5f;
@@ -42,18 +48,22 @@ struct ae_echo_filter {
     int block, bins;
     ae_kalman_config kalman;
     ae_far_end *far;
-    ae_delay *finder;
+    ae_delay *finder[AE_FAR_CHANNELS];
     ae_echo_align *align;
     ae_kalman *main_filter, *fast_filter;
     float *capture, *echo, *main_echo, *fast_echo, *main_error, *fast_error;
     float *misadjustment;
-    float *last_capture, *last_far_end, *scratch;
+    float *last_capture, *last_far_end[AE_FAR_CHANNELS], *scratch;
+    float *far_mix;    /* of two channels, for the view */
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
     float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
     int good_blocks;    /* for how long the main filter has cancelled well */
     int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
-    ae_delay_report found;
+    ae_delay_report heard[AE_FAR_CHANNELS]; /* by each finder */
+    float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */
+    int ear;                                /* the finder that is believed */
+    ae_delay_report found;                  /* by it; `accepted` counts on when the ear changes */
     double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
     double finder_age;     /* age of the far-end frames that the finder hears now */
     float weight;          /* share of the echo estimate that was subtracted last */
@@ -80,7 +90,9 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     self->misadjustment = AE_TAKE(&arena, self->bins, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
     self->last_capture = AE_TAKE(&arena, self->block, float);
-    self->last_far_end = AE_TAKE(&arena, self->block, float);
+    for (int c = 0; c < self->config.far_channels; c++)
+        self->last_far_end[c] = AE_TAKE(&arena, self->block, float);
+    self->far_mix = AE_TAKE(&arena, self->block, float);
     self->scratch = AE_TAKE(&arena, self->block, float);
     self->main_error = AE_TAKE(&arena, self->block, float);
     self->fast_error = AE_TAKE(&arena, self->block, float);
@@ -121,11 +133,19 @@ static ae_status create_parts(ae_echo_filter *self)
     ae_kalman_config fast = self->kalman;
     fast.memory = k_fast_memory;
     ae_status status = ae_far_end_create(&self->far, &far);
-    if (status == AE_OK) status = ae_delay_create(&self->finder, &finder);
+    for (int c = 0; c < self->config.far_channels && status == AE_OK; c++)
+        status = ae_delay_create(&self->finder[c], &finder);
     if (status == AE_OK) status = ae_echo_align_create(&self->align, &align);
     if (status == AE_OK) status = ae_kalman_create(&self->main_filter, &self->kalman);
     if (status == AE_OK) status = ae_kalman_create(&self->fast_filter, &fast);
     return status;
+}
+
+/* The newest delayed block of the one channel, or the mix of two. */
+static const float *far_end_of_view(const ae_echo_filter *self)
+{
+    if (self->config.far_channels > 1) return self->far_mix;
+    return ae_far_end_segment(self->far, 0) + self->kalman.fft_size - self->block;
 }
 
 ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_config *config)
@@ -148,13 +168,12 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
         ae_echo_filter_destroy(self);
         return status;
     }
-    self->view =
-        (ae_echo_view){.frames = self->block,
-                       .capture = self->capture,
-                       .far_end = ae_far_end_mix(self->far) + self->kalman.fft_size - self->block,
-                       .echo = self->echo,
-                       .misadjustment_power = self->misadjustment,
-                       .misadjustment_bins = self->bins};
+    self->view = (ae_echo_view){.frames = self->block,
+                                .capture = self->capture,
+                                .far_end = far_end_of_view(self),
+                                .echo = self->echo,
+                                .misadjustment_power = self->misadjustment,
+                                .misadjustment_bins = self->bins};
     ae_echo_filter_reset(self);
     *out = self;
     return AE_OK;
@@ -164,7 +183,7 @@ void ae_echo_filter_destroy(ae_echo_filter *self)
 {
     if (self == NULL) return;
     ae_far_end_destroy(self->far);
-    ae_delay_destroy(self->finder);
+    for (int c = 0; c < AE_FAR_CHANNELS; c++) ae_delay_destroy(self->finder[c]);
     ae_echo_align_destroy(self->align);
     ae_kalman_destroy(self->main_filter);
     ae_kalman_destroy(self->fast_filter);
@@ -174,14 +193,20 @@ void ae_echo_filter_destroy(ae_echo_filter *self)
 void ae_echo_filter_reset(ae_echo_filter *self)
 {
     ae_far_end_reset(self->far);
-    ae_delay_reset(self->finder);
+    for (int c = 0; c < self->config.far_channels; c++) {
+        ae_delay_reset(self->finder[c]);
+        ae_delay_read(self->finder[c], &self->heard[c]);
+        ae_zero(self->last_far_end[c], self->block);
+        self->clarity[c] = 0.0f;
+    }
+    self->ear = 0;
+    self->found = self->heard[0];
     ae_echo_align_reset(self->align);
     ae_kalman_reset(self->main_filter);
     ae_kalman_reset(self->fast_filter);
     ae_zero(self->capture, self->block);
     ae_zero(self->last_capture, self->block);
-    ae_zero(self->last_far_end, self->block);
-    ae_delay_read(self->finder, &self->found);
+    ae_zero(self->far_mix, self->block);
     self->lag_frames = -1.0;
     self->finder_age = (double)self->block;
     ae_zero(self->echo, self->block);
@@ -229,24 +254,47 @@ static void compare_filters(ae_echo_filter *self, float main_energy, float fast_
     }
 }
 
-/* Feed the finder. It hears the capture one block late, and the far end's mix as much later plus
+/* Feed a channel's finder. It hears the capture one block late, and the far end as much later plus
  * the drift that has been taken out so far, so that its lag stands still while the clocks differ.
- */
+ * Its clarity is that of the rounds it makes, and wanes while it makes none. */
+static void feed_finder(ae_echo_filter *self, int channel, const float *far_end)
+{
+    const int block = self->block, rounds = self->heard[channel].rounds;
+    const float *past = self->last_far_end[channel];
+    if (self->finder_age != (double)block) {
+        ae_far_end_read(self->far, channel, self->finder_age, block, self->scratch);
+        past = self->scratch;
+    }
+    ae_delay_process(self->finder[channel], self->last_capture, past);
+    ae_copy(self->last_far_end[channel], far_end, block);
+    ae_delay_read(self->finder[channel], &self->heard[channel]);
+    const ae_delay_report *heard = &self->heard[channel];
+    if (heard->rounds != rounds)
+        self->clarity[channel] += k_clarity_rate * (heard->quality - self->clarity[channel]);
+    else
+        self->clarity[channel] *= k_clarity_keep;
+}
+
+/* Ask the finders. With two channels, believe the one that hears its echo clearly better. */
 static void listen(ae_echo_filter *self, const float *const *far_end)
 {
-    const int block = self->block;
-    if (self->finder_age == (double)block) {
-        ae_delay_process(self->finder, self->last_capture, self->last_far_end);
-    } else {
-        ae_far_end_read_mix(self->far, self->finder_age, block, self->scratch);
-        ae_delay_process(self->finder, self->last_capture, self->scratch);
-    }
-    ae_copy(self->last_capture, self->capture, block);
-    ae_far_end_mix_of(self->far, far_end, block, self->last_far_end);
-    const int accepted = self->found.accepted;
-    ae_delay_read(self->finder, &self->found);
-    if (self->found.accepted != accepted)
-        self->lag_frames = (double)self->found.lag_frames + self->finder_age - (double)block;
+    const int channels = self->config.far_channels;
+    const int accepted = self->heard[self->ear].accepted;
+    for (int c = 0; c < channels; c++) feed_finder(self, c, far_end[c]);
+    ae_copy(self->last_capture, self->capture, self->block);
+    const int fresh = self->heard[self->ear].accepted - accepted, so_far = self->found.accepted;
+    self->found = self->heard[self->ear];
+    self->found.accepted = so_far + fresh;
+    if (fresh > 0)
+        self->lag_frames = (double)self->found.lag_frames + self->finder_age - (double)self->block;
+    const int other = channels - 1 - self->ear;
+    if (self->clarity[other] > k_clearer * self->clarity[self->ear] + k_clearer_least)
+        self->ear = other;
+}
+
+static void restart_drift(ae_echo_filter *self)
+{
+    for (int c = 0; c < self->config.far_channels; c++) ae_delay_restart_drift(self->finder[c]);
 }
 
 /* One block of drift has passed. */
@@ -260,7 +308,7 @@ static void carry_drift(ae_echo_filter *self)
     if (self->finder_age >= AE_FAR_END_REACH && self->finder_age <= 2.0 * (double)self->block)
         return;
     self->finder_age = (double)self->block;
-    ae_delay_moved(self->finder);
+    for (int c = 0; c < self->config.far_channels; c++) ae_delay_moved(self->finder[c]);
 }
 
 /* Shift both filters by whole blocks of bulk delay, the echo path staying where it is. */
@@ -298,7 +346,7 @@ static void steer_skew(ae_echo_filter *self)
     if (wanted < 0.0 && !(room && make_room(self))) return;
     const double before = ae_far_end_delay(self->far);
     ae_far_end_set_skew(self->far, fmin(fmax(wanted, -k_most_skew), k_most_skew));
-    ae_delay_restart_drift(self->finder);
+    restart_drift(self);
     if (ae_far_end_delay(self->far) == before) return;
     ae_kalman_doubt(self->main_filter, k_doubt);
     ae_kalman_doubt(self->fast_filter, k_doubt);
@@ -320,7 +368,7 @@ static void follow_delay(ae_echo_filter *self)
         ae_kalman_copy_path(self->fast_filter, remembered);
         ae_kalman_doubt(self->main_filter, k_doubt);
         ae_kalman_doubt(self->fast_filter, k_doubt);
-        ae_delay_restart_drift(self->finder);
+        restart_drift(self);
     } else {
         shift_filters(self, (int)lrint((delay - before) / (double)self->block));
     }
@@ -339,7 +387,7 @@ static void remember_path(ae_echo_filter *self)
     } else if (self->main_power > 0.5f * self->capture_power &&
                self->echo_power > 0.25f * self->capture_power) {
         if (self->good_blocks >= k_remember_blocks) {
-            ae_delay_forget(self->finder);
+            for (int c = 0; c < self->config.far_channels; c++) ae_delay_forget(self->finder[c]);
             ae_kalman_doubt(self->fast_filter, k_collapse_doubt);
         }
         self->good_blocks = 0;
@@ -436,8 +484,19 @@ static float harmless_share(const ae_echo_filter *self)
     return ae_clamp(both / (own + 1e-20f), 0.0f, 1.0f);
 }
 
+static void mix_far_end(ae_echo_filter *self)
+{
+    const int from = self->kalman.fft_size - self->block;
+    const float *restrict a = ae_far_end_segment(self->far, 0) + from;
+    const float *restrict b = ae_far_end_segment(self->far, 1) + from;
+    float *restrict mix = self->far_mix;
+#pragma omp simd
+    for (int i = 0; i < self->block; i++) mix[i] = k_mix[0] * a[i] + k_mix[1] * b[i];
+}
+
 static void fill_view(ae_echo_filter *self)
 {
+    if (self->config.far_channels > 1) mix_far_end(self);
     const float *restrict main_echo = self->main_echo;
     const float *restrict misadjustment = ae_kalman_misadjustment(self->main_filter);
     float *restrict echo = self->echo, *restrict weighted = self->misadjustment;

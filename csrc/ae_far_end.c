@@ -4,7 +4,6 @@
 #include "ae_math.h"
 
 static const float k_bend_level = 0.25f; /* -12 dBFS: where small loudspeakers begin to give way */
-static const float k_mix[AE_FAR_CHANNELS] = {0.6f, 0.4f}; /* unequal: antiphase must not vanish */
 enum { k_taps = 2 * AE_FAR_END_REACH, k_phases = 256 };
 
 struct ae_far_end {
@@ -18,8 +17,7 @@ struct ae_far_end {
     float *ring[AE_FAR_CHANNELS];    /* frames + k_taps: its start is repeated behind its end */
     float *sinc;                     /* k_phases x k_taps */
     float *segment[AE_FAR_CHANNELS]; /* fft_size: time signal of partition 0 */
-    float *scratch[AE_FAR_CHANNELS]; /* fft_size */
-    float *mix;                      /* fft_size: of the segments; of one channel, its segment */
+    float *scratch;                  /* fft_size */
     float *bent;                     /* fft_size */
     ae_far_spectra spectra;
 };
@@ -31,11 +29,9 @@ static size_t lay_out(ae_far_end *self, void *memory)
     for (int c = 0; c < self->config.channels; c++) {
         self->ring[c] = AE_TAKE(&arena, self->frames + k_taps, float);
         self->segment[c] = AE_TAKE(&arena, self->config.fft_size, float);
-        self->scratch[c] = AE_TAKE(&arena, self->config.fft_size, float);
     }
     self->sinc = AE_TAKE(&arena, k_phases * k_taps, float);
-    self->mix = self->segment[0];
-    if (self->config.channels > 1) self->mix = AE_TAKE(&arena, self->config.fft_size, float);
+    self->scratch = AE_TAKE(&arena, self->config.fft_size, float);
     self->bent = AE_TAKE(&arena, self->config.fft_size, float);
     self->spectra.re = AE_TAKE(&arena, ae_far_spectra_rows(&self->spectra) * self->stride, float);
     self->spectra.im = AE_TAKE(&arena, ae_far_spectra_rows(&self->spectra) * self->stride, float);
@@ -96,7 +92,6 @@ void ae_far_end_reset(ae_far_end *self)
         ae_zero(self->ring[c], self->frames + k_taps);
         ae_zero(self->segment[c], self->config.fft_size);
     }
-    ae_zero(self->mix, self->config.fft_size);
     ae_zero(self->spectra.re, ae_far_spectra_rows(&self->spectra) * self->stride);
     ae_zero(self->spectra.im, ae_far_spectra_rows(&self->spectra) * self->stride);
     self->write = self->spectra.head = self->spectra.branch_head = 0;
@@ -114,20 +109,6 @@ const ae_far_spectra *ae_far_end_spectra(const ae_far_end *self) { return &self-
 const float *ae_far_end_segment(const ae_far_end *self, int channel)
 {
     return self->segment[channel];
-}
-
-const float *ae_far_end_mix(const ae_far_end *self) { return self->mix; }
-
-void ae_far_end_mix_of(const ae_far_end *self, const float *const *channels, int count, float *to)
-{
-    if (self->config.channels == 1) {
-        if (to != channels[0]) ae_copy(to, channels[0], count);
-        return;
-    }
-    const float *restrict a = channels[0], *restrict b = channels[1];
-    float *restrict sum = to;
-#pragma omp simd
-    for (int i = 0; i < count; i++) sum[i] = k_mix[0] * a[i] + k_mix[1] * b[i];
 }
 
 static void copy_whole(const ae_far_end *self, const float *ring, int age, int count, float *to)
@@ -172,17 +153,10 @@ void ae_far_end_read(const ae_far_end *self, int channel, double age, int count,
     }
 }
 
-void ae_far_end_read_mix(ae_far_end *self, double age, int count, float *to)
-{
-    for (int c = 0; c < self->config.channels; c++)
-        ae_far_end_read(self, c, age, count, self->scratch[c]);
-    ae_far_end_mix_of(self, (const float *const *)self->scratch, count, to);
-}
-
 void ae_far_end_transform(ae_far_end *self, int channel, double age, float *re, float *im)
 {
-    ae_far_end_read(self, channel, age, self->config.fft_size, self->scratch[0]);
-    ae_fft_forward(self->fft, self->scratch[0], re, im);
+    ae_far_end_read(self, channel, age, self->config.fft_size, self->scratch);
+    ae_fft_forward(self->fft, self->scratch, re, im);
 }
 
 /* What a loudspeaker that is driven too hard adds: branch 0 even (its two directions differ),
@@ -222,11 +196,6 @@ static void store(ae_far_end *self, const float *const *blocks)
     self->write = (self->write + count) % self->frames;
 }
 
-static void mix_segments(ae_far_end *self)
-{
-    ae_far_end_mix_of(self, (const float *const *)self->segment, self->config.fft_size, self->mix);
-}
-
 /* One block more of the delayed frames. */
 static void extend_segments(ae_far_end *self)
 {
@@ -235,7 +204,6 @@ static void extend_segments(ae_far_end *self)
         memmove(self->segment[c], self->segment[c] + count, (size_t)kept * sizeof(float));
         ae_far_end_read(self, c, self->delay, count, self->segment[c] + kept);
     }
-    mix_segments(self);
 }
 
 void ae_far_end_push(ae_far_end *self, const float *const *blocks)
@@ -274,10 +242,9 @@ void ae_far_end_set_delay(ae_far_end *self, double delay_frames)
     const double step = (1.0 - self->skew) * (double)self->config.block_frames;
     for (int c = 0; c < self->config.channels; c++) {
         for (int p = 0; p < self->config.partitions; p++) {
-            ae_far_end_read(self, c, self->delay + (double)p * step, fft_size, self->scratch[0]);
-            transform_row(self, c, p, self->scratch[0]);
+            ae_far_end_read(self, c, self->delay + (double)p * step, fft_size, self->scratch);
+            transform_row(self, c, p, self->scratch);
         }
         ae_far_end_read(self, c, self->delay, fft_size, self->segment[c]);
     }
-    mix_segments(self);
 }

@@ -5,8 +5,6 @@
  * capture and render clock differ, the delay grows by `skew` frames per frame, and the samples are
  * read with a windowed sinc (32 taps, 256 phases: error below -43 dB at 0.4 of the sample rate, -58
  * dB at 0.1). Without skew every age is a whole number and samples are copied.
- * Where one signal must stand for two channels, it is their mix in unequal shares (0.6 and 0.4):
- * the same signal in both comes out as it is, and channels in antiphase do not vanish (-14 dB).
  * A new block costs one FFT per channel and two for its branches. A new delay costs as much for
  * every partition, once: no filter state moves. Thread: audio; no allocation after create. */
 #ifndef AE_FAR_END_H
@@ -71,10 +69,6 @@ ae_status ae_far_end_create(ae_far_end **out, const ae_far_end_config *config);
 void ae_far_end_push(ae_far_end *self, const float *const *blocks);
 /* The `count` frames of a channel that end at `age`, frames of the capture's clock apart. */
 void ae_far_end_read(const ae_far_end *self, int channel, double age, int count, float *to);
-/* The same of the mix; count <= fft_size. */
-void ae_far_end_read_mix(ae_far_end *self, double age, int count, float *to);
-/* The mix of `count` frames that lie outside; of one channel, a copy. */
-void ae_far_end_mix_of(const ae_far_end *self, const float *const *channels, int count, float *to);
 double ae_far_end_delay(const ae_far_end *self);
 int ae_far_end_max_delay(const ae_far_end *self);
 /* Moves the spectra to another bulk delay, 0 .. max_delay_frames; rounded to whole frames without
@@ -86,8 +80,6 @@ double ae_far_end_skew(const ae_far_end *self);
 const ae_far_spectra *ae_far_end_spectra(const ae_far_end *self);
 /* The newest fft_size delayed frames of a channel: the time signal of partition 0. */
 const float *ae_far_end_segment(const ae_far_end *self, int channel);
-/* Their mix; of one channel, the channel itself. */
-const float *ae_far_end_mix(const ae_far_end *self);
 /* Transforms the fft_size frames of a channel that end at `age`; the delay plays no part. */
 void ae_far_end_transform(ae_far_end *self, int channel, double age, float *re, float *im);
 void ae_far_end_reset(ae_far_end *self);

@@ -20,8 +20,7 @@
  * talker who moves from one loudspeaker to the other is learned as quickly as the first time.
  * Partitions stay independent of each other.
  * Cost: per row and bin 8 multiplications in a prediction and 20 in a step; per pair of rows 21 and
- * 50. Thread: audio; no allocation
- * after create. */
+ * 50. Thread: audio; no allocation after create. */
 #ifndef AE_KALMAN_H
 #define AE_KALMAN_H
 
