@@ -86,7 +86,8 @@ def process_file(
         Settings; rate, channels and far channels are taken from the files. Without a far end the
         echo canceller does not run.
     far_end : path-like, optional
-        What the loudspeaker played, starting with the input; any rate, length and channels.
+        What the loudspeaker played, starting with the input; any rate and length, 1 to 8 channels:
+        one reference, two with an echo path each, or more, which are mixed down to two.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
 
