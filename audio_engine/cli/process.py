@@ -60,7 +60,9 @@ def process(
     ],
     far: Annotated[
         Path | None,
-        typer.Option(metavar="FAR", help="What the loudspeaker played, mono or stereo: the echo to remove."),
+        typer.Option(
+            metavar="FAR", help="What the loudspeaker played, mono or stereo: the echo to remove."
+        ),
     ] = None,
     preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
     settings: Annotated[

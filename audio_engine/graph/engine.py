@@ -112,7 +112,7 @@ class Engine(Processor):
     Channels of one microphone signal belong together: each has its own echo filter, but all
     share one suppression gain, one level gain and one limiter gain, so the stereo picture stays.
     Channels of the far end are loudspeakers: with ``far_channels=2`` each has an echo path of its
-    own, for 2.2 times the echo filter's CPU time; more than two are mixed down to two
+    own, for 2.1 times the echo filter's CPU time; more than two are mixed down to two
     (channels 0, 2, .. and 1, 3, ..), each the mean of its channels.
 
     Examples

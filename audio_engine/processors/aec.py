@@ -23,7 +23,7 @@ class EchoCanceller(Processor):
         Microphone channels, 1 to 8; each has its own filter, all share one suppression gain.
     far_channels : int
         Channels of the far end, 1 to 8. One is one reference. Two (stereo loudspeakers) are two:
-        each gets an echo path of its own, behind one common delay, for 2.2 times the CPU time of
+        each gets an echo path of its own, behind one common delay, for 2.1 times the CPU time of
         the filter. More are mixed down to two: the mean of channels 0, 2, .. and that of 1, 3, ..
     tail_ms : int
         Length of the modelled echo path after the delay, 40 to 480 ms.
@@ -35,8 +35,8 @@ class EchoCanceller(Processor):
     Partitioned-block frequency-domain Kalman filter (Enzner & Vary 2006; Kuech, Mabande & Enzner
     2014), generalised cross-correlation delay search, residual echo suppression in one STFT. Two
     references share a 2 x 2 covariance per bin and partition (Malik & Enzner 2011): the same signal
-    in both costs nothing but time, and after a talker's move from one side to the other the echo
-    is back 20 dB down within half a second.
+    in both costs nothing but time, and after a talker's move from one side to the other most of
+    the echo is gone within a second.
 
     Examples
     --------
