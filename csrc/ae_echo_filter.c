@@ -34,6 +34,8 @@ static const int k_rail_frames = 3, k_clip_blocks = 6;
 /* Which of two finders is believed: quality smoothed over ten rounds, halved per second without
  * rounds; another one must be better by a third, and by 2 where neither hears much. */
 static const float k_clarity_rate = 0.1f, k_clarity_keep = 0.998f;
+static const double k_moved_ms = 2.0; /* a lag that differs by less is the same */
+static const double k_reach = 0.5;    /* of the tail, between the first arrivals of two channels */
 static const float k_clearer = 1.33f, k_clearer_least = 2.0f;
 /* Shares of two channels in the view's far end: unequal, so that antiphase does not vanish. */
 static const float k_mix[AE_FAR_CHANNELS] = {0.6f, 0.4f};
@@ -64,10 +66,11 @@ struct ae_echo_filter {
     float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */
     int ear;                                /* the finder that is believed */
     ae_delay_report found;                  /* by it; `accepted` counts on when the ear changes */
-    double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
-    double finder_age;     /* age of the far-end frames that the finder hears now */
-    float weight;          /* share of the echo estimate that was subtracted last */
-    int found_count;       /* rounds the finder had accepted one block ago */
+    double lag_frames;              /* of the echo, on the clock of the newest far-end frame */
+    double lag_of[AE_FAR_CHANNELS]; /* of each channel's echo; < 0: not known */
+    double finder_age;              /* age of the far-end frames that the finder hears now */
+    float weight;                   /* share of the echo estimate that was subtracted last */
+    int found_count;                /* rounds the finder had accepted one block ago */
     float rail, held_peak; /* level at which the microphone clips in this block; recent peak */
     int clip_blocks;       /* for how long it still counts as clipped */
     int divergence_count;
@@ -207,7 +210,7 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     ae_zero(self->capture, self->block);
     ae_zero(self->last_capture, self->block);
     ae_zero(self->far_mix, self->block);
-    self->lag_frames = -1.0;
+    self->lag_frames = self->lag_of[0] = self->lag_of[1] = -1.0;
     self->finder_age = (double)self->block;
     ae_zero(self->echo, self->block);
     ae_zero(self->misadjustment, self->bins);
@@ -275,18 +278,39 @@ static void feed_finder(ae_echo_filter *self, int channel, const float *far_end)
         self->clarity[channel] *= k_clarity_keep;
 }
 
+/* A channel's finder has come to a lag. If that is a jump, the other's is out of date. */
+static void take_lag(ae_echo_filter *self, int channel)
+{
+    const double block = (double)self->block, before = self->lag_of[channel];
+    const double lag = (double)self->heard[channel].lag_frames + self->finder_age - block;
+    const double moved_ms = fabs(lag - before) * 1000.0 / self->config.sample_rate_hz;
+    if (before >= 0.0 && moved_ms > k_moved_ms) self->lag_of[0] = self->lag_of[1] = -1.0;
+    self->lag_of[channel] = lag;
+}
+
+/* The believed finder's lag, or the other's where it is earlier and the tail spans both. */
+static double lag_of_both(const ae_echo_filter *self)
+{
+    const double own = self->lag_of[self->ear], other = self->lag_of[1 - self->ear];
+    const double reach = k_reach * (double)(self->kalman.partitions * self->block);
+    return other >= 0.0 && other < own && own - other < reach ? other : own;
+}
+
 /* Ask the finders. With two channels, believe the one that hears its echo clearly better. */
 static void listen(ae_echo_filter *self, const float *const *far_end)
 {
     const int channels = self->config.far_channels;
     const int accepted = self->heard[self->ear].accepted;
-    for (int c = 0; c < channels; c++) feed_finder(self, c, far_end[c]);
+    for (int c = 0; c < channels; c++) {
+        const int before = self->heard[c].accepted;
+        feed_finder(self, c, far_end[c]);
+        if (self->heard[c].accepted != before) take_lag(self, c);
+    }
     ae_copy(self->last_capture, self->capture, self->block);
     const int fresh = self->heard[self->ear].accepted - accepted, so_far = self->found.accepted;
     self->found = self->heard[self->ear];
     self->found.accepted = so_far + fresh;
-    if (fresh > 0)
-        self->lag_frames = (double)self->found.lag_frames + self->finder_age - (double)self->block;
+    if (fresh > 0) self->lag_frames = lag_of_both(self);
     const int other = channels - 1 - self->ear;
     if (self->clarity[other] > k_clearer * self->clarity[self->ear] + k_clearer_least)
         self->ear = other;
@@ -304,6 +328,8 @@ static void carry_drift(ae_echo_filter *self)
     if (drift == 0.0) return;
     self->finder_age += drift;
     self->lag_frames += drift;
+    for (int c = 0; c < AE_FAR_CHANNELS; c++)
+        if (self->lag_of[c] >= 0.0) self->lag_of[c] = fmax(self->lag_of[c] + drift, 0.0);
     ae_echo_align_drift(self->align, drift);
     if (self->finder_age >= AE_FAR_END_REACH && self->finder_age <= 2.0 * (double)self->block)
         return;

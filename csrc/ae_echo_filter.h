@@ -8,8 +8,8 @@
  * between them are in ae_echo_filter.c. What the filter leaves is ae_suppressor's business: it sees
  * it through ae_echo_filter_view.
  * With two far-end channels each has an echo path, bends and a delay finder of its own; the bulk
- * delay is one, and follows the finder that hears its echo better. That costs 2.1 times as much as
- * one channel.
+ * delay is one: it follows the finder that hears its echo better, or the other one while that is
+ * earlier and half of the tail spans both. That costs 2.1 times as much as one channel.
  * Latency: none. Thread: audio; no allocation after create. */
 #ifndef AE_ECHO_FILTER_H
 #define AE_ECHO_FILTER_H

@@ -210,14 +210,20 @@ static void test_double_talk_does_not_diverge(int channels)
 /* Clocks 200 ppm apart: without correction the lag runs away by 3 frames per second. */
 static void test_clock_skew_is_taken_out(void)
 {
-    static const double skews[] = {200e-6, -200e-6};
-    for (int k = 0; k < 2; k++) {
+    static const double skews[] = {200e-6, -200e-6, 200e-6};
+    for (int k = 0; k < 3; k++) {
         scene s = make_scene(16000, 14);
         scene straight = make_scene(16000, 15);
-        ae_echo_filter *filter = make_filter(s.rate);
+        const int channels = k < 2 ? 1 : 2;
+        ae_echo_filter *filter = make_filter_for(s.rate, channels);
         fill_talker(&straight, straight.far, 0, straight.frames, 0.8f, 1);
         ae_copy(s.far, straight.far, s.frames);
         fill_echo(&straight, 0, straight.frames, 80 * 16, 7);
+        if (channels > 1) {
+            fill_talker(&straight, straight.right, 0, straight.frames, 0.8f, 2);
+            ae_copy(s.right, straight.right, s.frames);
+            add_echo(&straight, straight.right, 0, straight.frames, 82 * 16, 29);
+        }
         for (int i = 64; i < s.frames - 64; i++) { /* read on the capture's clock */
             const double at = i * (1.0 - skews[k]);
             const int whole = (int)at;
@@ -232,7 +238,7 @@ static void test_clock_skew_is_taken_out(void)
         run(filter, &s);
         ae_echo_filter_report report;
         ae_echo_filter_read(filter, &report);
-        printf("skew %.0f ppm: found %.1f, left %.1f dB\n", 1e6 * skews[k],
+        printf("skew %.0f ppm, %d far: found %.1f, left %.1f dB\n", 1e6 * skews[k], channels,
                (double)report.drift_ppm, (double)left_db(&s, 9000, 13500));
         CHECK_NEAR(report.drift_ppm, 1e6 * skews[k], 12.0);
         CHECK(left_db(&s, 9000, 13500) >= 25.0f);
@@ -454,6 +460,25 @@ static void test_delays_are_found_for_two_channels(void)
     free_scene(&s);
 }
 
+/* One loudspeaker is heard 30 ms before the other, whichever it is and however loud: the bulk delay
+ * leaves room for the first. */
+static void test_two_loudspeakers_at_different_distances(void)
+{
+    static const float right_levels[] = {0.8f, 2.0f, 0.3f};
+    for (int k = 0; k < 6; k++) {
+        scene s = make_scene(16000, 6);
+        ae_echo_filter *filter = make_filter_for(s.rate, 2);
+        fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+        fill_talker(&s, s.right, 0, s.frames, right_levels[k / 2], 2);
+        fill_echo(&s, 0, s.frames, (k % 2 ? 130 : 100) * 16, 7);
+        add_echo(&s, s.right, 0, s.frames, (k % 2 ? 100 : 130) * 16, 29);
+        run(filter, &s);
+        CHECK(left_db(&s, 3000, 6000) >= 30.0f);
+        ae_echo_filter_destroy(filter);
+        free_scene(&s);
+    }
+}
+
 /* Two signals that arrive together, one turned over: what either finder hears is half hidden by the
  * other signal, and must not look like a drift. */
 static void test_two_signals_are_no_drift(void)
@@ -592,6 +617,7 @@ int main(void)
     test_channels_in_antiphase();
     test_a_talker_moves_between_two_loudspeakers();
     test_delays_are_found_for_two_channels();
+    test_two_loudspeakers_at_different_distances();
     test_two_signals_are_no_drift();
     test_the_view_mixes_the_channels();
     for (int channels = 1; channels <= 2; channels++) {
