@@ -20,6 +20,7 @@ from audio_engine.errors import ConfigError
 SCHEMA_VERSION = 1
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 96000
 MAX_CHANNELS = 8
+FAR_CHANNELS_TEXT = "channels of the far end; two have an echo path each, more are mixed to two"
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -146,7 +147,7 @@ class EngineConfig(_Checked):
 
     sample_rate_hz: int = _number(48000, MIN_RATE_HZ, MAX_RATE_HZ, "Hz", "sample rate of all audio")
     channels: int = _number(1, 1, MAX_CHANNELS, "channels", "channels of the microphone signal")
-    far_channels: int = _number(1, 1, MAX_CHANNELS, "channels", "channels of the far end")
+    far_channels: int = _number(1, 1, MAX_CHANNELS, "channels", FAR_CHANNELS_TEXT)
     highpass: HighPassConfig = field(default_factory=HighPassConfig)
     echo: EchoConfig = field(default_factory=EchoConfig)
     ns: NoiseConfig = field(default_factory=NoiseConfig)

@@ -1,4 +1,4 @@
-"""``make bench``: measure the kernels and the whole chain.
+"""``make bench``: measure the kernels, the whole chain, and what a stereo far end costs and brings.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
 terminal. A part that cannot run here is skipped with its reason.
@@ -23,9 +23,11 @@ Record = dict[str, Any]
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; 1 if --check is given and a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("fft", "chain"), help="run one part")
-    parser.add_argument("--runs", type=int, default=20, help="chain: best of this many")
-    parser.add_argument("--seconds", type=float, default=20.0, help="chain: length of the scene")
+    parser.add_argument("--only", choices=("fft", "chain", "stereo"), help="run one part")
+    parser.add_argument("--runs", type=int, default=20, help="chain, stereo: best of this many")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="chain, stereo: length of a scene"
+    )
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     options = parser.parse_args(arguments)
     with_v3 = kernel_build() == "x86-64-v3"
@@ -42,20 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
-    if options.only != "chain":
+    if options.only in (None, "fft"):
         try:
             bench_fft.build()
             yield from bench_fft.measure(with_v3=with_v3)
         except bench_fft.Skipped as reason:
             print(f"FFT benchmark skipped: {reason}", file=sys.stderr)
-    if options.only != "fft":
+    for part in ("chain", "stereo"):
         for build in ("baseline", "v3") if with_v3 else ("baseline",):
-            yield from _chain(build, options.runs, options.seconds)
+            if options.only in (None, part):
+                yield from _part(part, build, options.runs, options.seconds)
 
 
-def _chain(build: str, runs: int, seconds: float) -> Iterator[Record]:
-    """Run the chain benchmark in a process of its own: a kernel build is chosen at import."""
-    command = [sys.executable, "-m", "benchmarks.bench_chain"]
+def _part(name: str, build: str, runs: int, seconds: float) -> Iterator[Record]:
+    """Run a benchmark in a process of its own: a kernel build is chosen at import."""
+    command = [sys.executable, "-m", f"benchmarks.bench_{name}"]
     command += ["--runs", str(runs), "--seconds", str(seconds)]
     environment = {**os.environ, "AUDIO_ENGINE_KERNELS": build}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -63,7 +66,7 @@ def _chain(build: str, runs: int, seconds: float) -> Iterator[Record]:
         for line in process.stdout:
             yield json.loads(line)
     if process.returncode != 0:
-        raise SystemExit(f"benchmarks.bench_chain ended with status {process.returncode}")
+        raise SystemExit(f"benchmarks.bench_{name} ended with status {process.returncode}")
 
 
 def missed_goal(record: Record) -> str | None:
@@ -85,6 +88,9 @@ def table(records: list[Record]) -> str:
         if "ratio" in record:
             times = f"{record['ours_us']:8.2f} us  {record['peer']} {record['peer_us']:8.2f} us"
             lines.append(f"{name} {times}  ratio {record['ratio']:.2f}")
+        elif "erle_db" in record:
+            ours, peer = record["erle_db"], record["peer_erle_db"]
+            lines.append(f"{name} {ours:8.1f} dB ERLE  {record['peer']} {peer:.1f} dB")
         elif "times_real_time" in record:
             lines.append(
                 f"{name} {record['share_of_core']:8.2%} of a core, "

@@ -28,8 +28,8 @@ struct ae_echo_align {
     double remembered_delay; /* bulk delay it was learned at */
     double remembered_lag;   /* what the finder said then */
     int range;               /* frames the refinement looks to each side */
-    ae_far_spectra trial;    /* far end at the trial's delay: partitions + k_blocks - 1 */
-    float *capture;          /* ring of the last k_blocks blocks */
+    ae_far_spectra trial; /* far end at the trial's delay: partitions + k_blocks - 1 per channel */
+    float *capture;       /* ring of the last k_blocks blocks */
     float *target, *predicted;
     float energy[k_blocks]; /* of the running filter's error, ring */
     int at;                 /* ring position of the oldest block */
@@ -49,8 +49,9 @@ static size_t lay_out(ae_echo_align *self, void *memory)
     ae_arena arena = {memory, 0};
     const int span = k_blocks * self->config.kalman.block_frames;
     AE_TAKE(&arena, 1, ae_echo_align);
-    self->trial.re = AE_TAKE(&arena, self->trial.partitions * self->trial.stride, float);
-    self->trial.im = AE_TAKE(&arena, self->trial.partitions * self->trial.stride, float);
+    const int trial = ae_far_spectra_rows(&self->trial) * self->trial.stride;
+    self->trial.re = AE_TAKE(&arena, trial, float);
+    self->trial.im = AE_TAKE(&arena, trial, float);
     self->capture = AE_TAKE(&arena, span, float);
     self->target = AE_TAKE(&arena, span, float);
     self->predicted = AE_TAKE(&arena, span, float);
@@ -61,6 +62,7 @@ ae_status ae_echo_align_create(ae_echo_align **out, const ae_echo_align_config *
 {
     *out = NULL;
     ae_echo_align shape = {.config = *config};
+    shape.trial.channels = config->kalman.channels;
     shape.trial.partitions = config->kalman.partitions + k_blocks - 1;
     shape.trial.stride = (config->kalman.fft_size / 2 + 16) & ~15;
     shape.range = (int)(k_range_ms * 0.001f * (float)config->sample_rate_hz);
@@ -157,10 +159,13 @@ static void transform_half(ae_echo_align *self, ae_far_end *far)
     const double step = (1.0 - ae_far_end_skew(far)) * self->config.kalman.block_frames;
     const double newest =
         rint(self->trial_delay) + (double)(self->trial_age * self->config.kalman.block_frames);
-    for (int p = from; p < to; p++)
-        ae_far_end_transform(far, newest + (double)p * step,
-                             self->trial.re + p * self->trial.stride,
-                             self->trial.im + p * self->trial.stride);
+    self->trial.head = 0;
+    for (int c = 0; c < self->trial.channels; c++)
+        for (int p = from; p < to; p++) {
+            const int at = ae_far_spectra_at(&self->trial, c, p);
+            ae_far_end_transform(far, c, newest + (double)p * step, self->trial.re + at,
+                                 self->trial.im + at);
+        }
 }
 
 /* What the remembered path would have predicted for half of the blocks. */

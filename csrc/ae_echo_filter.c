@@ -35,6 +35,14 @@ static const double k_most_skew = 600e-6;
  * us may add their rounding), the block's peak is that of the last seconds, and not small. */
 static const float k_rail_share = 0.9999f, k_least_rail = 0.05f, k_peak_keep = 0.999f;
 static const int k_rail_frames = 3, k_clip_blocks = 6;
+/* Which of two finders is believed: quality smoothed over ten rounds, halved per second without
+ * rounds; another one must be better by a third, and by 2 where neither hears much. */
+static const float k_clarity_rate = 0.1f, k_clarity_keep = 0.998f;
+static const double k_moved_ms = 2.0; /* a lag that differs by less is the same */
+static const double k_reach = 0.5;    /* of the tail, between the first arrivals of two channels */
+static const float k_clearer = 1.33f, k_clearer_least = 2.0f;
+/* Shares of two channels in the view's far end: unequal, so that antiphase does not vanish. */
+static const float k_mix[AE_FAR_CHANNELS] = {0.6f, 0.4f};
 static const float k_lead_rate = 0.2f, k_most_lead_db = 12.0f;
 static const float k_adopt_lead_db = 2.0f, k_return_lead_db = 5.0f;
 static const float k_harm_share = 0.5f;
@@ -46,12 +54,13 @@ struct ae_echo_filter {
     int block, bins;
     ae_kalman_config kalman;
     ae_far_end *far;
-    ae_delay *finder;
+    ae_delay *finder[AE_FAR_CHANNELS];
     ae_echo_align *align;
     ae_kalman *main_filter, *fast_filter;
     float *capture, *echo, *prior_echo, *main_echo, *fast_echo, *main_error, *fast_error;
     float *misadjustment;
-    float *last_capture, *last_far_end, *scratch;
+    float *last_capture, *last_far_end[AE_FAR_CHANNELS], *scratch;
+    float *far_mix;    /* of two channels, for the view */
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
     float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
@@ -59,11 +68,15 @@ struct ae_echo_filter {
     int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
     int unheard_blocks; /* active blocks left in which an unknown echo is held back */
     float before_energy; /* of the loudest capture block in the last second without far end */
-    ae_delay_report found;
-    double lag_frames;     /* of the echo, on the clock of the newest far-end frame */
-    double finder_age;     /* age of the far-end frames that the finder hears now */
-    float weight;          /* share of the echo estimate that was subtracted last */
-    int found_count;       /* rounds the finder had accepted one block ago */
+    ae_delay_report heard[AE_FAR_CHANNELS]; /* by each finder */
+    float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */
+    int ear;                                /* the finder that is believed */
+    ae_delay_report found;                  /* by it; `accepted` counts on when the ear changes */
+    double lag_frames;              /* of the echo, on the clock of the newest far-end frame */
+    double lag_of[AE_FAR_CHANNELS]; /* of each channel's echo; < 0: not known */
+    double finder_age;              /* age of the far-end frames that the finder hears now */
+    float weight;                   /* share of the echo estimate that was subtracted last */
+    int found_count;                /* rounds the finder had accepted one block ago */
     float rail, held_peak; /* level at which the microphone clips in this block; recent peak */
     int clip_blocks;       /* for how long it still counts as clipped */
     int divergence_count;
@@ -74,7 +87,7 @@ struct ae_echo_filter {
 ae_echo_filter_config ae_echo_filter_default_config(int sample_rate_hz)
 {
     return (ae_echo_filter_config){
-        .sample_rate_hz = sample_rate_hz, .tail_ms = 240, .max_delay_ms = 1000};
+        .sample_rate_hz = sample_rate_hz, .tail_ms = 240, .max_delay_ms = 1000, .far_channels = 1};
 }
 
 static size_t lay_out(ae_echo_filter *self, void *memory)
@@ -88,7 +101,9 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
     self->misadjustment = AE_TAKE(&arena, self->bins, float);
     self->fast_echo = AE_TAKE(&arena, self->block, float);
     self->last_capture = AE_TAKE(&arena, self->block, float);
-    self->last_far_end = AE_TAKE(&arena, self->block, float);
+    for (int c = 0; c < self->config.far_channels; c++)
+        self->last_far_end[c] = AE_TAKE(&arena, self->block, float);
+    self->far_mix = AE_TAKE(&arena, self->block, float);
     self->scratch = AE_TAKE(&arena, self->block, float);
     self->main_error = AE_TAKE(&arena, self->block, float);
     self->fast_error = AE_TAKE(&arena, self->block, float);
@@ -101,6 +116,7 @@ static ae_kalman_config kalman_shape(const ae_echo_filter_config *config)
     const int fft_size = ae_fft_good_size(2 * block), partitions = (config->tail_ms + 9) / 10;
     const int low_bins = (int)((int64_t)k_low_hz * fft_size / config->sample_rate_hz) + 1;
     return (ae_kalman_config){
+        .channels = config->far_channels,
         .block_frames = block,
         .fft_size = fft_size,
         .partitions = partitions,
@@ -115,6 +131,7 @@ static ae_status create_parts(ae_echo_filter *self)
 {
     const int rate = self->config.sample_rate_hz, max_delay_ms = self->config.max_delay_ms;
     const ae_far_end_config far = {
+        .channels = self->config.far_channels,
         .block_frames = self->block,
         .fft_size = self->kalman.fft_size,
         .partitions = self->kalman.partitions,
@@ -127,11 +144,19 @@ static ae_status create_parts(ae_echo_filter *self)
     ae_kalman_config fast = self->kalman;
     fast.memory = k_fast_memory;
     ae_status status = ae_far_end_create(&self->far, &far);
-    if (status == AE_OK) status = ae_delay_create(&self->finder, &finder);
+    for (int c = 0; c < self->config.far_channels && status == AE_OK; c++)
+        status = ae_delay_create(&self->finder[c], &finder);
     if (status == AE_OK) status = ae_echo_align_create(&self->align, &align);
     if (status == AE_OK) status = ae_kalman_create(&self->main_filter, &self->kalman);
     if (status == AE_OK) status = ae_kalman_create(&self->fast_filter, &fast);
     return status;
+}
+
+/* The newest delayed block of the one channel, or the mix of two. */
+static const float *far_end_of_view(const ae_echo_filter *self)
+{
+    if (self->config.far_channels > 1) return self->far_mix;
+    return ae_far_end_segment(self->far, 0) + self->kalman.fft_size - self->block;
 }
 
 ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_config *config)
@@ -139,7 +164,8 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
     *out = NULL;
     if (config->sample_rate_hz < AE_MIN_RATE_HZ || config->sample_rate_hz > AE_MAX_RATE_HZ ||
         config->tail_ms < 40 || config->tail_ms > 480 || config->max_delay_ms < 0 ||
-        config->max_delay_ms > 1000)
+        config->max_delay_ms > 1000 || config->far_channels < 1 ||
+        config->far_channels > AE_FAR_CHANNELS)
         return AE_ERROR_ARGUMENT;
     ae_echo_filter shape = {.config = *config, .kalman = kalman_shape(config)};
     shape.block = shape.kalman.block_frames;
@@ -155,8 +181,7 @@ ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_confi
     }
     self->view = (ae_echo_view){.frames = self->block,
                                 .capture = self->capture,
-                                .far_end = ae_far_end_segment(self->far) + self->kalman.fft_size -
-                                           self->block,
+                                .far_end = far_end_of_view(self),
                                 .echo = self->echo,
                                 .prior_echo = self->prior_echo,
                                 .misadjustment_power = self->misadjustment,
@@ -170,7 +195,7 @@ void ae_echo_filter_destroy(ae_echo_filter *self)
 {
     if (self == NULL) return;
     ae_far_end_destroy(self->far);
-    ae_delay_destroy(self->finder);
+    for (int c = 0; c < AE_FAR_CHANNELS; c++) ae_delay_destroy(self->finder[c]);
     ae_echo_align_destroy(self->align);
     ae_kalman_destroy(self->main_filter);
     ae_kalman_destroy(self->fast_filter);
@@ -180,15 +205,21 @@ void ae_echo_filter_destroy(ae_echo_filter *self)
 void ae_echo_filter_reset(ae_echo_filter *self)
 {
     ae_far_end_reset(self->far);
-    ae_delay_reset(self->finder);
+    for (int c = 0; c < self->config.far_channels; c++) {
+        ae_delay_reset(self->finder[c]);
+        ae_delay_read(self->finder[c], &self->heard[c]);
+        ae_zero(self->last_far_end[c], self->block);
+        self->clarity[c] = 0.0f;
+    }
+    self->ear = 0;
+    self->found = self->heard[0];
     ae_echo_align_reset(self->align);
     ae_kalman_reset(self->main_filter);
     ae_kalman_reset(self->fast_filter);
     ae_zero(self->capture, self->block);
     ae_zero(self->last_capture, self->block);
-    ae_zero(self->last_far_end, self->block);
-    ae_delay_read(self->finder, &self->found);
-    self->lag_frames = -1.0;
+    ae_zero(self->far_mix, self->block);
+    self->lag_frames = self->lag_of[0] = self->lag_of[1] = -1.0;
     self->finder_age = (double)self->block;
     ae_zero(self->echo, self->block);
     ae_zero(self->prior_echo, self->block);
@@ -215,6 +246,8 @@ int ae_echo_filter_latency_frames(const ae_echo_filter *self)
     return 0;
 }
 
+int ae_echo_filter_far_channels(const ae_echo_filter *self) { return self->config.far_channels; }
+
 const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self) { return &self->view; }
 
 /* Which filter speaks for the echo path (notes/aec.md 2.2): by the mean of the level difference of
@@ -238,23 +271,68 @@ static void compare_filters(ae_echo_filter *self, float main_energy, float fast_
     }
 }
 
-/* Feed the finder. It hears the capture one block late, and the far end as much later plus the
- * drift that has been taken out so far, so that its lag stands still while the clocks differ. */
-static void listen(ae_echo_filter *self, const float *far_end)
+/* Feed a channel's finder. It hears the capture one block late, and the far end as much later plus
+ * the drift that has been taken out so far, so that its lag stands still while the clocks differ.
+ * Its clarity is that of the rounds it makes, and wanes while it makes none. */
+static void feed_finder(ae_echo_filter *self, int channel, const float *far_end)
 {
-    const int block = self->block;
-    if (self->finder_age == (double)block) {
-        ae_delay_process(self->finder, self->last_capture, self->last_far_end);
-    } else {
-        ae_far_end_read(self->far, self->finder_age, block, self->scratch);
-        ae_delay_process(self->finder, self->last_capture, self->scratch);
+    const int block = self->block, rounds = self->heard[channel].rounds;
+    const float *past = self->last_far_end[channel];
+    if (self->finder_age != (double)block) {
+        ae_far_end_read(self->far, channel, self->finder_age, block, self->scratch);
+        past = self->scratch;
     }
-    ae_copy(self->last_capture, self->capture, block);
-    ae_copy(self->last_far_end, far_end, block);
-    const int accepted = self->found.accepted;
-    ae_delay_read(self->finder, &self->found);
-    if (self->found.accepted != accepted)
-        self->lag_frames = (double)self->found.lag_frames + self->finder_age - (double)block;
+    ae_delay_process(self->finder[channel], self->last_capture, past);
+    ae_copy(self->last_far_end[channel], far_end, block);
+    ae_delay_read(self->finder[channel], &self->heard[channel]);
+    const ae_delay_report *heard = &self->heard[channel];
+    if (heard->rounds != rounds)
+        self->clarity[channel] += k_clarity_rate * (heard->quality - self->clarity[channel]);
+    else
+        self->clarity[channel] *= k_clarity_keep;
+}
+
+/* A channel's finder has come to a lag. If that is a jump, the other's is out of date. */
+static void take_lag(ae_echo_filter *self, int channel)
+{
+    const double block = (double)self->block, before = self->lag_of[channel];
+    const double lag = (double)self->heard[channel].lag_frames + self->finder_age - block;
+    const double moved_ms = fabs(lag - before) * 1000.0 / self->config.sample_rate_hz;
+    if (before >= 0.0 && moved_ms > k_moved_ms) self->lag_of[0] = self->lag_of[1] = -1.0;
+    self->lag_of[channel] = lag;
+}
+
+/* The believed finder's lag, or the other's where it is earlier and the tail spans both. */
+static double lag_of_both(const ae_echo_filter *self)
+{
+    const double own = self->lag_of[self->ear], other = self->lag_of[1 - self->ear];
+    const double reach = k_reach * (double)(self->kalman.partitions * self->block);
+    return other >= 0.0 && other < own && own - other < reach ? other : own;
+}
+
+/* Ask the finders. With two channels, believe the one that hears its echo clearly better. */
+static void listen(ae_echo_filter *self, const float *const *far_end)
+{
+    const int channels = self->config.far_channels;
+    const int accepted = self->heard[self->ear].accepted;
+    for (int c = 0; c < channels; c++) {
+        const int before = self->heard[c].accepted;
+        feed_finder(self, c, far_end[c]);
+        if (self->heard[c].accepted != before) take_lag(self, c);
+    }
+    ae_copy(self->last_capture, self->capture, self->block);
+    const int fresh = self->heard[self->ear].accepted - accepted, so_far = self->found.accepted;
+    self->found = self->heard[self->ear];
+    self->found.accepted = so_far + fresh;
+    if (fresh > 0) self->lag_frames = lag_of_both(self);
+    const int other = channels - 1 - self->ear;
+    if (self->clarity[other] > k_clearer * self->clarity[self->ear] + k_clearer_least)
+        self->ear = other;
+}
+
+static void restart_drift(ae_echo_filter *self)
+{
+    for (int c = 0; c < self->config.far_channels; c++) ae_delay_restart_drift(self->finder[c]);
 }
 
 /* One block of drift has passed. */
@@ -264,11 +342,13 @@ static void carry_drift(ae_echo_filter *self)
     if (drift == 0.0) return;
     self->finder_age += drift;
     self->lag_frames += drift;
+    for (int c = 0; c < AE_FAR_CHANNELS; c++)
+        if (self->lag_of[c] >= 0.0) self->lag_of[c] = fmax(self->lag_of[c] + drift, 0.0);
     ae_echo_align_drift(self->align, drift);
     if (self->finder_age >= AE_FAR_END_REACH && self->finder_age <= 2.0 * (double)self->block)
         return;
     self->finder_age = (double)self->block;
-    ae_delay_moved(self->finder);
+    for (int c = 0; c < self->config.far_channels; c++) ae_delay_moved(self->finder[c]);
 }
 
 /* Shift both filters by whole blocks of bulk delay, the echo path staying where it is. */
@@ -308,7 +388,7 @@ static void steer_skew(ae_echo_filter *self)
     if (wanted < 0.0 && !(room && make_room(self))) return;
     const double before = ae_far_end_delay(self->far);
     ae_far_end_set_skew(self->far, fmin(fmax(wanted, -k_most_skew), k_most_skew));
-    ae_delay_restart_drift(self->finder);
+    restart_drift(self);
     self->skew_is_doubted = 0;
     if (ae_far_end_delay(self->far) == before) return;
     ae_kalman_doubt(self->main_filter, k_doubt);
@@ -331,7 +411,7 @@ static void follow_delay(ae_echo_filter *self)
         ae_kalman_copy_path(self->fast_filter, remembered);
         ae_kalman_doubt(self->main_filter, k_doubt);
         ae_kalman_doubt(self->fast_filter, k_doubt);
-        ae_delay_restart_drift(self->finder);
+        restart_drift(self);
     } else {
         shift_filters(self, (int)lrint((delay - before) / (double)self->block));
     }
@@ -350,11 +430,21 @@ static void remember_path(ae_echo_filter *self)
     } else if (self->main_power > 0.5f * self->capture_power &&
                self->echo_power > 0.25f * self->capture_power) {
         if (self->good_blocks >= k_remember_blocks) {
-            ae_delay_forget(self->finder);
+            for (int c = 0; c < self->config.far_channels; c++) ae_delay_forget(self->finder[c]);
             ae_kalman_doubt(self->fast_filter, k_collapse_doubt);
         }
         self->good_blocks = 0;
     }
+}
+
+/* Mean over the channels of the energy of the newest `count` frames at the filter's start. */
+static float far_energy(const ae_echo_filter *self, int count)
+{
+    const int channels = self->config.far_channels, from = self->kalman.fft_size - count;
+    float sum = 0.0f;
+    for (int c = 0; c < channels; c++)
+        sum += ae_energy(ae_far_end_segment(self->far, c) + from, count);
+    return sum / (float)channels;
 }
 
 static void smooth(float *mean, const float *signal, int count)
@@ -367,7 +457,7 @@ static void smooth_powers(ae_echo_filter *self)
     smooth(&self->main_power, self->main_error, self->block);
     smooth(&self->fast_power, self->fast_error, self->block);
     smooth(&self->capture_power, self->capture, self->block);
-    smooth(&self->far_power, self->view.far_end, self->block);
+    self->far_power += 0.1f * (far_energy(self, self->block) - self->far_power);
     smooth(&self->echo_power, self->main_echo, self->block);
 }
 
@@ -452,8 +542,19 @@ static float harmless_share(const ae_echo_filter *self)
     return ae_clamp(both / (own + 1e-20f), 0.0f, 1.0f);
 }
 
+static void mix_far_end(ae_echo_filter *self)
+{
+    const int from = self->kalman.fft_size - self->block;
+    const float *restrict a = ae_far_end_segment(self->far, 0) + from;
+    const float *restrict b = ae_far_end_segment(self->far, 1) + from;
+    float *restrict mix = self->far_mix;
+#pragma omp simd
+    for (int i = 0; i < self->block; i++) mix[i] = k_mix[0] * a[i] + k_mix[1] * b[i];
+}
+
 static void fill_view(ae_echo_filter *self)
 {
+    if (self->config.far_channels > 1) mix_far_end(self);
     const float *restrict main_echo = self->main_echo;
     float *restrict prior_echo = self->prior_echo;
     const float *restrict misadjustment = ae_kalman_misadjustment(self->main_filter);
@@ -472,7 +573,7 @@ static void fill_view(ae_echo_filter *self)
     self->weight = after;
 }
 
-void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
+void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *const *far_end,
                             float *error)
 {
     const int block = self->block, fft_size = self->kalman.fft_size;
@@ -487,8 +588,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     smooth(&self->prior_power, self->main_error, block);
     const float main_energy = ae_energy(self->main_error, block);
     const float fast_energy = ae_energy(self->fast_error, block);
-    self->view.far_active =
-        ae_energy(ae_far_end_segment(self->far), fft_size) > k_far_floor * (float)fft_size;
+    self->view.far_active = far_energy(self, fft_size) > k_far_floor * (float)fft_size;
     ae_copy(self->prior_echo, self->main_echo, block);
     if (self->view.far_active) {
         /* The output is what the filter leaves after learning from this very block. */
@@ -536,7 +636,7 @@ ae_echo_filter_shape ae_echo_filter_shape_of(const ae_echo_filter *self)
         .branch_partitions = kalman->branch_partitions,
         .full_partitions = kalman->full_partitions,
         .low_bins = kalman->low_bins,
-        .far_channels = 1,
+        .far_channels = self->config.far_channels,
         .max_delay_frames = ae_far_end_max_delay(self->far),
         .floats = ae_kalman_state_floats(self->main_filter),
     };

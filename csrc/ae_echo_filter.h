@@ -1,4 +1,5 @@
-/* ae_echo_filter.h - linear acoustic echo canceller of one capture channel and one far-end channel.
+/* ae_echo_filter.h - linear acoustic echo canceller of one capture channel and one or two
+ * far-end channels.
  *
  * Method: partitioned-block frequency-domain Kalman filter (ae_kalman.h: Enzner & Vary 2006; Kuech,
  * Mabande, Enzner 2014), overlap-save in 10 ms blocks on the full band, behind a bulk delay that
@@ -6,6 +7,9 @@
  * memory, which the output comes from, and a fast one that follows a moved microphone; copy rules
  * between them are in ae_echo_filter.c. What the filter leaves is ae_suppressor's business: it sees
  * it through ae_echo_filter_view.
+ * With two far-end channels each has an echo path, bends and a delay finder of its own; the bulk
+ * delay is one: it follows the finder that hears its echo better, or the other one while that is
+ * earlier and half of the tail spans both. That costs 2.1 times as much as one channel.
  * Latency: none. Thread: audio; no allocation after create. */
 #ifndef AE_ECHO_FILTER_H
 #define AE_ECHO_FILTER_H
@@ -18,6 +22,7 @@ typedef struct {
     int sample_rate_hz; /* 8000 .. 96000 */
     int tail_ms;        /* 40 .. 480, echo path the filter spans after the bulk delay */
     int max_delay_ms;   /* 0 .. 1000, largest bulk delay to look for */
+    int far_channels;   /* 1 or 2, far-end channels, each with an echo path of its own */
 } ae_echo_filter_config;
 
 typedef struct {
@@ -34,9 +39,11 @@ typedef struct ae_echo_filter ae_echo_filter;
 
 ae_echo_filter_config ae_echo_filter_default_config(int sample_rate_hz);
 ae_status ae_echo_filter_create(ae_echo_filter **out, const ae_echo_filter_config *config);
-/* One block of ae_block_frames(rate) frames; `error` may equal `capture`, not `far_end`. */
-void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *far_end,
+/* One block of ae_block_frames(rate) frames; `far_end` points to far_channels blocks. `error` may
+ * equal `capture`, not a block of `far_end`. */
+void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const float *const *far_end,
                             float *error);
+int ae_echo_filter_far_channels(const ae_echo_filter *self);
 /* The block just processed; valid until the next process, reset or destroy. */
 const ae_echo_view *ae_echo_filter_view(const ae_echo_filter *self);
 void ae_echo_filter_read(const ae_echo_filter *self, ae_echo_filter_report *out);

@@ -9,9 +9,9 @@
 typedef struct {
     int frames;           /* length of the three planes: one 10 ms block */
     const float *capture; /* microphone block as the filter received it */
-    const float
-        *far_end;      /* far end after the bulk delay: what the echo of this block starts from */
-    const float *echo; /* linear echo estimate; capture - echo is the filter's output */
+    const float *far_end; /* far end after the bulk delay: what the echo of this block starts from;
+                             of two channels their mix, 0.6 and 0.4 of each */
+    const float *echo;    /* linear echo estimate; capture - echo is the filter's output */
     const float *prior_echo; /* the same before the filter learned from this block: a fast filter
                                 takes some of the near end for echo, this one has none of it */
 

@@ -106,7 +106,10 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
     int *heard = AE_TAKE(arena, config->step_count, int);
     int *inputs = AE_TAKE(arena, config->input_count, int);
     int *outputs = AE_TAKE(arena, config->output_count, int);
-    float *reference = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
+    float *references[AE_STEP_REFERENCES];
+    for (int i = 0; i < AE_STEP_REFERENCES; i++) {
+        references[i] = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
+    }
     for (int b = 0; b < config->bus_count; b++) {
         for (int c = 0; c < config->bus_channels[b]; c++) {
             float *row = AE_TAKE(arena, ae_block_frames(config->sample_rate_hz), float);
@@ -128,7 +131,7 @@ static ae_graph *layout(ae_arena *arena, const ae_graph_config *config)
         .steps = steps,
         .reports = self->report.steps,
         .heard = heard,
-        .reference = reference,
+        .references = {references[0], references[1]},
     };
     return self;
 }

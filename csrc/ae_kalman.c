@@ -5,6 +5,9 @@
 /* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
 static const float k_prior_decay_blocks = 5.0f;
 static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+/* Share of P12 that survives a block. The rest, far below what the paths themselves move, keeps
+ * rounding from making a covariance matrix indefinite. */
+static const double k_cross_keep = 1.0 - 3e-7;
 static const float k_branch_prior_power = 0.01f;
 static const float k_most_energy = 100.0f; /* of one partition's impulse response: 20 dB of gain */
 static const float k_step = 0.57f;
@@ -24,11 +27,12 @@ struct ae_kalman {
     ae_fft *fft;
     int bins, stride, rows;
     int next_constrained; /* partition */
-    float *re, *im;       /* H: partitions x stride */
-    float *covariance;    /* P */
-    float *prior;         /* per partition */
-    float *noise;         /* Psi */
-    float *expected;      /* 1/2 sum |X|^2 P */
+    float *re, *im;    /* H: rows x stride; rows: each channel's partitions, then the branches' */
+    float *covariance; /* P, the diagonal */
+    float *cross_re, *cross_im; /* P12 of two channels: partitions x stride */
+    float *prior;               /* per row */
+    float *noise;               /* Psi */
+    float *expected;            /* 1/2 sum |X|^2 P */
     float *sum_re, *sum_im;
     float *echo_re, *echo_im;          /* estimate of the newest block */
     float *inverse;                    /* 1 / S */
@@ -38,9 +42,32 @@ struct ae_kalman {
     float *time;
 };
 
-static int bins_of(const ae_kalman *self, int partition)
+/* Rows of the channels; the branches' follow. */
+static int linear_rows(const ae_kalman *self)
 {
+    return self->config.channels * self->config.partitions;
+}
+
+static int bins_of(const ae_kalman *self, int row)
+{
+    const int in_second = row - self->config.partitions; /* channel */
+    const int partition = in_second >= 0 && row < linear_rows(self) ? in_second : row;
     return partition < self->config.full_partitions ? self->bins : self->config.low_bins;
+}
+
+/* First float of the far end's plane that a row works on. */
+static int spectrum_of(const ae_kalman *self, const ae_far_spectra *far, int row)
+{
+    const int partitions = self->config.partitions, bent = row - linear_rows(self);
+    if (row < partitions) return ae_far_spectra_at(far, 0, row);
+    if (bent < 0) return ae_far_spectra_at(far, 1, row - partitions);
+    const int branch_partitions = self->config.branch_partitions;
+    return ae_far_spectra_bent_at(far, bent / branch_partitions, bent % branch_partitions);
+}
+
+static int cross_plane(const ae_kalman *self)
+{
+    return self->config.channels > 1 ? self->config.partitions * self->stride : 0;
 }
 
 static size_t lay_out(ae_kalman *self, void *memory)
@@ -51,6 +78,8 @@ static size_t lay_out(ae_kalman *self, void *memory)
     self->re = AE_TAKE(&arena, plane, float);
     self->im = AE_TAKE(&arena, plane, float);
     self->covariance = AE_TAKE(&arena, plane, float);
+    self->cross_re = AE_TAKE(&arena, cross_plane(self), float);
+    self->cross_im = AE_TAKE(&arena, cross_plane(self), float);
     self->prior = AE_TAKE(&arena, self->rows, float);
     self->noise = AE_TAKE(&arena, self->stride, float);
     self->expected = AE_TAKE(&arena, self->stride, float);
@@ -71,13 +100,15 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
 {
     *out = NULL;
     const int bins = config->fft_size / 2 + 1;
-    if (config->block_frames < 8 || config->fft_size < 2 * config->block_frames ||
-        config->partitions < 1 || config->partitions > 256 || config->full_partitions < 1 ||
+    if (config->channels < 1 || config->channels > AE_FAR_CHANNELS || config->block_frames < 8 ||
+        config->fft_size < 2 * config->block_frames || config->partitions < 1 ||
+        config->partitions > 256 || config->full_partitions < 1 ||
         config->full_partitions > config->partitions || config->low_bins < 1 ||
         config->low_bins > bins || !(config->memory >= 0.9f && config->memory <= 1.0f))
         return AE_ERROR_ARGUMENT;
     ae_kalman shape = {.config = *config, .bins = bins, .stride = (bins + 15) & ~15};
-    shape.rows = config->partitions + AE_FAR_BRANCHES * config->branch_partitions;
+    shape.rows =
+        linear_rows(&shape) + AE_FAR_BRANCHES * config->channels * config->branch_partitions;
     const size_t bytes = lay_out(&shape, NULL);
     ae_kalman *self = ae_allocate(bytes);
     if (self == NULL) return AE_ERROR_MEMORY;
@@ -89,9 +120,9 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
         return status;
     }
     for (int r = 0; r < self->rows; r++) {
-        const int branch = r >= config->partitions;
-        const int p = branch ? (r - config->partitions) % config->branch_partitions : r;
-        self->prior[r] = (branch ? k_branch_prior_power : k_prior_power) *
+        const int bent = r - linear_rows(self), branch = bent >= 0;
+        const int p = branch ? bent % config->branch_partitions : r % config->partitions;
+        self->prior[r] = (branch ? k_branch_prior_power : k_prior_power) / (float)config->channels *
                          expf(-(float)p / k_prior_decay_blocks);
     }
     ae_kalman_reset(self);
@@ -113,6 +144,8 @@ void ae_kalman_reset(ae_kalman *self)
     ae_zero(self->im, plane);
     for (int p = 0; p < self->rows; p++)
         ae_fill(self->covariance + p * self->stride, self->prior[p], self->stride);
+    ae_zero(self->cross_re, cross_plane(self));
+    ae_zero(self->cross_im, cross_plane(self));
     ae_fill(self->noise, 1e-6f, self->stride);
     ae_zero(self->expected, self->stride);
     ae_zero(self->posterior, self->stride);
@@ -148,14 +181,52 @@ static void newest_block(ae_kalman *self, float *echo)
     ae_copy(echo, self->time + self->config.fft_size - block, block);
 }
 
+/* The same of two channels a and b, with X P X' for |X|^2 P. `x` and `h` say where the channels'
+ * planes begin, in the far end's memory and in this filter's. */
+static void accumulate_pair(int bins, const ae_far_spectra *far, const int *x,
+                            const ae_kalman *self, const int *h, int cross)
+{
+    const float *restrict ar = far->re + x[0], *restrict ai = far->im + x[0];
+    const float *restrict br = far->re + x[1], *restrict bi = far->im + x[1];
+    const float *restrict har = self->re + h[0], *restrict hai = self->im + h[0];
+    const float *restrict hbr = self->re + h[1], *restrict hbi = self->im + h[1];
+    const float *restrict pa = self->covariance + h[0], *restrict pb = self->covariance + h[1];
+    const float *restrict cr = self->cross_re + cross, *restrict ci = self->cross_im + cross;
+    float *restrict sum_re = self->sum_re, *restrict sum_im = self->sum_im;
+    float *restrict expected = self->expected;
+#pragma omp simd
+    for (int k = 0; k < bins; k++) {
+        sum_re[k] += ar[k] * har[k] - ai[k] * hai[k] + br[k] * hbr[k] - bi[k] * hbi[k];
+        sum_im[k] += ar[k] * hai[k] + ai[k] * har[k] + br[k] * hbi[k] + bi[k] * hbr[k];
+        const float own =
+            (ar[k] * ar[k] + ai[k] * ai[k]) * pa[k] + (br[k] * br[k] + bi[k] * bi[k]) * pb[k];
+        const float both =
+            cr[k] * (ar[k] * br[k] + ai[k] * bi[k]) - ci[k] * (ai[k] * br[k] - ar[k] * bi[k]);
+        const float power = 0.5f * own + both;
+        expected[k] += power > 0.0f ? power : 0.0f;
+    }
+}
+
+static void accumulate_pairs(ae_kalman *self, const ae_far_spectra *far)
+{
+    const int partitions = self->config.partitions, stride = self->stride;
+    for (int p = 0; p < partitions; p++) {
+        const int x[2] = {ae_far_spectra_at(far, 0, p), ae_far_spectra_at(far, 1, p)};
+        const int h[2] = {p * stride, (partitions + p) * stride};
+        accumulate_pair(bins_of(self, p), far, x, self, h, p * stride);
+    }
+}
+
 void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
 {
     ae_zero(self->sum_re, self->bins);
     ae_zero(self->sum_im, self->bins);
     ae_zero(self->expected, self->bins);
-    const int rows = far->branch_partitions > 0 ? self->rows : self->config.partitions;
-    for (int p = 0; p < rows; p++) {
-        const int x = ae_far_spectra_at(far, p), h = p * self->stride;
+    const int rows = far->branch_partitions > 0 ? self->rows : linear_rows(self);
+    const int pairs = self->config.channels > 1;
+    if (pairs) accumulate_pairs(self, far);
+    for (int p = pairs ? linear_rows(self) : 0; p < rows; p++) {
+        const int x = spectrum_of(self, far, p), h = p * self->stride;
         accumulate(bins_of(self, p), far->re + x, far->im + x, self->re + h, self->im + h,
                    self->covariance + h, self->sum_re, self->sum_im, self->expected);
     }
@@ -212,6 +283,57 @@ static void step_state(int bins, const float *restrict x_re, const float *restri
     }
 }
 
+/* The same of two channels: with K = P X' it is H += 0.57 A K E / S and P -= deflate K K', so that
+ * what correlated channels do not show (which of the two paths it was) stays unknown. */
+static void step_pair(ae_kalman *self, int bins, const ae_far_spectra *far, const int *x,
+                      const int *h, int cross, float floor_power)
+{
+    const float *restrict ar = far->re + x[0], *restrict ai = far->im + x[0];
+    const float *restrict br = far->re + x[1], *restrict bi = far->im + x[1];
+    const float *restrict error_re = self->sum_re, *restrict error_im = self->sum_im;
+    const float *restrict inverse = self->inverse, *restrict deflate = self->deflate;
+    float *restrict har = self->re + h[0], *restrict hai = self->im + h[0];
+    float *restrict hbr = self->re + h[1], *restrict hbi = self->im + h[1];
+    float *restrict pa = self->covariance + h[0], *restrict pb = self->covariance + h[1];
+    float *restrict cr = self->cross_re + cross, *restrict ci = self->cross_im + cross;
+    const float memory = self->config.memory, memory2 = memory * memory, forget = 1.0f - memory2;
+    const float cross_keep = (float)((double)memory2 * k_cross_keep);
+#pragma omp simd
+    for (int k = 0; k < bins; k++) {
+        /* K = P X' */
+        const float kar = pa[k] * ar[k] + cr[k] * br[k] + ci[k] * bi[k];
+        const float kai = -pa[k] * ai[k] + ci[k] * br[k] - cr[k] * bi[k];
+        const float kbr = pb[k] * br[k] + cr[k] * ar[k] - ci[k] * ai[k];
+        const float kbi = -pb[k] * bi[k] - ci[k] * ar[k] - cr[k] * ai[k];
+        const float er = k_step * memory * inverse[k] * error_re[k];
+        const float ei = k_step * memory * inverse[k] * error_im[k];
+        const float nar = memory * har[k] + kar * er - kai * ei;
+        const float nai = memory * hai[k] + kar * ei + kai * er;
+        const float nbr = memory * hbr[k] + kbr * er - kbi * ei;
+        const float nbi = memory * hbi[k] + kbr * ei + kbi * er;
+        const float la = pa[k] - deflate[k] * (kar * kar + kai * kai);
+        const float lb = pb[k] - deflate[k] * (kbr * kbr + kbi * kbi);
+        pa[k] = memory2 * (la > 0.0f ? la : 0.0f) + forget * (nar * nar + nai * nai + floor_power);
+        pb[k] = memory2 * (lb > 0.0f ? lb : 0.0f) + forget * (nbr * nbr + nbi * nbi + floor_power);
+        cr[k] = cross_keep * (cr[k] - deflate[k] * (kar * kbr + kai * kbi));
+        ci[k] = cross_keep * (ci[k] - deflate[k] * (kai * kbr - kar * kbi));
+        har[k] = nar;
+        hai[k] = nai;
+        hbr[k] = nbr;
+        hbi[k] = nbi;
+    }
+}
+
+static void step_pairs(ae_kalman *self, const ae_far_spectra *far)
+{
+    const int partitions = self->config.partitions, stride = self->stride;
+    for (int p = 0; p < partitions; p++) {
+        const int x[2] = {ae_far_spectra_at(far, 0, p), ae_far_spectra_at(far, 1, p)};
+        const int h[2] = {p * stride, (partitions + p) * stride};
+        step_pair(self, bins_of(self, p), far, x, h, p * stride, self->prior[p] * k_floor_share);
+    }
+}
+
 /* Zero the part of one partition's impulse response that lies beyond its block. Returns whether the
  * rest is within bounds. */
 static int constrain(ae_kalman *self, int row)
@@ -251,8 +373,10 @@ int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *err
     ae_copy(self->time + self->config.fft_size - block, error, block);
     ae_fft_forward(self->fft, self->time, self->sum_re, self->sum_im);
     track_noise(self, self->sum_re, self->sum_im);
-    for (int p = 0; p < rows; p++) {
-        const int x = ae_far_spectra_at(far, p), h = p * self->stride;
+    const int pairs = self->config.channels > 1;
+    if (pairs) step_pairs(self, far);
+    for (int p = pairs ? linear_rows(self) : 0; p < rows; p++) {
+        const int x = spectrum_of(self, far, p), h = p * self->stride;
         step_state(bins_of(self, p), far->re + x, far->im + x, self->sum_re, self->sum_im,
                    self->inverse, self->deflate, self->config.memory,
                    self->prior[p] * k_floor_share, self->re + h, self->im + h,
@@ -276,34 +400,74 @@ void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)
     ae_copy(self->im, from->im, plane);
 }
 
+/* Two channels: of each covariance matrix the one with the larger trace, whole. */
+static void adopt_pairs(ae_kalman *self, const ae_kalman *from)
+{
+    const int plane = cross_plane(self);
+    float *pa = self->covariance, *pb = pa + plane;
+    const float *qa = from->covariance, *qb = qa + plane;
+    for (int i = 0; i < plane; i++) {
+        if (qa[i] + qb[i] <= pa[i] + pb[i]) continue;
+        pa[i] = qa[i];
+        pb[i] = qb[i];
+        self->cross_re[i] = from->cross_re[i];
+        self->cross_im[i] = from->cross_im[i];
+    }
+}
+
 void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from)
 {
     const int plane = self->rows * self->stride;
     ae_kalman_copy_path(self, from);
-    for (int i = 0; i < plane; i++)
+    if (self->config.channels > 1) adopt_pairs(self, from);
+    for (int i = self->config.channels > 1 ? 2 * cross_plane(self) : 0; i < plane; i++)
         if (from->covariance[i] > self->covariance[i]) self->covariance[i] = from->covariance[i];
 }
 
-static void move_partition(ae_kalman *self, int to, int from)
+static void move_row(ae_kalman *self, int to, int from)
 {
     const int t = to * self->stride, f = from * self->stride;
-    /* The covariance keeps its distance from the prior of its place. */
-    const float ratio = self->prior[to] / self->prior[from];
     ae_copy(self->re + t, self->re + f, self->stride);
     ae_copy(self->im + t, self->im + f, self->stride);
-    for (int k = 0; k < self->stride; k++)
-        self->covariance[t + k] = fminf(ratio * self->covariance[f + k], self->prior[to]);
     if (bins_of(self, to) == self->bins) return;
     ae_zero(self->re + t + self->config.low_bins, self->stride - self->config.low_bins);
     ae_zero(self->im + t + self->config.low_bins, self->stride - self->config.low_bins);
 }
 
+/* The covariance keeps its distance from the prior of its place. */
+static void move_partition(ae_kalman *self, int to, int from)
+{
+    const int t = to * self->stride, f = from * self->stride;
+    const float ratio = self->prior[to] / self->prior[from];
+    move_row(self, to, from);
+    if (self->config.channels == 1) {
+        for (int k = 0; k < self->stride; k++)
+            self->covariance[t + k] = fminf(ratio * self->covariance[f + k], self->prior[to]);
+        return;
+    }
+    move_row(self, self->config.partitions + to, self->config.partitions + from);
+    float *pa = self->covariance, *pb = pa + cross_plane(self);
+    for (int k = 0; k < self->stride; k++) {
+        const float largest = fmaxf(pa[f + k], pb[f + k]);
+        const float factor = fminf(ratio, self->prior[to] / (largest + 1e-20f));
+        pa[t + k] = factor * pa[f + k];
+        pb[t + k] = factor * pb[f + k];
+        self->cross_re[t + k] = factor * self->cross_re[f + k];
+        self->cross_im[t + k] = factor * self->cross_im[f + k];
+    }
+}
+
 static void clear_partition(ae_kalman *self, int partition)
 {
-    const int at = partition * self->stride;
-    ae_zero(self->re + at, self->stride);
-    ae_zero(self->im + at, self->stride);
-    ae_fill(self->covariance + at, self->prior[partition], self->stride);
+    for (int c = 0; c < self->config.channels; c++) {
+        const int at = (c * self->config.partitions + partition) * self->stride;
+        ae_zero(self->re + at, self->stride);
+        ae_zero(self->im + at, self->stride);
+        ae_fill(self->covariance + at, self->prior[partition], self->stride);
+    }
+    if (self->config.channels == 1) return;
+    ae_zero(self->cross_re + partition * self->stride, self->stride);
+    ae_zero(self->cross_im + partition * self->stride, self->stride);
 }
 
 void ae_kalman_shift(ae_kalman *self, int blocks)
@@ -318,9 +482,27 @@ void ae_kalman_shift(ae_kalman *self, int blocks)
             p + blocks >= 0 ? move_partition(self, p, p + blocks) : clear_partition(self, p);
 }
 
+/* Two channels: the smaller eigenvalue is raised to the share. */
+static void doubt_pair(ae_kalman *self, int partition, float least)
+{
+    const int at = partition * self->stride;
+    float *pa = self->covariance + at, *pb = pa + cross_plane(self);
+    const float *cr = self->cross_re + at, *ci = self->cross_im + at;
+    for (int k = 0; k < self->stride; k++) {
+        const float mean = 0.5f * (pa[k] + pb[k]), half = 0.5f * (pa[k] - pb[k]);
+        const float smaller = mean - sqrtf(half * half + cr[k] * cr[k] + ci[k] * ci[k]);
+        if (smaller >= least) continue;
+        pa[k] += least - smaller;
+        pb[k] += least - smaller;
+    }
+}
+
 void ae_kalman_doubt(ae_kalman *self, float share)
 {
-    for (int p = 0; p < self->rows; p++) {
+    const int pairs = self->config.channels > 1;
+    for (int p = 0; pairs && p < self->config.partitions; p++)
+        doubt_pair(self, p, share * self->prior[p]);
+    for (int p = pairs ? linear_rows(self) : 0; p < self->rows; p++) {
         float *covariance = self->covariance + p * self->stride;
         const float least = share * self->prior[p];
         for (int k = 0; k < self->stride; k++)

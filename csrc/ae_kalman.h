@@ -1,4 +1,5 @@
-/* ae_kalman.h - partitioned-block frequency-domain Kalman filter for one echo path.
+/* ae_kalman.h - partitioned-block frequency-domain Kalman filter for the echo path of one far-end
+ * channel, or for those of two.
  *
  * Method: Enzner & Vary, "Frequency-domain adaptive Kalman filter for acoustic echo control in
  * hands-free telephones" (Signal Processing 86, 2006), in the partitioned form of Kuech, Mabande,
@@ -11,8 +12,15 @@
  * slows the filter down by itself; there is no threshold and no freeze.
  * Different from the papers: the gradient constraint (the second half of each partition's impulse
  * response is zero) is applied to H itself, to a few partitions per block in turn; partitions late
- * in the tail hold only the low bins, where the room still rings. Thread: audio; no allocation
- * after create. */
+ * in the tail hold only the low bins, where the room still rings.
+ * Two channels (Malik & Enzner, "Recursive Bayesian control of multichannel acoustic echo
+ * cancellation", IEEE Signal Processing Letters 18, 2011): per bin and partition P is the 2 x 2
+ * covariance of both paths. Where the channels hold one signal, only the sum of the paths that it
+ * shows is learned and believed in, as by a filter with one channel; the rest stays open, so that a
+ * talker who moves from one loudspeaker to the other is learned as quickly as the first time.
+ * Partitions stay independent of each other.
+ * Cost: per row and bin 8 multiplications in a prediction and 20 in a step; per pair of rows 21 and
+ * 50. Thread: audio; no allocation after create. */
 #ifndef AE_KALMAN_H
 #define AE_KALMAN_H
 
@@ -20,6 +28,7 @@
 #include "ae_fft.h"
 
 typedef struct {
+    int channels;          /* of the far end: 1 or 2 */
     int block_frames;      /* M; the FFT has at least 2 M points */
     int fft_size;          /* ae_fft_good_size(2 M) */
     int partitions;        /* tail length in blocks */

@@ -35,27 +35,39 @@ static void highpass_reset(const ae_step *step, int channels)
     ae_highpass_reset(step->nodes[0]);
 }
 
-/* One reference per echo step; the far bus itself stays as it is for other readers. */
-static const float *mean_of_channels(const ae_step_context *context, const ae_bus *far)
+/* The mean of every `step`-th channel from `first` on; one channel is taken as it is. */
+static const float *mean_of_channels(const ae_step_context *context, const ae_bus *far, int first,
+                                     int step)
 {
-    if (far->channels == 1) return far->rows[0];
-    const float share = 1.0f / (float)far->channels;
-    ae_zero(context->reference, context->block_frames);
-    for (int c = 0; c < far->channels; c++) {
-        for (int n = 0; n < context->block_frames; n++) {
-            context->reference[n] += share * far->rows[c][n];
-        }
+    if (first + step >= far->channels) return far->rows[first];
+    float *mean = context->references[first];
+    const float share = 1.0f / (float)((far->channels - first + step - 1) / step);
+    ae_zero(mean, context->block_frames);
+    for (int c = first; c < far->channels; c += step) {
+        for (int n = 0; n < context->block_frames; n++) mean[n] += share * far->rows[c][n];
     }
-    return context->reference;
+    return mean;
+}
+
+/* A filter with one reference hears the mean of all channels, one with two the mean of channels 0,
+ * 2, .. and that of 1, 3, ..; the far bus itself stays as it is for other readers. */
+static void take_references(const ae_step_context *context, const ae_bus *far, int count,
+                            const float **references)
+{
+    for (int i = 0; i < count; i++) {
+        const int first = i < far->channels ? i : 0; /* one channel is both sides */
+        references[i] = mean_of_channels(context, far, first, count);
+    }
 }
 
 static void echo_process(const ae_step_context *context, const ae_step *step)
 {
     const ae_bus *capture = &context->buses[step->input_bus],
                  *far = &context->buses[step->side_bus];
-    const float *reference = mean_of_channels(context, far);
+    const float *references[AE_STEP_REFERENCES];
+    take_references(context, far, ae_echo_filter_far_channels(step->nodes[0]), references);
     for (int c = 0; c < capture->channels; c++) {
-        ae_echo_filter_process(step->nodes[c], capture->rows[c], reference,
+        ae_echo_filter_process(step->nodes[c], capture->rows[c], references,
                                context->buses[step->output_bus].rows[c]);
     }
 }

@@ -18,8 +18,8 @@
 
 /* ffi:begin */
 typedef enum {
-    AE_STEP_HIGHPASS = 0,   /* nodes[0]: ae_highpass */
-    AE_STEP_ECHO = 1,       /* nodes[c]: ae_echo_filter of channel c; side_bus: the far end */
+    AE_STEP_HIGHPASS = 0, /* nodes[0]: ae_highpass */
+    AE_STEP_ECHO = 1,     /* nodes[c]: ae_echo_filter of channel c, alike; side_bus: the far end */
     AE_STEP_SUPPRESSOR = 2, /* nodes[0]: ae_suppressor; source_step: the echo step or -1 */
     AE_STEP_LEVELLER = 3,   /* nodes[0]: ae_leveller; source_step: the suppressor step or -1 */
     AE_STEP_LIMITER = 4,    /* nodes[0]: ae_limiter */
@@ -64,6 +64,8 @@ typedef struct {
     float *rows[AE_MAX_CHANNELS]; /* one block each */
 } ae_bus;
 
+enum { AE_STEP_REFERENCES = 2 }; /* the most that an echo filter takes */
+
 /* What a step may touch while it runs. */
 typedef struct {
     int block_frames;
@@ -71,7 +73,7 @@ typedef struct {
     const ae_step *steps;
     const ae_step_report *reports; /* of the steps that ran before */
     const int *heard; /* per step: 0 when it passes its input on all through this block */
-    float *reference; /* one block of scratch: a far end's mean */
+    float *references[AE_STEP_REFERENCES]; /* one block of scratch each: a far end's means */
 } ae_step_context;
 
 typedef struct {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks import bench_stereo
 from benchmarks.bench_chain import measure
 from benchmarks.run import missed_goal, table
 from benchmarks.scene import double_talk
@@ -27,6 +28,16 @@ def test_the_chain_is_measured_whole_by_stage_and_by_block() -> None:
     whole, *parts = [record["share_of_core"] for record in records[:-1]]
     assert whole > 0.0
     assert np.isclose(sum(parts), whole, atol=1e-4)
+    assert len(table(records).splitlines()) == len(records)
+
+
+def test_a_second_far_channel_is_priced_and_valued() -> None:
+    records = list(bench_stereo.measure(8.0, runs=1))
+    assert [r["rate_hz"] for r in records if "ratio" in r] == [16000, 48000]
+    gains = {r["case"]: r["erle_db"] - r["peer_erle_db"] for r in records if "erle_db" in r}
+    assert len(gains) == 11
+    assert gains["stereo_music_late"] > 5.0
+    assert gains["stereo_antiphase_late"] > 15.0
     assert len(table(records).splitlines()) == len(records)
 
 

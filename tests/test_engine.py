@@ -279,6 +279,51 @@ def test_echo_goes_and_near_end_stays() -> None:
     assert stats.erle_db > 10.0
 
 
+def two_loudspeakers(seconds: float) -> tuple[Signal, Signal]:
+    """What two loudspeakers that play different things leave in a microphone; and the far end."""
+    left, right = (noise(seconds, RATE_HZ, 0.1, seed=seed) for seed in (5, 9))
+    echo = echo_of(left, RATE_HZ) + echo_of(right, RATE_HZ, delay_ms=42.0, seed=4)
+    return echo + noise(seconds, RATE_HZ, 1e-4), np.stack([left, right], axis=1)
+
+
+def test_two_loudspeakers_need_two_references() -> None:
+    mic, far = two_loudspeakers(5.0)
+    erle_db = {}
+    for channels, reference in ((1, far.mean(axis=1)), (2, far)):
+        with ae.EchoCanceller(RATE_HZ, far_channels=channels) as aec:
+            out = aec.process(mic, reference)
+            erle_db[channels] = aec.stats().erle_db
+    assert erle_db[1] < 6.0
+    assert erle_db[2] > 30.0
+    assert level_db(out[3 * RATE_HZ :]) < level_db(mic[3 * RATE_HZ :]) - 35.0
+
+
+def test_a_stereo_far_end_goes_through_engine_and_enhance() -> None:
+    mic, far = two_loudspeakers(4.0)
+    config = ae.EngineConfig.preset("cohost", sample_rate_hz=RATE_HZ, far_channels=2)
+    whole = ae.enhance(mic, sample_rate_hz=RATE_HZ, far_end=far)
+    with ae.Engine(config) as engine:
+        for block in ("random", 480):
+            engine.reset()
+            parts = [engine.process(mic[cut], far[cut]) for cut in cuts(len(mic), block)]
+            stats = engine.stats().echo
+            out = np.concatenate([*parts, engine.flush()])[engine.latency_frames :]
+            assert np.array_equal(out, whole)
+    assert stats is not None
+    assert stats.erle_db > 20.0
+
+
+def test_more_far_channels_are_mixed_down_to_two() -> None:
+    mic, far = two_loudspeakers(2.0)
+    other = np.random.default_rng(3).uniform(-0.1, 0.1, far.shape).astype(np.float32)
+    four = np.concatenate([2.0 * far - other, other], axis=1)  # means of 0, 2 and of 1, 3: far
+    outputs = []
+    for channels, signal in ((2, far), (4, four)):
+        with ae.EchoCanceller(RATE_HZ, far_channels=channels) as aec:
+            outputs.append(aec.process(mic, signal))
+    assert level_db(outputs[0] - outputs[1]) < level_db(mic) - 60.0
+
+
 def test_stats_are_typed_and_complete() -> None:
     mic, far = scene(3.0)
     with make_engine() as engine:

@@ -107,6 +107,7 @@ EVERYTHING = {"highpass", "echo", "ns", "agc", "limiter", "meter"}
         (["echo.enabled=false"], {"highpass"}),
         (["highpass.enabled=false"], set()),
         (["channels=2"], set()),
+        (["far_channels=2"], {"highpass"}),
         (["sample_rate_hz=16000"], set()),
     ],
 )

@@ -76,6 +76,18 @@ def test_rate_channels_and_format_stay(tmp_path: Path, rate_hz: int, channels: i
         assert getattr(before, name) == getattr(after, name), name
 
 
+def test_a_stereo_far_end_is_two_references(tmp_path: Path) -> None:
+    left, right = (noise(3.0, RATE_HZ, 0.1, seed=seed) for seed in (5, 9))
+    far = np.stack([left, right], axis=1)
+    mic = echo_of(left, RATE_HZ) + echo_of(right, RATE_HZ, seed=4) + noise(3.0, RATE_HZ, 1e-4)
+    source, far_path = save(tmp_path / "mic.wav", mic), save(tmp_path / "far.wav", far)
+    report = process_file(source, tmp_path / "out.wav", config=COHOST, far_end=far_path)
+    expected = ae.enhance(mic, sample_rate_hz=RATE_HZ, far_end=far, preset="cohost")
+    np.testing.assert_array_equal(load(tmp_path / "out.wav")[:, 0], expected)
+    assert report.erle_db is not None
+    assert report.erle_db > 20.0
+
+
 @pytest.mark.parametrize("far_rate_hz", [44100, 48000])
 def test_a_far_end_of_another_rate_cancels_as_well(tmp_path: Path, far_rate_hz: int) -> None:
     wide = voice(6.0, far_rate_hz, pitch_hz=190.0, seed=5)

@@ -60,7 +60,9 @@ def process(
     ],
     far: Annotated[
         Path | None,
-        typer.Option(metavar="FAR", help="What the loudspeaker played: the echo to remove."),
+        typer.Option(
+            metavar="FAR", help="What the loudspeaker played, mono or stereo: the echo to remove."
+        ),
     ] = None,
     echo_state: Annotated[
         Path | None,

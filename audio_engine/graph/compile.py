@@ -169,6 +169,7 @@ class _Compiler:
                     channels,
                     bus=bus,
                     far_bus=self.buses[str(node.far_end)],
+                    far_channels=graph.channels_of(str(node.far_end)),
                     output_bus=output_bus,
                     make=make,
                 )

@@ -119,6 +119,9 @@ class Engine(EchoProcessor):
     -----
     Channels of one microphone signal belong together: each has its own echo filter, but all
     share one suppression gain, one level gain and one limiter gain, so the stereo picture stays.
+    Channels of the far end are loudspeakers: with ``far_channels=2`` each has an echo path of its
+    own, for 2.1 times the echo filter's CPU time; more than two are mixed down to two
+    (channels 0, 2, .. and 1, 3, ..), each the mean of its channels.
 
     Examples
     --------
@@ -216,8 +219,9 @@ def enhance(
         or int32. Not modified.
     sample_rate_hz : int
         8000 to 96000.
-    far_end : array_like, optional
-        What the loudspeaker played, at the same rate; cut or padded to the length of `mic`.
+    far_end : array_like, shape (frames,) or (frames, far_channels), optional
+        What the loudspeakers played, at the same rate, 1 to 8 channels; cut or padded to the length
+        of `mic`. Each of two channels gets an echo path of its own, more are mixed down to two.
         Without it no echo is cancelled.
     preset : str, optional
         Name of a preset, ``"cohost"`` by default.

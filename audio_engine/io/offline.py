@@ -96,7 +96,8 @@ def process_file(
         Settings; rate, channels and far channels are taken from the files. Without a far end the
         echo canceller does not run.
     far_end : path-like, optional
-        What the loudspeaker played, starting with the input; any rate, length and channels.
+        What the loudspeaker played, starting with the input; any rate and length, 1 to 8 channels:
+        one reference, two with an echo path each, or more, which are mixed down to two.
     echo_state : path-like, optional
         File that the echo canceller starts from, if it is there and fits, and that its state is
         written to at the end. What is wrong with it is a warning in the report.

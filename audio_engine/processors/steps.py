@@ -21,6 +21,9 @@ from audio_engine.config import (
 
 MakeKernel = Callable[..., Kernel]
 
+#: The most far-end channels with an echo path of their own.
+MAX_REFERENCES = 2
+
 
 def highpass_step(
     config: HighPassConfig,
@@ -43,16 +46,22 @@ def echo_step(
     *,
     bus: int,
     far_bus: int,
+    far_channels: int,
     output_bus: int,
     make: MakeKernel = Kernel,
 ) -> Step:
-    """Make the echo filter step: one filter per microphone channel, one reference."""
+    """Make the echo filter step: one filter per microphone channel.
+
+    Each has a reference per channel of the far end, two at most: the step mixes channels 0, 2, ..
+    and 1, 3, .. of a wider one.
+    """
     kernels = tuple(
         make(
             "echo_filter",
             sample_rate_hz=rate_hz,
             tail_ms=config.tail_ms,
             max_delay_ms=config.max_delay_ms,
+            far_channels=min(far_channels, MAX_REFERENCES),
         )
         for _ in range(channels)
     )

@@ -6,7 +6,8 @@
 
 enum { k_rate = 16000, k_block = 160, k_fft = 320, k_partitions = 4, k_taps = 400 };
 enum { k_max_delay = 4000, k_past = k_max_delay + 2 * k_taps, k_early = 60 };
-static const ae_kalman_config k_filter = {.block_frames = k_block,
+static const ae_kalman_config k_filter = {.channels = 1,
+                                          .block_frames = k_block,
                                           .fft_size = k_fft,
                                           .partitions = k_partitions,
                                           .full_partitions = k_partitions,
@@ -35,7 +36,8 @@ static void make_path(float *path, uint32_t seed)
 
 static rig make(int delay)
 {
-    const ae_far_end_config far = {.block_frames = k_block,
+    const ae_far_end_config far = {.channels = 1,
+                                   .block_frames = k_block,
                                    .fft_size = k_fft,
                                    .partitions = k_partitions,
                                    .max_delay_frames = k_max_delay,
@@ -67,7 +69,7 @@ static void hear(rig *self)
         for (int j = k_early; j < k_taps; j++) sum += self->path[j] * fresh[i - j - self->delay];
         self->capture[i] = sum;
     }
-    ae_far_end_push(self->far, fresh);
+    ae_far_end_push(self->far, (const float *[]){fresh});
     ae_kalman_predict(self->filter, ae_far_end_spectra(self->far), echo);
     for (int i = 0; i < k_block; i++) error[i] = self->capture[i] - echo[i];
     self->error_energy = ae_energy(error, k_block);
@@ -212,7 +214,7 @@ static void test_reset_is_new_and_bad_weather(void)
     float block[k_block];
     for (int t = 0; t < 500; t++) {
         for (int i = 0; i < k_block; i++) block[i] = (i + t) % 2 ? 64.0f : t % 9 ? -64.0f : 1e-40f;
-        ae_far_end_push(used.far, block);
+        ae_far_end_push(used.far, (const float *[]){block});
         ae_echo_align_step(used.align, used.far, block, t % 3 ? 1e6f : 0.0f, t,
                            (double)(t / 7 % 9) * 700.0 - 300.0, &delay, &remembered);
         CHECK(delay >= 0.0 && delay <= k_max_delay);

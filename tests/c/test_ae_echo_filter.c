@@ -5,23 +5,25 @@
 
 #include <stdlib.h>
 
-/* A scene in blocks: far end, its echo through a random 30 ms path behind a delay, near end. */
+/* A scene in blocks: far end of one or two channels, the echo of each through a random 30 ms path
+ * behind a delay, near end. */
 typedef struct {
     int rate, block, frames;
-    float *far, *echo, *near, *capture, *error;
+    float *far, *right, *echo, *near, *capture, *error;
 } scene;
 
 static scene make_scene(int rate, int seconds)
 {
     scene s = {.rate = rate, .block = ae_block_frames(rate), .frames = rate * seconds};
-    float **planes[] = {&s.far, &s.echo, &s.near, &s.capture, &s.error};
-    for (int i = 0; i < 5; i++) *planes[i] = calloc((size_t)s.frames, sizeof(float));
+    float **planes[] = {&s.far, &s.right, &s.echo, &s.near, &s.capture, &s.error};
+    for (int i = 0; i < 6; i++) *planes[i] = calloc((size_t)s.frames, sizeof(float));
     return s;
 }
 
 static void free_scene(scene *s)
 {
     free(s->far);
+    free(s->right);
     free(s->echo);
     free(s->near);
     free(s->capture);
@@ -45,8 +47,9 @@ static void fill_talker(const scene *s, float *signal, int from, int to, float l
     }
 }
 
-/* echo[i] for i in from .. to: the far end `delay` frames ago through a path made from `seed`. */
-static void fill_echo(scene *s, int from, int to, int delay, uint32_t seed)
+/* echo[i] for i in from .. to: `far` as it was `delay` frames ago through a path made from `seed`,
+ * added. */
+static void add_echo(scene *s, const float *far, int from, int to, int delay, uint32_t seed)
 {
     const int taps = s->rate * 30 / 1000;
     float *path = calloc((size_t)taps, sizeof *path);
@@ -55,26 +58,39 @@ static void fill_echo(scene *s, int from, int to, int delay, uint32_t seed)
     path[0] = 0.5f;
     for (int i = from; i < to; i++) {
         float sum = 0.0f;
-        for (int j = 0; j < taps && i - delay - j >= 0; j++) sum += path[j] * s->far[i - delay - j];
-        s->echo[i] = sum;
+        for (int j = 0; j < taps && i - delay - j >= 0; j++) sum += path[j] * far[i - delay - j];
+        s->echo[i] += sum;
     }
     free(path);
 }
 
-static ae_echo_filter *make_filter(int rate)
+/* The same of the first channel, and nothing else. */
+static void fill_echo(scene *s, int from, int to, int delay, uint32_t seed)
+{
+    ae_zero(s->echo + from, to - from);
+    add_echo(s, s->far, from, to, delay, seed);
+}
+
+static ae_echo_filter *make_filter_for(int rate, int far_channels)
 {
     ae_echo_filter *filter = NULL;
-    const ae_echo_filter_config config = ae_echo_filter_default_config(rate);
+    ae_echo_filter_config config = ae_echo_filter_default_config(rate);
+    CHECK(config.far_channels == 1);
+    config.far_channels = far_channels;
     CHECK(ae_echo_filter_create(&filter, &config) == AE_OK);
+    CHECK(ae_echo_filter_far_channels(filter) == far_channels);
     return filter;
 }
+
+static ae_echo_filter *make_filter(int rate) { return make_filter_for(rate, 1); }
 
 static void run(ae_echo_filter *filter, scene *s)
 {
     for (int i = 0; i < s->frames; i++) s->capture[i] = s->echo[i] + s->near[i];
     const uint64_t before = ae_allocation_count();
     for (int i = 0; i + s->block <= s->frames; i += s->block) {
-        ae_echo_filter_process(filter, s->capture + i, s->far + i, s->error + i);
+        const float *far[] = {s->far + i, s->right + i};
+        ae_echo_filter_process(filter, s->capture + i, far, s->error + i);
         for (int j = i; j < i + s->block; j++) CHECK(isfinite(s->error[j]));
     }
     CHECK(ae_allocation_count() == before);
@@ -166,13 +182,17 @@ static void test_a_new_room_is_learned(void)
 }
 
 /* Four seconds of near end as loud as the echo: it comes out clean, and the filter stays. */
-static void test_double_talk_does_not_diverge(void)
+static void test_double_talk_does_not_diverge(int channels)
 {
     scene s = make_scene(16000, 10);
-    ae_echo_filter *filter = make_filter(s.rate);
+    ae_echo_filter *filter = make_filter_for(s.rate, channels);
     fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
     fill_talker(&s, s.near, 4 * 16000, 8 * 16000, 0.4f, 99);
     fill_echo(&s, 0, s.frames, 40 * 16, 7);
+    if (channels > 1) {
+        fill_talker(&s, s.right, 0, s.frames, 0.4f, 2);
+        add_echo(&s, s.right, 0, s.frames, 42 * 16, 29);
+    }
     run(filter, &s);
     float wrong = 0.0f;
     for (int i = 4 * 16000; i < 8 * 16000; i++)
@@ -190,14 +210,20 @@ static void test_double_talk_does_not_diverge(void)
 /* Clocks 200 ppm apart: without correction the lag runs away by 3 frames per second. */
 static void test_clock_skew_is_taken_out(void)
 {
-    static const double skews[] = {200e-6, -200e-6};
-    for (int k = 0; k < 2; k++) {
+    static const double skews[] = {200e-6, -200e-6, 200e-6};
+    for (int k = 0; k < 3; k++) {
         scene s = make_scene(16000, 14);
         scene straight = make_scene(16000, 15);
-        ae_echo_filter *filter = make_filter(s.rate);
+        const int channels = k < 2 ? 1 : 2;
+        ae_echo_filter *filter = make_filter_for(s.rate, channels);
         fill_talker(&straight, straight.far, 0, straight.frames, 0.8f, 1);
         ae_copy(s.far, straight.far, s.frames);
         fill_echo(&straight, 0, straight.frames, 80 * 16, 7);
+        if (channels > 1) {
+            fill_talker(&straight, straight.right, 0, straight.frames, 0.8f, 2);
+            ae_copy(s.right, straight.right, s.frames);
+            add_echo(&straight, straight.right, 0, straight.frames, 82 * 16, 29);
+        }
         for (int i = 64; i < s.frames - 64; i++) { /* read on the capture's clock */
             const double at = i * (1.0 - skews[k]);
             const int whole = (int)at;
@@ -212,7 +238,7 @@ static void test_clock_skew_is_taken_out(void)
         run(filter, &s);
         ae_echo_filter_report report;
         ae_echo_filter_read(filter, &report);
-        printf("skew %.0f ppm: found %.1f, left %.1f dB\n", 1e6 * skews[k],
+        printf("skew %.0f ppm, %d far: found %.1f, left %.1f dB\n", 1e6 * skews[k], channels,
                (double)report.drift_ppm, (double)left_db(&s, 9000, 13500));
         CHECK_NEAR(report.drift_ppm, 1e6 * skews[k], 12.0);
         CHECK(left_db(&s, 9000, 13500) >= 25.0f);
@@ -223,11 +249,12 @@ static void test_clock_skew_is_taken_out(void)
 }
 
 /* A headset: the far end plays, nothing of it is in the capture. */
-static void test_without_an_echo_path_the_near_end_passes(void)
+static void test_without_an_echo_path_the_near_end_passes(int channels)
 {
     scene s = make_scene(16000, 6);
-    ae_echo_filter *filter = make_filter(s.rate);
+    ae_echo_filter *filter = make_filter_for(s.rate, channels);
     fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    fill_talker(&s, s.right, 0, s.frames, 0.8f, 2);
     fill_talker(&s, s.near, 16000, s.frames, 0.4f, 99);
     run(filter, &s);
     float wrong = 0.0f;
@@ -286,6 +313,209 @@ static void test_a_far_end_equal_to_the_capture_passes_by(void)
     free_scene(&s);
 }
 
+/* How far below the echo what is left lies, with one reference, the mean, or with both channels. */
+static float mean_reference_db(const scene *s, int from_ms, int to_ms)
+{
+    scene mono = make_scene(s->rate, s->frames / s->rate);
+    ae_echo_filter *filter = make_filter(s->rate);
+    for (int i = 0; i < s->frames; i++) mono.far[i] = 0.5f * (s->far[i] + s->right[i]);
+    ae_copy(mono.echo, s->echo, s->frames);
+    ae_copy(mono.near, s->near, s->frames);
+    run(filter, &mono);
+    const float db = left_db(&mono, from_ms, to_ms);
+    ae_echo_filter_destroy(filter);
+    free_scene(&mono);
+    return db;
+}
+
+/* The echo of both loudspeakers: different rooms, the right one 2 ms farther away. */
+static void fill_stereo_echo(scene *s, int delay_ms)
+{
+    const int delay = delay_ms * s->rate / 1000;
+    fill_echo(s, 0, s->frames, delay, 7);
+    add_echo(s, s->right, 0, s->frames, delay + 2 * s->rate / 1000, 29);
+    fill_noise(s->near, 0, s->frames, 1e-4f, 3);
+}
+
+/* What no single reference can do. */
+static void test_two_signals_through_two_paths(void)
+{
+    static const int rates[] = {16000, 48000};
+    for (int r = 0; r < 2; r++) {
+        scene s = make_scene(rates[r], 5);
+        ae_echo_filter *filter = make_filter_for(s.rate, 2);
+        fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+        fill_talker(&s, s.right, 0, s.frames, 0.8f, 2);
+        fill_stereo_echo(&s, 40);
+        run(filter, &s);
+        const float both_db = left_db(&s, 3000, 5000);
+        const float mean_db = mean_reference_db(&s, 3000, 5000);
+        printf("%d Hz, two signals: %.1f dB, mean reference %.1f dB\n", s.rate, (double)both_db,
+               (double)mean_db);
+        CHECK(both_db >= 30.0f && mean_db < 12.0f);
+        ae_echo_filter_destroy(filter);
+        free_scene(&s);
+    }
+}
+
+/* The same in both is as good as mono, from the start. */
+static void test_one_signal_in_both_channels(void)
+{
+    scene s = make_scene(16000, 5);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    ae_copy(s.right, s.far, s.frames);
+    fill_stereo_echo(&s, 40);
+    run(filter, &s);
+    printf("same in both: %.1f dB in the second second, %.1f dB later; mean reference %.1f, %.1f\n",
+           (double)left_db(&s, 1000, 2000), (double)left_db(&s, 3000, 5000),
+           (double)mean_reference_db(&s, 1000, 2000), (double)mean_reference_db(&s, 3000, 5000));
+    CHECK(left_db(&s, 1000, 2000) >= mean_reference_db(&s, 1000, 2000) - 1.0f);
+    CHECK(left_db(&s, 3000, 5000) >= mean_reference_db(&s, 3000, 5000) - 1.0f);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+static void test_a_channel_may_be_silent(void)
+{
+    for (int side = 0; side < 2; side++) {
+        scene s = make_scene(16000, 5);
+        ae_echo_filter *filter = make_filter_for(s.rate, 2);
+        fill_talker(&s, side == 0 ? s.far : s.right, 0, s.frames, 0.8f, 1);
+        fill_stereo_echo(&s, 40);
+        run(filter, &s);
+        ae_echo_filter_report report;
+        ae_echo_filter_read(filter, &report);
+        CHECK(left_db(&s, 500, 1500) >= mean_reference_db(&s, 500, 1500) - 1.0f);
+        CHECK(left_db(&s, 3000, 5000) >= 50.0f);
+        CHECK(report.delay_confidence > 0.3f && ae_echo_filter_view(filter)->far_active);
+        ae_echo_filter_destroy(filter);
+        free_scene(&s);
+    }
+}
+
+/* Their mean is silence, but the room is not. */
+static void test_channels_in_antiphase(void)
+{
+    scene s = make_scene(16000, 5);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    for (int i = 0; i < s.frames; i++) s.right[i] = -s.far[i];
+    fill_stereo_echo(&s, 300);
+    run(filter, &s);
+    ae_echo_filter_report report;
+    ae_echo_filter_read(filter, &report);
+    CHECK(mean_reference_db(&s, 3000, 5000) < 1.0f);
+    CHECK(left_db(&s, 3000, 5000) >= 30.0f && report.delay_ms > 200.0f);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+static void pan(scene *s, int from, int to, float left, float right)
+{
+    for (int i = from; i < to; i++) s->right[i] = right * s->far[i];
+    for (int i = from; i < to; i++) s->far[i] *= left;
+}
+
+/* From well left to well right: 20 dB in the first half second, as for a talker never heard. */
+static void test_a_talker_moves_between_two_loudspeakers(void)
+{
+    scene s = make_scene(16000, 8);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    pan(&s, 0, 4 * 16000, 0.9f, 0.4f);
+    pan(&s, 4 * 16000, s.frames, 0.4f, 0.9f);
+    fill_stereo_echo(&s, 40);
+    run(filter, &s);
+    printf("panned: %.1f dB, after the move %.1f, %.1f; mean reference %.1f, %.1f\n",
+           (double)left_db(&s, 3000, 4000), (double)left_db(&s, 4000, 4500),
+           (double)left_db(&s, 4500, 5000), (double)mean_reference_db(&s, 4000, 4500),
+           (double)mean_reference_db(&s, 4500, 5000));
+    CHECK(left_db(&s, 3000, 4000) >= 30.0f);
+    CHECK(left_db(&s, 4000, 4500) >= 18.0f && left_db(&s, 4500, 5000) >= 30.0f);
+    CHECK(left_db(&s, 4000, 4500) >= mean_reference_db(&s, 4000, 4500) + 6.0f);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+/* One common bulk delay, found at the start and after a jump, and the path put there. */
+static void test_delays_are_found_for_two_channels(void)
+{
+    scene s = make_scene(16000, 9);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    fill_talker(&s, s.right, 0, s.frames, 0.5f, 2);
+    fill_echo(&s, 0, 5 * 16000, 500 * 16, 7);
+    add_echo(&s, s.right, 0, 5 * 16000, 502 * 16, 29);
+    fill_echo(&s, 5 * 16000, s.frames, 590 * 16, 7);
+    add_echo(&s, s.right, 5 * 16000, s.frames, 592 * 16, 29);
+    run(filter, &s);
+    ae_echo_filter_report report;
+    ae_echo_filter_read(filter, &report);
+    printf("two channels, jump: %.1f dB before, %.1f dB after 0.5 s\n",
+           (double)left_db(&s, 3500, 5000), (double)left_db(&s, 5500, 6500));
+    CHECK(left_db(&s, 3500, 5000) >= 25.0f && left_db(&s, 5500, 6500) >= 20.0f);
+    CHECK(report.delay_ms <= 590.0f && report.delay_ms >= 564.0f);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+/* One loudspeaker is heard 30 ms before the other, whichever it is and however loud: the bulk delay
+ * leaves room for the first. */
+static void test_two_loudspeakers_at_different_distances(void)
+{
+    static const float right_levels[] = {0.8f, 2.0f, 0.3f};
+    for (int k = 0; k < 6; k++) {
+        scene s = make_scene(16000, 6);
+        ae_echo_filter *filter = make_filter_for(s.rate, 2);
+        fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+        fill_talker(&s, s.right, 0, s.frames, right_levels[k / 2], 2);
+        fill_echo(&s, 0, s.frames, (k % 2 ? 130 : 100) * 16, 7);
+        add_echo(&s, s.right, 0, s.frames, (k % 2 ? 100 : 130) * 16, 29);
+        run(filter, &s);
+        CHECK(left_db(&s, 3000, 6000) >= 30.0f);
+        ae_echo_filter_destroy(filter);
+        free_scene(&s);
+    }
+}
+
+/* Two signals that arrive together, one turned over: what either finder hears is half hidden by the
+ * other signal, and must not look like a drift. */
+static void test_two_signals_are_no_drift(void)
+{
+    scene s = make_scene(48000, 10);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_noise(s.far, 0, s.frames, 0.2f, 1);
+    fill_noise(s.right, 0, s.frames, 0.2f, 2);
+    for (int i = 1920; i < s.frames; i++)
+        s.echo[i] = 0.4f * s.far[i - 1920] - 0.4f * s.right[i - 1920];
+    run(filter, &s);
+    ae_echo_filter_report report;
+    ae_echo_filter_read(filter, &report);
+    CHECK(report.drift_ppm == 0.0f && report.delay_ms <= 40.0f && report.delay_ms >= 14.0f);
+    CHECK(left_db(&s, 2000, 10000) >= 35.0f);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+/* The view shows both channels, also when they are each other's opposite. */
+static void test_the_view_mixes_the_channels(void)
+{
+    scene s = make_scene(16000, 1);
+    ae_echo_filter *filter = make_filter_for(s.rate, 2);
+    fill_noise(s.far, 0, s.frames, 0.2f, 1);
+    for (int i = 0; i < s.frames; i++) s.right[i] = i < s.frames / 2 ? s.far[i] : -s.far[i];
+    for (int i = 0; i + s.block <= s.frames; i += s.block) {
+        ae_echo_filter_process(filter, s.near + i, (const float *[]){s.far + i, s.right + i},
+                               s.error + i);
+        const float gain = i < s.frames / 2 ? 1.0f : 0.2f;
+        for (int j = 0; j < s.block; j++) /* no echo: the bulk delay stays at zero */
+            CHECK_NEAR(ae_echo_filter_view(filter)->far_end[j], gain * s.far[i + j], 1e-6);
+    }
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
 static void fill_weather(float *block, int count, int kind)
 {
     static const float full = 64.0f;
@@ -300,16 +530,18 @@ static void fill_weather(float *block, int count, int kind)
 }
 
 /* Every pair of bad signals, then reset: bit-identical to a new filter, and beside another one. */
-static void test_bad_weather_and_reset(void)
+static void test_bad_weather_and_reset(int channels)
 {
     scene a = make_scene(44100, 2), b = make_scene(44100, 2);
-    ae_echo_filter *used = make_filter(44100), *fresh = make_filter(44100);
-    float capture[441], far[441], error[441];
+    ae_echo_filter *used = make_filter_for(44100, channels);
+    ae_echo_filter *fresh = make_filter_for(44100, channels);
+    float capture[441], far[441], right[441], error[441];
     for (int kind = 0; kind < 36; kind++)
         for (int i = 0; i < 12; i++) {
             fill_weather(capture, 441, kind % 6);
             fill_weather(far, 441, kind / 6);
-            ae_echo_filter_process(used, capture, far, error);
+            fill_weather(right, 441, (kind + i) % 6);
+            ae_echo_filter_process(used, capture, (const float *[]){far, right}, error);
             for (int j = 0; j < 441; j++) CHECK(fabsf(error[j]) <= 64.0f * 100.0f);
         }
     const ae_echo_view *view = ae_echo_filter_view(used);
@@ -318,6 +550,8 @@ static void test_bad_weather_and_reset(void)
     ae_echo_filter_reset(used);
     fill_talker(&a, a.far, 0, a.frames, 0.8f, 1);
     fill_talker(&b, b.far, 0, b.frames, 0.8f, 1);
+    fill_talker(&a, a.right, 0, a.frames, 0.4f, 5);
+    fill_talker(&b, b.right, 0, b.frames, 0.4f, 5);
     fill_echo(&a, 0, a.frames, 2000, 7);
     fill_echo(&b, 0, b.frames, 2000, 7);
     run(used, &a);
@@ -329,16 +563,18 @@ static void test_bad_weather_and_reset(void)
     free_scene(&b);
 }
 
-static void test_in_place_is_out_of_place(void)
+static void test_in_place_is_out_of_place(int channels)
 {
     scene s = make_scene(16000, 2);
-    ae_echo_filter *apart = make_filter(s.rate), *within = make_filter(s.rate);
+    ae_echo_filter *apart = make_filter_for(s.rate, channels);
+    ae_echo_filter *within = make_filter_for(s.rate, channels);
     fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
     fill_noise(s.near, 0, s.frames, 0.01f, 3);
     fill_echo(&s, 0, s.frames, 800, 7);
     run(apart, &s);
     for (int i = 0; i + s.block <= s.frames; i += s.block)
-        ae_echo_filter_process(within, s.capture + i, s.far + i, s.capture + i);
+        ae_echo_filter_process(within, s.capture + i, (const float *[]){s.far + i, s.right + i},
+                               s.capture + i);
     for (int i = 0; i < s.frames; i++) CHECK(s.capture[i] == s.error[i]);
     const ae_echo_view *view = ae_echo_filter_view(within);
     CHECK(view->frames == s.block && view->misadjustment_bins == s.block + 1);
@@ -352,12 +588,12 @@ static void test_in_place_is_out_of_place(void)
 static void test_configuration_is_checked(void)
 {
     ae_echo_filter *filter;
-    const ae_echo_filter_config bad[] = {{7999, 240, 1000}, {96001, 240, 1000},
-                                         {48000, 39, 1000}, {48000, 481, 1000},
-                                         {48000, 240, -1},  {48000, 240, 1001}};
-    for (int i = 0; i < 6; i++)
+    const ae_echo_filter_config bad[] = {
+        {7999, 240, 1000, 1}, {96001, 240, 1000, 1}, {48000, 39, 1000, 1},  {48000, 481, 1000, 1},
+        {48000, 240, -1, 1},  {48000, 240, 1001, 1}, {48000, 240, 1000, 0}, {48000, 240, 1000, 3}};
+    for (int i = 0; i < 8; i++)
         CHECK(ae_echo_filter_create(&filter, &bad[i]) == AE_ERROR_ARGUMENT && filter == NULL);
-    const ae_echo_filter_config ends[] = {{8000, 40, 0}, {96000, 480, 1000}};
+    const ae_echo_filter_config ends[] = {{8000, 40, 0, 1}, {96000, 480, 1000, 2}};
     for (int i = 0; i < 2; i++) {
         CHECK(ae_echo_filter_create(&filter, &ends[i]) == AE_OK);
         ae_echo_filter_destroy(filter);
@@ -371,14 +607,25 @@ int main(void)
     test_delays_up_to_a_second_are_found();
     test_a_delay_jump_is_recovered_from();
     test_a_new_room_is_learned();
-    test_double_talk_does_not_diverge();
     test_clock_skew_is_taken_out();
-    test_without_an_echo_path_the_near_end_passes();
     test_a_clipping_microphone();
     test_silence_at_the_far_end_touches_nothing();
     test_a_far_end_equal_to_the_capture_passes_by();
-    test_bad_weather_and_reset();
-    test_in_place_is_out_of_place();
+    test_two_signals_through_two_paths();
+    test_one_signal_in_both_channels();
+    test_a_channel_may_be_silent();
+    test_channels_in_antiphase();
+    test_a_talker_moves_between_two_loudspeakers();
+    test_delays_are_found_for_two_channels();
+    test_two_loudspeakers_at_different_distances();
+    test_two_signals_are_no_drift();
+    test_the_view_mixes_the_channels();
+    for (int channels = 1; channels <= 2; channels++) {
+        test_double_talk_does_not_diverge(channels);
+        test_without_an_echo_path_the_near_end_passes(channels);
+        test_bad_weather_and_reset(channels);
+        test_in_place_is_out_of_place(channels);
+    }
     test_configuration_is_checked();
     return AE_TEST_RESULT();
 }

@@ -6,7 +6,8 @@
 
 enum { k_block = 80, k_fft = 160, k_partitions = 5, k_max_delay = 700, k_blocks = 40 };
 enum { k_frames = k_blocks * k_block, k_bins = k_fft / 2 + 1 };
-static const ae_far_end_config k_config = {.block_frames = k_block,
+static const ae_far_end_config k_config = {.channels = 1,
+                                           .block_frames = k_block,
                                            .fft_size = k_fft,
                                            .partitions = k_partitions,
                                            .max_delay_frames = k_max_delay,
@@ -19,10 +20,16 @@ static ae_far_end *make(void)
     return self;
 }
 
-static void fill_noise(float *signal)
+static void fill_noise_from(float *signal, uint32_t seed)
 {
-    uint32_t seed = 5;
     for (int i = 0; i < k_frames; i++) signal[i] = ae_random(&seed);
+}
+
+static void fill_noise(float *signal) { fill_noise_from(signal, 5); }
+
+static void push(ae_far_end *self, const float *block)
+{
+    ae_far_end_push(self, (const float *[]){block});
 }
 
 /* Where partition p lies in the planes: a ring that starts at head. */
@@ -33,15 +40,17 @@ static int slot_of(const ae_far_spectra *spectra, int p)
 
 static void test_create_checks_every_field(void)
 {
-    ae_far_end_config bad[6];
-    for (int i = 0; i < 6; i++) bad[i] = k_config;
+    ae_far_end_config bad[8];
+    for (int i = 0; i < 8; i++) bad[i] = k_config;
     bad[0].block_frames = 7;
     bad[1].fft_size = 2 * k_block - 2;
     bad[2].fft_size = 2 * k_block + 1;
     bad[3].partitions = 0;
     bad[4].max_delay_frames = -1;
     bad[5].extra_blocks = -1;
-    for (int i = 0; i < 6; i++) {
+    bad[6].channels = 0;
+    bad[7].channels = AE_FAR_CHANNELS + 1;
+    for (int i = 0; i < 8; i++) {
         ae_far_end *self = (ae_far_end *)&bad;
         CHECK(ae_far_end_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
@@ -57,9 +66,9 @@ static void test_reading_gives_the_delayed_samples(void)
     fill_noise(signal);
     const int oldest = k_max_delay + (k_partitions + 4 - 1) * k_block;
     for (int b = 0; b < k_blocks; b++) {
-        ae_far_end_push(self, signal + b * k_block);
+        push(self, signal + b * k_block);
         for (int age = 0; age <= oldest; age += 13) {
-            ae_far_end_read(self, age, k_fft, got);
+            ae_far_end_read(self, 0, age, k_fft, got);
             int wrong = 0;
             for (int i = 0; i < k_fft; i++) {
                 const int at = (b + 1) * k_block - age - k_fft + i;
@@ -79,13 +88,13 @@ static void test_spectra_are_dfts_of_the_delayed_frames(void)
     fill_noise(signal);
     ae_far_end_set_delay(self, 123.4); /* rounded without skew */
     CHECK(ae_far_end_delay(self) == 123.0);
-    for (int b = 0; b < k_blocks; b++) ae_far_end_push(self, signal + b * k_block);
+    for (int b = 0; b < k_blocks; b++) push(self, signal + b * k_block);
     const ae_far_spectra *spectra = ae_far_end_spectra(self);
     for (int p = 0; p < k_partitions; p++) {
         const int from = k_frames - 123 - p * k_block - k_fft;
         const int slot = slot_of(spectra, p);
         if (p == 0)
-            CHECK(memcmp(ae_far_end_segment(self), signal + from, sizeof(float) * k_fft) == 0);
+            CHECK(memcmp(ae_far_end_segment(self, 0), signal + from, sizeof(float) * k_fft) == 0);
         for (int k = 0; k < k_bins; k += 8) {
             double re = 0.0, im = 0.0;
             for (int i = 0; i < k_fft; i++) {
@@ -107,8 +116,8 @@ static void test_a_new_delay_rewrites_the_spectra(void)
     fill_noise(signal);
     ae_far_end_set_delay(early, 650.0);
     for (int b = 0; b < k_blocks; b++) {
-        ae_far_end_push(early, signal + b * k_block);
-        ae_far_end_push(late, signal + b * k_block);
+        push(early, signal + b * k_block);
+        push(late, signal + b * k_block);
     }
     ae_far_end_set_delay(late, 650.0);
     const ae_far_spectra *a = ae_far_end_spectra(early), *b = ae_far_end_spectra(late);
@@ -137,17 +146,17 @@ static double sine_error_db(double frequency, double skew, double age)
     ae_far_end_set_skew(self, skew);
     for (int b = 0; b < k_blocks; b++) {
         for (int i = 0; i < k_block; i++) block[i] = (float)sin(w * (b * k_block + i));
-        ae_far_end_push(self, block);
+        push(self, block);
     }
     if (skew != 0.0) CHECK_NEAR(ae_far_end_delay(self), 300.0 + skew * k_frames, 1e-6);
-    ae_far_end_read(self, age, k_fft, got);
+    ae_far_end_read(self, 0, age, k_fft, got);
     double worst = 0.0;
     for (int i = 0; i < k_fft; i++) {
         const double back = (1.0 - skew) * (double)(k_fft - 1 - i);
         const double at_age = k_frames - 1 - age - back;
         const double delayed = k_frames - 1 - ae_far_end_delay(self) - back;
         worst = fmax(worst, fabs((double)got[i] - sin(w * at_age)));
-        worst = fmax(worst, fabs((double)ae_far_end_segment(self)[i] - sin(w * delayed)));
+        worst = fmax(worst, fabs((double)ae_far_end_segment(self, 0)[i] - sin(w * delayed)));
     }
     ae_far_end_destroy(self);
     return 20.0 * log10(worst + 1e-12);
@@ -177,7 +186,7 @@ static void test_reset_is_new_and_bad_weather(void)
         if (b % 100 == 0) ae_far_end_set_delay(used, b < 200 ? 690.0 : 20.0);
         if (b % 100 == 0) ae_far_end_set_skew(used, b < 200 ? 9e-4 : -9e-4);
         for (int i = 0; i < k_block; i++) block[i] = (i + b) % 2 ? 64.0f : b % 3 ? -64.0f : 1e-40f;
-        ae_far_end_push(used, block);
+        push(used, block);
         const double delay = ae_far_end_delay(used);
         CHECK(delay >= AE_FAR_END_REACH && delay <= k_max_delay);
         const ae_far_spectra *spectra = ae_far_end_spectra(used);
@@ -188,8 +197,8 @@ static void test_reset_is_new_and_bad_weather(void)
     ae_far_end_reset(used);
     CHECK(ae_far_end_delay(used) == 0.0);
     for (int b = 0; b < k_blocks; b++) {
-        ae_far_end_push(used, signal + b * k_block);
-        ae_far_end_push(fresh, signal + b * k_block);
+        push(used, signal + b * k_block);
+        push(fresh, signal + b * k_block);
         const ae_far_spectra *a = ae_far_end_spectra(used), *c = ae_far_end_spectra(fresh);
         const size_t bytes = sizeof(float) * (size_t)(k_partitions * a->stride);
         CHECK(a->head == c->head && memcmp(a->re, c->re, bytes) == 0);
@@ -200,6 +209,59 @@ static void test_reset_is_new_and_bad_weather(void)
     ae_far_end_destroy(fresh);
 }
 
+static ae_far_end *make_bending(int channels)
+{
+    ae_far_end *self = NULL;
+    ae_far_end_config config = k_config;
+    config.channels = channels;
+    config.branch_partitions = 3;
+    CHECK(ae_far_end_create(&self, &config) == AE_OK);
+    return self;
+}
+
+static int same_plane(const ae_far_spectra *a, int i, const ae_far_spectra *b, int j)
+{
+    return memcmp(a->re + i, b->re + j, sizeof(float) * k_bins) == 0 &&
+           memcmp(a->im + i, b->im + j, sizeof(float) * k_bins) == 0;
+}
+
+/* Two channels hold what an object of its own holds of each, to the bit, wherever the delay goes:
+ * samples, spectra and bent spectra. */
+static void test_two_channels_are_two_signals_behind_one_delay(void)
+{
+    static float signal[2][k_frames];
+    float a[k_fft], b[k_fft];
+    ae_far_end *both = make_bending(2), *alone[2] = {make_bending(1), make_bending(1)};
+    for (int c = 0; c < 2; c++) fill_noise_from(signal[c], 5u + (uint32_t)c);
+    const uint64_t allocations = ae_allocation_count();
+    for (int t = 0; t < k_blocks; t++) {
+        const float *blocks[] = {signal[0] + t * k_block, signal[1] + t * k_block};
+        ae_far_end_push(both, blocks);
+        if (t == 20) ae_far_end_set_delay(both, 77.0);
+        if (t == 30) ae_far_end_set_skew(both, 3e-4);
+        for (int c = 0; c < 2; c++) {
+            push(alone[c], blocks[c]);
+            if (t == 20) ae_far_end_set_delay(alone[c], 77.0);
+            if (t == 30) ae_far_end_set_skew(alone[c], 3e-4);
+            const ae_far_spectra *x = ae_far_end_spectra(both), *y = ae_far_end_spectra(alone[c]);
+            for (int p = 0; p < k_partitions; p++)
+                CHECK(same_plane(x, ae_far_spectra_at(x, c, p), y, ae_far_spectra_at(y, 0, p)));
+            for (int p = 0; p < 3 * AE_FAR_BRANCHES; p++)
+                CHECK(same_plane(x, ae_far_spectra_bent_at(x, AE_FAR_BRANCHES * c + p / 3, p % 3),
+                                 y, ae_far_spectra_bent_at(y, p / 3, p % 3)));
+            ae_far_end_read(both, c, 211.3, k_fft, a);
+            ae_far_end_read(alone[c], 0, 211.3, k_fft, b);
+            CHECK(memcmp(a, b, sizeof a) == 0);
+            CHECK(memcmp(ae_far_end_segment(both, c), ae_far_end_segment(alone[c], 0), sizeof a) ==
+                  0);
+        }
+    }
+    CHECK(ae_allocation_count() == allocations);
+    ae_far_end_destroy(both);
+    ae_far_end_destroy(alone[0]);
+    ae_far_end_destroy(alone[1]);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
@@ -208,5 +270,6 @@ int main(void)
     test_a_new_delay_rewrites_the_spectra();
     test_between_frames_the_error_is_that_of_the_design();
     test_reset_is_new_and_bad_weather();
+    test_two_channels_are_two_signals_behind_one_delay();
     return AE_TEST_RESULT();
 }

@@ -1,11 +1,12 @@
-/* Truth: a known FIR echo path, which the filter must identify from noise. */
+/* Truth: known FIR echo paths, one or two, which the filter must identify from noise. */
 #include "ae_kalman.h"
 
 #include "ae_math.h"
 #include "ae_test.h"
 
 enum { k_block = 80, k_fft = 160, k_partitions = 6, k_bins = k_fft / 2 + 1, k_taps = 400 };
-static const ae_kalman_config k_config = {.block_frames = k_block,
+static const ae_kalman_config k_config = {.channels = 1,
+                                          .block_frames = k_block,
                                           .fft_size = k_fft,
                                           .partitions = k_partitions,
                                           .full_partitions = k_partitions,
@@ -15,9 +16,12 @@ static const ae_kalman_config k_config = {.block_frames = k_block,
 typedef struct {
     ae_kalman *filter;
     ae_far_end *far;
+    int channels;
+    float pan[2]; /* share of one common signal in each channel */
+    float own;    /* share of a signal of its own in each */
     uint32_t seed;
-    float past[k_taps + k_block]; /* far end, oldest first */
-    float path[k_taps];
+    float past[2][k_taps + k_block]; /* far end, oldest first */
+    float path[2][k_taps];
     float capture_power, error_power, misadjustment_power, expected_power; /* sums */
 } rig;
 
@@ -33,18 +37,24 @@ static void make_path(float *path, uint32_t seed)
     for (int i = 0; i < k_taps; i++) path[i] *= 0.5f / sqrtf(energy);
 }
 
-static rig make(void)
+static rig make_for(int channels)
 {
-    const ae_far_end_config far = {.block_frames = k_block,
+    ae_kalman_config config = k_config;
+    const ae_far_end_config far = {.channels = channels,
+                                   .block_frames = k_block,
                                    .fft_size = k_fft,
                                    .partitions = k_partitions,
                                    .max_delay_frames = 400};
-    rig self = {.seed = 11};
-    CHECK(ae_kalman_create(&self.filter, &k_config) == AE_OK);
+    rig self = {.channels = channels, .pan = {1.0f, 0.0f}, .seed = 11};
+    config.channels = channels;
+    CHECK(ae_kalman_create(&self.filter, &config) == AE_OK);
     CHECK(ae_far_end_create(&self.far, &far) == AE_OK);
-    make_path(self.path, 3);
+    make_path(self.path[0], 3);
+    make_path(self.path[1], 55);
     return self;
 }
+
+static rig make(void) { return make_for(1); }
 
 static void destroy(rig *self)
 {
@@ -55,14 +65,22 @@ static void destroy(rig *self)
 /* One block of far end through the path, with `noise` beside it; sums up the powers. */
 static void step(rig *self, float noise)
 {
-    float echo[k_block], error[k_block], *fresh = self->past + k_taps;
-    memmove(self->past, self->past + k_block, sizeof(float) * k_taps);
-    for (int i = 0; i < k_block; i++) fresh[i] = 0.3f * ae_random(&self->seed);
-    ae_far_end_push(self->far, fresh);
+    float common[k_block], echo[k_block], error[k_block];
+    float *fresh[2] = {self->past[0] + k_taps, self->past[1] + k_taps};
+    for (int i = 0; i < k_block; i++) common[i] = 0.3f * ae_random(&self->seed);
+    for (int c = 0; c < self->channels; c++) {
+        memmove(self->past[c], self->past[c] + k_block, sizeof(float) * k_taps);
+        for (int i = 0; i < k_block; i++) {
+            fresh[c][i] = self->pan[c] * common[i];
+            if (self->own > 0.0f) fresh[c][i] += self->own * 0.3f * ae_random(&self->seed);
+        }
+    }
+    ae_far_end_push(self->far, (const float *const *)fresh);
     ae_kalman_predict(self->filter, ae_far_end_spectra(self->far), echo);
     for (int i = 0; i < k_block; i++) {
         float truth = 0.0f;
-        for (int j = 0; j < k_taps; j++) truth += self->path[j] * fresh[i - j];
+        for (int c = 0; c < self->channels; c++)
+            for (int j = 0; j < k_taps; j++) truth += self->path[c][j] * fresh[c][i - j];
         const float capture = truth + noise * ae_random(&self->seed);
         error[i] = capture - echo[i];
         self->capture_power += capture * capture;
@@ -86,8 +104,8 @@ static float erle_db(rig *self, int blocks, float noise)
 
 static void test_create_checks_every_field(void)
 {
-    ae_kalman_config bad[11];
-    for (int i = 0; i < 11; i++) bad[i] = k_config;
+    ae_kalman_config bad[13];
+    for (int i = 0; i < 13; i++) bad[i] = k_config;
     bad[0].block_frames = 7;
     bad[1].fft_size = 2 * k_block - 2;
     bad[2].partitions = 0;
@@ -99,25 +117,29 @@ static void test_create_checks_every_field(void)
     bad[8].memory = 0.89f;
     bad[9].memory = 1.1f;
     bad[10].memory = NAN;
-    for (int i = 0; i < 11; i++) {
+    bad[11].channels = 0;
+    bad[12].channels = 3;
+    for (int i = 0; i < 13; i++) {
         ae_kalman *self = (ae_kalman *)&bad;
         CHECK(ae_kalman_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
     ae_kalman_destroy(NULL);
 }
 
-/* An impulse through the filter shows the path it has found. */
-static float misalignment_db(rig *self)
+/* An impulse through one channel of the filter shows the path it has found. */
+static float misalignment_db(rig *self, int channel)
 {
-    float block[k_block] = {1.0f}, found[k_block], wrong = 0.0f, right = 0.0f;
+    float block[k_block] = {1.0f}, quiet[k_block] = {0.0f};
+    float found[k_block], wrong = 0.0f, right = 0.0f;
     ae_far_end_reset(self->far);
     for (int p = 0; p < k_partitions; p++) {
-        ae_far_end_push(self->far, block);
+        ae_far_end_push(self->far, channel == 0 ? (const float *[]){block, quiet}
+                                                : (const float *[]){quiet, block});
         block[0] = 0.0f;
         ae_kalman_predict(self->filter, ae_far_end_spectra(self->far), found);
         for (int i = 0; i < k_block; i++) {
             const int tap = p * k_block + i;
-            const float truth = tap < k_taps ? self->path[tap] : 0.0f;
+            const float truth = tap < k_taps ? self->path[channel][tap] : 0.0f;
             wrong += (found[i] - truth) * (found[i] - truth);
             right += truth * truth;
         }
@@ -132,7 +154,7 @@ static void test_a_known_path_is_identified(void)
     erle_db(&self, 200, 1e-4f);
     const float late = erle_db(&self, 100, 1e-4f);
     CHECK(early > 3.0f && middle > 15.0f && late > 45.0f);
-    CHECK(misalignment_db(&self) < -45.0f);
+    CHECK(misalignment_db(&self, 0) < -45.0f);
     destroy(&self);
 }
 
@@ -149,7 +171,7 @@ static void test_uncertainty_near_end_and_a_new_path(void)
     erle_db(&self, 20, 1e-2f);
     const float after = ae_db_from_power(self.capture_power / self.misadjustment_power);
     CHECK(after > before - 6.0f);
-    make_path(self.path, 77);
+    make_path(self.path[0], 77);
     CHECK(erle_db(&self, 10, 1e-2f) < 6.0f);
     erle_db(&self, 400, 1e-2f);
     const float again = erle_db(&self, 100, 1e-2f);
@@ -157,13 +179,69 @@ static void test_uncertainty_near_end_and_a_new_path(void)
     destroy(&self);
 }
 
-/* When the far end's delay grows by a block and the filter is shifted, the estimate stays. */
-static void test_a_shift_keeps_the_path_in_place(void)
+/* Two signals through two paths: each path is found. */
+static void test_two_paths_are_told_apart(void)
 {
-    rig self = make();
+    rig self = make_for(2);
+    self.pan[0] = 0.0f;
+    self.own = 1.0f;
+    erle_db(&self, 500, 1e-4f);
+    CHECK(erle_db(&self, 100, 1e-4f) > 40.0f);
+    CHECK(misalignment_db(&self, 0) < -40.0f && misalignment_db(&self, 1) < -40.0f);
+    destroy(&self);
+}
+
+/* The same signal in both channels is the business of one path, the sum: as quick as one channel,
+ * to within 1 dB. */
+static void test_one_signal_in_both_channels_is_one_path(void)
+{
+    rig two = make_for(2), one = make();
+    two.pan[1] = 1.0f;
+    for (int i = 0; i < k_taps; i++) one.path[0][i] = two.path[0][i] + two.path[1][i];
+    for (int t = 0; t < 12; t++) {
+        const float mono_db = erle_db(&one, 25, 1e-3f), stereo_db = erle_db(&two, 25, 1e-3f);
+        CHECK(stereo_db > mono_db - 1.0f);
+    }
+    destroy(&two);
+    destroy(&one);
+}
+
+/* A talker moves from one side to the other. The filter has been shown one mixture of the paths
+ * and knows that it has: most of the misadjustment that comes is expected, so the other mixture is
+ * learned in 60 blocks, and the first one is still known. */
+static void test_a_panned_talker_who_moves_is_expected(void)
+{
+    rig self = make_for(2);
+    self.pan[0] = 0.9f;
+    self.pan[1] = 0.4f;
+    erle_db(&self, 400, 1e-2f);
+    const float settled_db = erle_db(&self, 100, 1e-2f);
+    self.pan[0] = 0.4f;
+    self.pan[1] = 0.9f;
+    erle_db(&self, 6, 1e-2f); /* one tail */
+    CHECK_NEAR(ae_db_from_power(self.expected_power), ae_db_from_power(self.misadjustment_power),
+               10.0f);
+    erle_db(&self, 60, 1e-2f);
+    const float later_db = erle_db(&self, 20, 1e-2f);
+    printf("panned talker: %.1f dB, %.1f dB 60 blocks after the move\n", (double)settled_db,
+           (double)later_db);
+    CHECK(later_db > settled_db - 6.0f);
+    self.pan[0] = 0.9f; /* and back */
+    self.pan[1] = 0.4f;
+    CHECK(erle_db(&self, 10, 1e-2f) > settled_db - 6.0f);
+    destroy(&self);
+}
+
+/* When the far end's delay grows by a block and the filter is shifted, the estimate stays. */
+static void test_a_shift_keeps_the_path_in_place(int channels)
+{
+    rig self = make_for(channels);
     float before[k_block], after[k_block];
-    memmove(self.path + 2 * k_block, self.path, sizeof(float) * (k_taps - 2 * k_block));
-    memset(self.path, 0, sizeof(float) * 2 * k_block); /* room for the shift */
+    self.pan[1] = 0.5f;
+    for (int c = 0; c < 2; c++) { /* room for the shift */
+        memmove(self.path[c] + 2 * k_block, self.path[c], sizeof(float) * (k_taps - 2 * k_block));
+        memset(self.path[c], 0, sizeof(float) * 2 * k_block);
+    }
     CHECK(erle_db(&self, 300, 1e-4f) > 10.0f);
     ae_kalman_predict(self.filter, ae_far_end_spectra(self.far), before);
     ae_far_end_set_delay(self.far, k_block);
@@ -178,15 +256,17 @@ static void test_a_shift_keeps_the_path_in_place(void)
     destroy(&self);
 }
 
-static void test_reset_is_new_and_bad_weather(void)
+static void test_reset_is_new_and_bad_weather(int channels)
 {
-    rig used = make(), fresh = make();
-    float block[k_block], a[k_block], b[k_block];
+    rig used = make_for(channels), fresh = make_for(channels);
+    float block[k_block], other[k_block], a[k_block], b[k_block];
+    used.own = fresh.own = 0.5f;
     const uint64_t allocations = ae_allocation_count();
     for (int t = 0; t < 600; t++) { /* every pairing of full scale, silence and denormals */
         const float levels[] = {64.0f, 0.0f, 1e-40f, 1e-3f}, far = levels[t / 20 % 4];
         for (int i = 0; i < k_block; i++) block[i] = (i * 7 + t) % 3 ? far : -far;
-        ae_far_end_push(used.far, block);
+        for (int i = 0; i < k_block; i++) other[i] = t / 160 % 2 ? block[i] : -levels[t / 40 % 4];
+        ae_far_end_push(used.far, (const float *[]){block, other});
         ae_kalman_predict(used.filter, ae_far_end_spectra(used.far), a);
         for (int i = 0; i < k_block; i++) CHECK(fabsf(a[i]) < 64.0f * 100.0f);
         for (int i = 0; i < k_block; i++) b[i] = (i + t) % 2 ? levels[t / 80 % 4] : -levels[t % 4];
@@ -194,6 +274,7 @@ static void test_reset_is_new_and_bad_weather(void)
         ae_kalman_adapt(used.filter, ae_far_end_spectra(used.far), b);
         for (int k = 0; k < k_bins; k++) CHECK(isfinite(ae_kalman_misadjustment(used.filter)[k]));
         if (t % 50 == 0) ae_kalman_doubt(used.filter, 0.1f);
+        if (t % 70 == 0) ae_kalman_shift(used.filter, t % 140 == 0 ? 1 : -1);
     }
     ae_far_end_reset(used.far);
     ae_kalman_reset(used.filter);
@@ -217,7 +298,7 @@ static void test_bounds_are_kept(void)
     int restarts = 0, after_nan = 0;
     for (int b = 0; b < 2000 && restarts == 0; b++) {
         for (int i = 0; i < k_block; i++) far[i] = 1e-2f * ae_random(&self.seed);
-        ae_far_end_push(self.far, far);
+        ae_far_end_push(self.far, (const float *[]){far});
         ae_kalman_predict(self.filter, ae_far_end_spectra(self.far), echo);
         for (int i = 0; i < k_block; i++) error[i] = 16.0f * far[i] - echo[i];
         restarts += ae_kalman_adapt(self.filter, ae_far_end_spectra(self.far), error);
@@ -276,8 +357,13 @@ int main(void)
     test_a_state_goes_from_filter_to_filter();
     test_a_known_path_is_identified();
     test_uncertainty_near_end_and_a_new_path();
-    test_a_shift_keeps_the_path_in_place();
-    test_reset_is_new_and_bad_weather();
+    test_two_paths_are_told_apart();
+    test_one_signal_in_both_channels_is_one_path();
+    test_a_panned_talker_who_moves_is_expected();
+    for (int channels = 1; channels <= 2; channels++) {
+        test_a_shift_keeps_the_path_in_place(channels);
+        test_reset_is_new_and_bad_weather(channels);
+    }
     test_bounds_are_kept();
     return AE_TEST_RESULT();
 }

@@ -1,5 +1,6 @@
-/* Truths: a step gives what its kernel gives alone; a far end of several channels is averaged for
- * the filter and left alone for others; commands reach their kernel and nothing else. */
+/* Truths: a step gives what its kernel gives alone; a far end of several channels is mixed for the
+ * filter, to as many as it takes, and left alone for others; commands reach their kernel and
+ * nothing else. */
 #include "ae_graph.h"
 #include "ae_math.h"
 #include "ae_test.h"
@@ -71,6 +72,45 @@ static void test_stereo_far_end_is_averaged_and_left_alone(void)
     ae_echo_filter_destroy(filter);
 }
 
+/* A filter of two references behind a far bus of 1 .. 5 channels: what the kernel gives alone with
+ * the mean of the even and that of the odd channels; one channel is both. */
+static void test_two_references_are_the_even_and_the_odd_channels(void)
+{
+    for (int far_channels = 1; far_channels <= 5; far_channels++) {
+        ae_echo_filter *inside, *beside;
+        ae_echo_filter_config echo = ae_echo_filter_default_config(k_rate);
+        echo.far_channels = 2;
+        CHECK(ae_echo_filter_create(&inside, &echo) == AE_OK);
+        CHECK(ae_echo_filter_create(&beside, &echo) == AE_OK);
+        const int channels[] = {1, far_channels}, inputs[] = {0, 1}, outputs[] = {0};
+        const ae_step step = {AE_STEP_ECHO, 0, 1, 0, -1, {inside}};
+        const ae_graph_config config = {k_rate, 2, channels, 2, inputs, 1, outputs, 1, &step};
+        ae_graph *graph;
+        CHECK(ae_graph_create(&graph, &config) == AE_OK);
+        uint32_t seed = 21;
+        for (int b = 0; b < 60; b++) {
+            float mic[k_block], far[5][k_block], side[2][k_block], out[k_block], alone[k_block];
+            const float *in[6] = {mic}, *sides[2] = {side[0], side[1]};
+            float *outs[] = {out};
+            for (int c = 0; c < far_channels; c++) make_noise(far[c], k_block, 0.3f, &seed);
+            for (int c = 0; c < far_channels; c++) in[1 + c] = far[c];
+            for (int n = 0; n < k_block; n++) {
+                float sum[2] = {0.0f, 0.0f};
+                for (int c = 0; c < far_channels; c++) sum[c % 2] += far[c][n];
+                side[0][n] = sum[0] / (float)((far_channels + 1) / 2);
+                side[1][n] = far_channels > 1 ? sum[1] / (float)(far_channels / 2) : side[0][n];
+                mic[n] = 0.4f * side[0][n] - 0.2f * side[1][n];
+            }
+            ae_graph_process(graph, in, outs);
+            ae_echo_filter_process(beside, mic, sides, alone);
+            for (int n = 0; n < k_block; n++) CHECK_NEAR(out[n], alone[n], 1e-4);
+        }
+        ae_graph_destroy(graph);
+        ae_echo_filter_destroy(inside);
+        ae_echo_filter_destroy(beside);
+    }
+}
+
 static void test_commands_reach_their_kernel_only(void)
 {
     ae_highpass *highpass;
@@ -104,6 +144,7 @@ int main(void)
 {
     test_graph_equals_the_kernel();
     test_stereo_far_end_is_averaged_and_left_alone();
+    test_two_references_are_the_even_and_the_odd_channels();
     test_commands_reach_their_kernel_only();
     return AE_TEST_RESULT();
 }

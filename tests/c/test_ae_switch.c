@@ -50,7 +50,7 @@ static void run_kernel(const lone_stage *stage, const float *in, const float *fa
     const float *ins[] = {in};
     float *outs[] = {out};
     if (stage->kind == AE_STEP_HIGHPASS) ae_highpass_process(stage->beside, ins, outs);
-    if (stage->kind == AE_STEP_ECHO) ae_echo_filter_process(stage->beside, in, far, out);
+    if (stage->kind == AE_STEP_ECHO) ae_echo_filter_process(stage->beside, in, &far, out);
     if (stage->kind == AE_STEP_SUPPRESSOR) ae_suppressor_process(stage->beside, ins, NULL, outs);
     if (stage->kind == AE_STEP_LEVELLER) ae_leveller_process(stage->beside, ins, -1.0f, outs);
 }

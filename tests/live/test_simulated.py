@@ -91,6 +91,22 @@ def test_another_graph_takes_over_and_two_at_once_are_refused(stream: ae.Simulat
         stream.swap(replace(other, channels=2))
 
 
+def test_a_stereo_far_end_reaches_the_echo_filter(tmp_path: Path) -> None:
+    frames, late = SECONDS * RATE_HZ, RATE_HZ // 25
+    far = np.random.default_rng(2).uniform(-0.2, 0.2, (frames, 2)).astype(np.float32)
+    echo = np.zeros(frames, np.float32)
+    echo[late:] = far[:-late] @ np.array([0.4, -0.4], np.float32)  # their mean would not do
+    for name, audio in (("mic", echo), ("far", far)):
+        soundfile.write(tmp_path / f"{name}.wav", audio, RATE_HZ, subtype="FLOAT")
+    config = ae.EngineConfig(sample_rate_hz=RATE_HZ, far_channels=2)
+    files = tmp_path / "mic.wav", tmp_path / "far.wav"
+    with ae.SimulatedStream(config, *files, real_time=False) as stream:
+        wait_until(lambda: stream.stats().frames >= frames - RATE_HZ, 20.0)
+        echo_stats = stream.stats().engine.echo
+    assert echo_stats is not None
+    assert echo_stats.erle_db > 20.0
+
+
 def test_a_graph_of_the_users_own_runs(mic: Path) -> None:
     graph = ae.Graph(RATE_HZ)
     graph.add_input("mic")
