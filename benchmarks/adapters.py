@@ -14,9 +14,9 @@ Signal = NDArray[np.float32]
 
 
 def aec(mic_int16: NDArray[np.int16], far_int16: NDArray[np.int16], rate: int) -> Signal:
-    """Cancel the far end; one cold start per call, latency compensated."""
+    """Cancel the far end from a cold start, as a live stream hears it: `latency_frames` late."""
     with ae.EchoCanceller(sample_rate_hz=rate) as processor:
-        return ae.process_whole(processor, mic_int16, far_int16)
+        return processor.process(mic_int16, far_int16)
 
 
 def ns(x: Signal, rate: int) -> Signal:

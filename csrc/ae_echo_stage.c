@@ -158,14 +158,15 @@ static void add_step(const ae_echo_stage *self, int channel, float *restrict re,
     }
 }
 
-/* Where there is no far end there is no echo; where nobody knows yet, there may be. */
-static void bound_gain(ae_echo_stage *self, int far_active, int unheard)
+/* Where there is no far end, or no path for it, there is no echo; where nobody knows yet, there may
+ * be. */
+static void bound_gain(ae_echo_stage *self, int far_active, float trust, int unheard)
 {
     self->quiet_hops = far_active ? 0 : self->quiet_hops + (self->quiet_hops < k_tail_hops);
     const float opened = self->quiet_hops < k_tail_hops ? 0.0f : 1.0f;
     self->opened = far_active ? 0.0f : self->opened + k_open_rate * (opened - self->opened);
     for (int b = 0; b < k_bands; b++) {
-        self->gain[b] += self->opened * (1.0f - self->gain[b]);
+        self->gain[b] += fmaxf(self->opened, 1.0f - trust) * (1.0f - self->gain[b]);
         if (unheard) self->gain[b] = fminf(self->gain[b], k_unheard_gain);
     }
 }
@@ -189,7 +190,7 @@ void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, 
     ae_echo_net_update(self->net, &in, self->gain, mix);
     int unheard = 0;
     for (int c = 0; c < self->config.channels; c++) unheard |= echo[c]->unheard;
-    bound_gain(self, in.far_active > 0.0f, unheard);
+    bound_gain(self, in.far_active > 0.0f, in.trust, unheard);
     ae_echo_bands_spread(self->bands, self->gain, gain);
     ae_echo_bands_spread(self->bands, mix, self->mix);
     for (int c = 0; c < self->config.channels; c++) add_step(self, c, re[c], im[c]);
