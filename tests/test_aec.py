@@ -131,7 +131,7 @@ def test_late_echo_goes_and_the_near_end_stays(delay_ms: float) -> None:
     out = run(made.mic, made.played)
     assert erle_db(made.mic, out, (3, 6)) > 40.0
     for window_s in (NEAR_ALONE_S, BOTH_S):
-        assert near_gain_db(made.near[cut(window_s)], out[cut(window_s)], RATE_HZ) > -2.5
+        assert near_gain_db(made.near[cut(window_s)], out[cut(window_s)], RATE_HZ) > -2.0
 
 
 def test_underruns_that_the_loudspeaker_played_too_do_no_harm() -> None:
@@ -147,8 +147,8 @@ def test_a_headset_spares_the_near_end() -> None:
     out = run(made.mic, far)
     for window_s in (NEAR_ALONE_S, BOTH_S, OFF_S):
         gain_db = near_gain_db(made.near[cut(window_s)], out[cut(window_s)], RATE_HZ)
-        assert gain_db > -1.0
-        assert abs(erle_db(made.mic, out, window_s)) < 0.5
+        assert gain_db > -0.3
+        assert abs(erle_db(made.mic, out, window_s)) < 0.2
 
 
 def test_nothing_is_done_to_an_echo_without_a_reference() -> None:
@@ -178,7 +178,7 @@ def test_a_loudspeaker_that_is_switched_off_spares_the_near_end() -> None:
 
 
 def test_a_moved_microphone_and_a_delay_jump_are_followed() -> None:
-    """Never louder than the microphone for long, and the echo gone again within 2 s."""
+    """Never louder than the microphone for long; 14 dB less after half a second, 35 after 3 s."""
     far = 0.9 * speech("guest", SECONDS)
     paths = [
         echo_of(far, RATE_HZ),
@@ -190,6 +190,8 @@ def test_a_moved_microphone_and_a_delay_jump_are_followed() -> None:
     mic = echo + noise(SECONDS, RATE_HZ, 2e-4)
     out = run(mic, far)
     assert louder_ms(mic, out) <= 50
+    for second in (6, 12):
+        assert erle_db(mic, out, (second + 0.5, second + 1.0)) > 14.0
     for second in (0, 6, 12):
         assert erle_db(mic, out, (second + 3, second + 6)) > 35.0
 
