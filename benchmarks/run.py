@@ -1,7 +1,8 @@
-"""``make bench``: measure the kernels, the whole chain, and what a stereo far end costs and brings.
+"""``make bench``: measure the kernels, the whole chain, and the echo canceller.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
-terminal. A part that cannot run here is skipped with its reason.
+terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` runs
+only when asked for.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from audio_engine import kernel_build
-from benchmarks import bench_fft
+from benchmarks import bench_fft, echo_cost, far_end_trouble, soak_echo
 
 Record = dict[str, Any]
+
+PARTS = ("fft", "chain", "stereo", "echo-cost", "echo-trouble")
+ON_REQUEST = ("echo-soak",)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what was asked for; 1 if --check is given and a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("fft", "chain", "stereo"), help="run one part")
-    parser.add_argument("--runs", type=int, default=20, help="chain, stereo: best of this many")
-    parser.add_argument(
-        "--seconds", type=float, default=20.0, help="chain, stereo: length of a scene"
-    )
+    parser.add_argument("--only", choices=(*PARTS, *ON_REQUEST), help="run one part")
+    parser.add_argument("--runs", type=int, default=20, help="best of this many")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of a scene")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     options = parser.parse_args(arguments)
     with_v3 = kernel_build() == "x86-64-v3"
@@ -44,34 +46,46 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
-    if options.only in (None, "fft"):
+    wanted = (options.only,) if options.only else PARTS
+    builds = ("baseline", "v3") if with_v3 else ("baseline",)
+    if "fft" in wanted:
         try:
             bench_fft.build()
             yield from bench_fft.measure(with_v3=with_v3)
         except bench_fft.Skipped as reason:
             print(f"FFT benchmark skipped: {reason}", file=sys.stderr)
+    runs = ("--runs", str(options.runs))
     for part in ("chain", "stereo"):
-        for build in ("baseline", "v3") if with_v3 else ("baseline",):
-            if options.only in (None, part):
-                yield from _part(part, build, options.runs, options.seconds)
+        for build in builds if part in wanted else ():
+            yield from _lines(build, f"bench_{part}", *runs, "--seconds", str(options.seconds))
+    if "echo-cost" in wanted:
+        for build in builds:
+            yield from _lines(build, "echo_cost", *runs, "--json", statuses=(0, 1))
+    if "echo-trouble" in wanted:
+        yield from _lines(builds[-1], "far_end_trouble", "--json", statuses=(0, 1))
+    if "echo-soak" in wanted:
+        yield from _lines(builds[-1], "soak_echo", "--json", statuses=(0, 1))
 
 
-def _part(name: str, build: str, runs: int, seconds: float) -> Iterator[Record]:
+def _lines(
+    build: str, module: str, *arguments: str, statuses: tuple[int, ...] = (0,)
+) -> Iterator[Record]:
     """Run a benchmark in a process of its own: a kernel build is chosen at import."""
-    command = [sys.executable, "-m", f"benchmarks.bench_{name}"]
-    command += ["--runs", str(runs), "--seconds", str(seconds)]
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     environment = {**os.environ, "AUDIO_ENGINE_KERNELS": build}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             yield json.loads(line)
-    if process.returncode != 0:
-        raise SystemExit(f"benchmarks.bench_{name} ended with status {process.returncode}")
+    if process.returncode not in statuses:
+        raise SystemExit(f"benchmarks.{module} ended with status {process.returncode}")
 
 
 def missed_goal(record: Record) -> str | None:
     """Say which goal a record misses, if it has one and does."""
     name = f"{record['case']} ({record['build']})"
+    if record.get("missed"):
+        return f"{name}: {'; '.join(record['missed'])}"
     if record.get("ratio", 0.0) > record.get("goal_ratio", 1.0):
         return f"{name}: {record['ratio']} of {record['peer']}, {record['goal_ratio']} wanted"
     if record.get("share_of_core", 0.0) > record.get("goal_share", 1.0):
@@ -83,9 +97,18 @@ def missed_goal(record: Record) -> str | None:
 def table(records: list[Record]) -> str:
     """Return the records as aligned text."""
     lines = []
+    rows = {
+        "echo_cost": echo_cost.row,
+        "trouble": far_end_trouble.row,
+        "loop": far_end_trouble.row,
+        "soak": soak_echo.row,
+    }
     for record in records:
+        row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)
         name = f"{record['case']:<24} {record['build']:<10}"
-        if "ratio" in record:
+        if row is not None:
+            lines.append(row(record))
+        elif "ratio" in record:
             times = f"{record['ours_us']:8.2f} us  {record['peer']} {record['peer_us']:8.2f} us"
             lines.append(f"{name} {times}  ratio {record['ratio']:.2f}")
         elif "erle_db" in record:

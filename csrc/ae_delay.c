@@ -11,6 +11,9 @@ static const float k_smoothing_ms =
 static const float k_low_band_hz = 200.0f;   /* loudspeakers give nothing below */
 static const float k_high_band_hz = 3500.0f; /* the decimator's pass band ends */
 static const float k_quality = 9.0f;         /* notes/aec.md 2.1: chance peaks stay below 6 */
+/* ... and six times above its own partition, less what lies near it. There a single frame after a
+ * pause can be coherent by chance (2.6 to 4.2 seen); an echo reaches 10 to 27. */
+static const float k_own_quality = 6.0f, k_own_reach_ms = 3.0f;
 static const float k_drift_quality =
     8.0f;                                 /* a pair of peaks averages over what is left to chance */
 static const float k_agreement_ms = 3.0f; /* of three successive peaks */
@@ -241,6 +244,21 @@ static void follow_drift(ae_delay *self, int peak)
     self->report.drift_ppm = 1e6f * ae_drift_samples_per_second(self->drift) / self->low_rate_hz;
 }
 
+/* Peak over the root mean square of the partition it lies in, less its neighbourhood. */
+static float own_quality(const ae_delay *self, int peak)
+{
+    const int from = peak / self->block * self->block;
+    const int reach = (int)(k_own_reach_ms * 0.001f * self->low_rate_hz);
+    float energy = 1e-12f;
+    int count = 1;
+    for (int i = from; i < from + self->block; i++) {
+        if (i >= peak - reach && i <= peak + reach) continue;
+        energy += self->correlation[i] * self->correlation[i];
+        count++;
+    }
+    return fabsf(self->correlation[peak]) / sqrtf(energy / (float)count);
+}
+
 /* All lags of a round are there: is there a peak, and is it where it was? */
 static void judge(ae_delay *self)
 {
@@ -254,6 +272,8 @@ static void judge(ae_delay *self)
     const int tolerance = (int)(k_agreement_ms * 0.001f * self->low_rate_hz);
     const int distance = peak > self->last_peak ? peak - self->last_peak : self->last_peak - peak;
     self->last_peak = peak;
+    if (own_quality(self, peak) < k_own_quality)
+        self->report.quality = fminf(self->report.quality, 0.99f * k_quality);
     if (self->report.quality < k_quality)
         self->agreeing = 0;
     else

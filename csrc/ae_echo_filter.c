@@ -504,6 +504,11 @@ static void judge_trust(ae_echo_filter *self)
     self->found_count = self->found.accepted;
     self->view.lag_found = self->found.accepted > 0;
     blocks = ae_clamp_int(blocks, 0, k_most_trust_blocks);
+    if (blocks > 0 && self->trust_blocks == 0) {
+        /* While it heard no echo, the filter has unlearned the path with confidence. */
+        ae_kalman_doubt(self->main_filter, k_collapse_doubt);
+        ae_kalman_doubt(self->fast_filter, k_collapse_doubt);
+    }
     if (blocks > self->trust_blocks)
         self->trust_blocks = blocks;
     else if (self->trust_blocks > 0)

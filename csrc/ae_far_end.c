@@ -167,7 +167,10 @@ static void bend(const float *restrict in, int branch, int count, float *restric
     if (branch == 0)
         for (int i = 0; i < count; i++) out[i] = fabsf(in[i]);
     else
-        for (int i = 0; i < count; i++) out[i] = in[i] * fabsf(in[i]) * (1.0f / k_bend_level);
+        for (int i = 0; i < count; i++) {
+            const float held = ae_clamp(in[i], -1.0f, 1.0f); /* beyond full scale nobody plays */
+            out[i] = held * fabsf(held) * (1.0f / k_bend_level);
+        }
 }
 
 /* Spectra of one age of a channel: its row, and that of each of its branches. */

@@ -51,3 +51,31 @@ def echo_of(far: Signal, rate_hz: int, *, delay_ms: float = 40.0, seed: int = 3)
     size = 1 << int(len(far) + len(late)).bit_length()
     wet = np.fft.irfft(np.fft.rfft(far, size) * np.fft.rfft(late, size), size)[: len(far)]
     return wet.astype(np.float32)
+
+
+def level_db(signal: NDArray[np.floating]) -> float:
+    """Level of all samples together in dBFS; silence is -120."""
+    return float(10 * np.log10(np.mean(signal.astype(np.float64) ** 2) + 1e-12))
+
+
+def near_gain_db(near: Signal, out: Signal, rate_hz: int) -> float:
+    """How much of a near end is left: mean gain in dB over tiles of 96 ms and four bands.
+
+    Both aligned. The gain is that of the projection of `out` on `near`: echo does not count.
+    """
+    size = round(0.032 * rate_hz)
+    window, hz = np.hanning(size), np.fft.rfftfreq(size, 1 / rate_hz)
+    truth, found = (
+        np.fft.rfft(np.lib.stride_tricks.sliding_window_view(x, size)[:: size // 2] * window)
+        for x in (near, out)
+    )
+    gains = []
+    for low, high in ((300, 1000), (1000, 2000), (2000, 4000), (4000, 7500)):
+        band = (hz >= low) & (hz < high)
+        own = np.sum(np.abs(truth[:, band]) ** 2, axis=1)
+        common = np.sum(found[:, band] * np.conj(truth[:, band]), axis=1)
+        whole = len(own) // 6 * 6
+        own, common = (x[:whole].reshape(-1, 6).sum(axis=1) for x in (own, common))
+        on = own > 1e-3 * own.max()
+        gains.append(np.abs(common[on]) / own[on])
+    return float(np.mean(20 * np.log10(np.clip(np.concatenate(gains), 1e-2, 10))))

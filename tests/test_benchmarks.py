@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks import bench_stereo
+from benchmarks import bench_stereo, echo_cost, far_end_trouble, soak_echo
 from benchmarks.bench_chain import measure
+from benchmarks.echo_scene import EchoPath, longest_run, tile_gains_db, voice
 from benchmarks.run import missed_goal, table
 from benchmarks.scene import double_talk
 
@@ -52,3 +53,72 @@ def test_a_missed_goal_is_named() -> None:
     assert missed_goal({**chain, "share_of_core": 0.03}) == (
         "chain (baseline): 3.00% of a core, 2% wanted"
     )
+
+
+def test_the_echo_path_in_pieces_is_the_echo_path_whole() -> None:
+    far = voice("guest", 16000)[:32000]
+    response = np.array([0.0, 0.5, 0.25])
+    whole = EchoPath(16000, response, 30.0).play(far)
+    path = EchoPath(16000, response, 30.0)
+    pieces = np.concatenate([path.play(far[:5000]), path.play(far[5000:])])
+    wanted = np.convolve(np.concatenate([np.zeros(480), far]), response)[:32000]
+    assert np.allclose(whole, wanted)
+    assert np.allclose(pieces, wanted)
+
+
+def test_the_tiles_see_the_near_end_and_not_the_rest() -> None:
+    near, other = voice("host", 16000)[:64000], voice("guest", 16000)[:64000]
+    assert np.allclose(tile_gains_db(near, near, 16000), 0.0, atol=1e-6)
+    assert np.allclose(tile_gains_db(near, 0.5 * near, 16000), -6.02, atol=0.01)
+    assert abs(np.median(tile_gains_db(near, near + 0.3 * other, 16000))) < 0.5
+
+
+def test_the_longest_run_is_found() -> None:
+    assert longest_run(np.array([0, 1, 1, 0, 1, 1, 1], np.bool_)) == 3
+    assert longest_run(np.zeros(0, np.bool_)) == 0
+
+
+def test_a_soak_has_all_events_and_counts_them_alike_at_both_ends() -> None:
+    turns = soak_echo.programme(np.random.default_rng(1), 300.0)
+    assert np.isclose(sum(turn.seconds for turn in turns), 300.0, atol=0.2)
+    assert {turn.kind for turn in turns} == {"far", "both", "near", "silent"}
+    assert {turn.event for turn in turns} == {"", "move", "jump"}
+    records = list(soak_echo.measure(16000, 2, seed=1, round_s=30.0, warm_up_s=10.0))
+    assert [record["case"] for record in records] == ["soak_round", "soak_round", "soak_echo"]
+    whole = records[-1]
+    assert whole["minutes"] == 1.0
+    assert whole["turns"] > 0
+    assert whole["non_finite"] == 0
+    assert len(table(records).splitlines()) >= len(records)
+
+
+def test_a_soak_that_wears_out_is_told() -> None:
+    good = {"erle_change_db": 0.4, "louder_ms": 20, "non_finite": 0}
+    assert soak_echo.missed(good) == []
+    assert len(soak_echo.missed({"erle_change_db": -2.0, "louder_ms": 400, "non_finite": 1})) == 3
+
+
+def test_a_far_end_in_trouble_is_measured() -> None:
+    records = [
+        *far_end_trouble.measure(16000, 1, only="trouble_absent_at_first"),
+        *far_end_trouble.measure(16000, 1, only="loop_absent_-12_db"),
+    ]
+    cases = [record["case"] for record in records]
+    assert cases == ["trouble_absent_at_first", "loop_absent_-12_db"]
+    assert records[0]["near_alone_db"] > -0.5, "there is no reference yet"
+    assert records[1]["bounded"]
+    assert len(table(records).splitlines()) >= len(records)
+
+
+def test_the_cost_of_the_echo_canceller_is_measured() -> None:
+    records = list(echo_cost.measure(16000, 1, rounds=2))
+    own = records[0]
+    assert own["case"] == "echo_cost_ours"
+    assert 0.0 < own["best_us"] < own["best_with_call_us"]
+    assert "ratio" in own or "skipped" in own
+    assert len(table(records).splitlines()) >= len(records)
+
+
+def test_a_missed_goal_of_the_echo_canceller_is_named() -> None:
+    record = {"case": "trouble_clean", "build": "baseline", "missed": ["a", "b"]}
+    assert missed_goal(record) == "trouble_clean (baseline): a; b"
