@@ -11,11 +11,16 @@ static const float k_fall_ms = 95.0f, k_rise_ms = 10000.0f, k_rise_db_per_s = 1.
  * puts the mean of min(noise, 10 floor) 2 dB below the noise. */
 static const float k_floor_bias = 10.0f;
 
+/* A new room is known at once: for 1.5 s the floor is the least smoothed power so far. What lies
+ * below -130 dBFS is no room but a stream that has not begun. */
+static const int k_first_hops = 150;
+static const float k_first_smoothing = 0.3f, k_no_room = 1e-13f;
+
 struct ae_comfort_noise {
     int bins;
     float fall, rise, rise_most;
     uint32_t hop;
-    float *floor, *level; /* [bins] */
+    float *floor, *level, *smoothed; /* [bins] */
 };
 
 static ae_comfort_noise *lay_out(ae_arena *arena, const ae_comfort_noise_config *config)
@@ -23,6 +28,7 @@ static ae_comfort_noise *lay_out(ae_arena *arena, const ae_comfort_noise_config 
     ae_comfort_noise *self = AE_TAKE(arena, 1, ae_comfort_noise);
     float *floor = AE_TAKE(arena, config->bins, float);
     float *level = AE_TAKE(arena, config->bins, float);
+    float *smoothed = AE_TAKE(arena, config->bins, float);
     if (self == NULL) return NULL;
     *self =
         (ae_comfort_noise){.bins = config->bins,
@@ -30,7 +36,8 @@ static ae_comfort_noise *lay_out(ae_arena *arena, const ae_comfort_noise_config 
                            .rise = ae_one_pole(k_rise_ms, config->hop_ms),
                            .rise_most = ae_power_from_db(k_rise_db_per_s * 0.001f * config->hop_ms),
                            .floor = floor,
-                           .level = level};
+                           .level = level,
+                           .smoothed = smoothed};
     return self;
 }
 
@@ -57,11 +64,25 @@ void ae_comfort_noise_reset(ae_comfort_noise *self)
     self->hop = 0;
     ae_fill(self->floor, k_first_power, self->bins);
     ae_zero(self->level, self->bins);
+    ae_zero(self->smoothed, self->bins);
+}
+
+/* smoothed 0: nothing was heard in that bin yet. */
+static void find_first_floor(ae_comfort_noise *self, const float *restrict power)
+{
+    float *restrict floor = self->floor, *restrict smoothed = self->smoothed;
+    for (int k = 0; k < self->bins; k++) {
+        if (power[k] < k_no_room) continue;
+        const int first = smoothed[k] == 0.0f;
+        smoothed[k] = first ? power[k] : smoothed[k] + k_first_smoothing * (power[k] - smoothed[k]);
+        floor[k] = first ? smoothed[k] : ae_min(floor[k], smoothed[k]);
+    }
 }
 
 void ae_comfort_noise_track(ae_comfort_noise *self, const float *power, const float *noise)
 {
     float *restrict floor = self->floor, *restrict level = self->level;
+    if (self->hop < (uint32_t)k_first_hops) find_first_floor(self, power);
     const float fall = self->fall, rise = self->rise, rise_most = self->rise_most;
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) {

@@ -146,15 +146,18 @@ static void listen(ae_echo_stage *self, int channel, const ae_echo_view *view, c
     in->lag_found = fmaxf(in->lag_found, (float)view->lag_found);
 }
 
-static void add_step(const ae_echo_stage *self, int channel, float *restrict re, float *restrict im)
+static void add_step(const ae_echo_stage *self, int channel, float *restrict re, float *restrict im,
+                     float *restrict taken)
 {
     const ae_echo_planes *planes = ae_echo_spectra_planes(self->spectra[channel]);
     const float *restrict step_re = planes->step_re, *restrict step_im = planes->step_im;
     const float *restrict mix = self->mix;
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) {
+        const float rest = 1.0f - mix[k];
         re[k] += mix[k] * step_re[k];
         im[k] += mix[k] * step_im[k];
+        taken[k] += rest * rest * (step_re[k] * step_re[k] + step_im[k] * step_im[k]);
     }
 }
 
@@ -182,7 +185,7 @@ static void judge_presence(ae_echo_stage *self, const ae_echo_net_input *in)
 }
 
 void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, float *const *re,
-                          float *const *im, float *gain)
+                          float *const *im, float *gain, float *taken)
 {
     ae_echo_net_input in = {0};
     float mix[k_bands];
@@ -193,6 +196,7 @@ void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, 
     bound_gain(self, in.far_active > 0.0f, in.trust, unheard);
     ae_echo_bands_spread(self->bands, self->gain, gain);
     ae_echo_bands_spread(self->bands, mix, self->mix);
-    for (int c = 0; c < self->config.channels; c++) add_step(self, c, re[c], im[c]);
+    ae_zero(taken, self->bins);
+    for (int c = 0; c < self->config.channels; c++) add_step(self, c, re[c], im[c], taken);
     judge_presence(self, &in);
 }

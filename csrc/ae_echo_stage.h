@@ -27,9 +27,10 @@ void ae_echo_stage_destroy(ae_echo_stage *self);
 void ae_echo_stage_reset(ae_echo_stage *self);
 /* One hop. echo: one view per channel. re, im: spectra of the filters' outputs, one plane of bins
  * per channel; changed by the mix. gain: amplitude ratios 0 .. 1, [bins], to be applied by the
- * caller. */
+ * caller. taken: power that the filters' last learning step still keeps away, sum over the
+ * channels, [bins]: noise is missing there too. */
 void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, float *const *re,
-                          float *const *im, float *gain);
+                          float *const *im, float *gain, float *taken);
 /* How much of the last hop was near end or noise, 0 (all echo) .. 1. */
 float ae_echo_stage_near_end_presence(const ae_echo_stage *self);
 

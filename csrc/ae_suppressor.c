@@ -38,7 +38,7 @@ struct ae_suppressor {
     ae_speech_gain *speech;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *bin_gain, *echo_gain, *scratch; /* [bins] */
+    float *power, *bin_gain, *echo_gain, *taken, *scratch; /* [bins] */
     float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
@@ -67,7 +67,8 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
 {
     ae_suppressor *self = AE_TAKE(arena, 1, ae_suppressor);
     ae_suppressor filled = *shape;
-    float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain, &filled.scratch};
+    float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain,
+                            &filled.taken, &filled.scratch};
     float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
                               &filled.interference, &filled.point_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
@@ -229,7 +230,8 @@ static void measure_power(ae_suppressor *self)
     }
 }
 
-/* Residual echo is what the echo stage's gain will take away. */
+/* Residual echo is what the echo stage's gain will take away. Where the filter has just taken a
+ * part of everything, noise too, there is nothing to learn of the noise. */
 static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
@@ -237,13 +239,17 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
         re[c] = self->channels[c].re;
         im[c] = self->channels[c].im;
     }
-    ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain);
+    ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain, self->taken);
     self->report.near_end_presence = ae_echo_stage_near_end_presence(self->echo);
     measure_power(self);
     const float *restrict power = self->power, *restrict gain = self->echo_gain;
-    float *restrict residual = self->scratch;
+    const float scale = self->power_scale;
+    float *restrict residual = self->scratch, *restrict taken = self->taken;
 #pragma omp simd
-    for (int k = 0; k < self->bins; k++) residual[k] = power[k] * (1.0f - gain[k] * gain[k]);
+    for (int k = 0; k < self->bins; k++) {
+        taken[k] *= scale;
+        residual[k] = power[k] * (1.0f - gain[k] * gain[k]) + taken[k];
+    }
     ae_spectral_points_gather(self->points, residual, self->point_residual);
 }
 
@@ -260,13 +266,22 @@ static void apply_gain(ae_suppressor *self)
     }
 }
 
-/* bin_gain: noise and echo gain together. */
+/* bin_gain: noise and echo gain together. What the echo filter has taken of the noise in this hop
+ * is missing as well. Overwrites power and bin_gain, which are not used after this. */
 static void add_comfort_noise(ae_suppressor *self)
 {
     float *restrict amplitude = self->scratch;
+    float *restrict power = self->power, *restrict gain = self->bin_gain;
+    const float *restrict taken = self->taken;
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++) {
+        const float before = power[k] + taken[k];
+        gain[k] *= sqrtf(power[k] / (before + 1e-20f));
+        power[k] = before;
+    }
     ae_spectral_points_spread(self->points, ae_noise_psd_power(self->noise), amplitude);
-    ae_comfort_noise_track(self->comfort, self->power, amplitude);
-    if (!ae_comfort_noise_missing(self->comfort, self->bin_gain,
+    ae_comfort_noise_track(self->comfort, power, amplitude);
+    if (!ae_comfort_noise_missing(self->comfort, gain,
                                   ae_amplitude_from_db(-self->attenuation_db), amplitude))
         return;
     const float scale = 1.0f / sqrtf(self->power_scale * (float)self->config.channels);
