@@ -8,7 +8,8 @@ IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CORE := $(wildcard csrc/*.[ch]) csrc/bindings.py CMakeLists.txt pyproject.toml
 C_TESTS := $(wildcard tests/c/*.[ch])
-C_FILES := $(wildcard csrc/*.[ch] tests/c/*.[ch] tests/soundcard/*.[ch] benchmarks/c/*.[ch])
+C_FILES := $(wildcard csrc/*.[ch] tests/c/*.[ch] tests/soundcard/*.[ch] benchmarks/c/*.[ch] \
+	tools/*/*.[ch])
 DEMO_DIR ?= demo-output
 # Timings and numbers must not depend on how many threads a BLAS starts.
 export OMP_NUM_THREADS := 1

@@ -15,6 +15,11 @@ enum {
     k_outputs = 2 * k_bands
 };
 
+_Static_assert(k_inputs == sizeof(ae_echo_net_input) / sizeof(float), "a count above is wrong");
+_Static_assert(sizeof(k_dense_weights) == k_inputs * k_dense &&
+                   sizeof(k_output_weights) == (k_state + k_dense) * k_outputs,
+               "the weights were trained for other inputs or bands");
+
 struct ae_echo_net {
     float *dense, *input_gates, *state_gates, *output;  /* weights, [inputs][outputs] */
     float features[k_inputs + k_dense + k_state];       /* scratch */

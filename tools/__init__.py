@@ -1,0 +1,1 @@
+"""What works on the project but is no part of it."""

@@ -1,0 +1,1 @@
+"""Train the small net that judges what the echo filter leaves."""
