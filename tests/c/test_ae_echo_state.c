@@ -102,7 +102,7 @@ static void run(ae_echo_filter *filter, session *s)
     for (int i = 0; i + block <= s->frames; i += block) {
         for (int j = 0; j < block; j++) capture[j] = s->echo[i + j] + s->near[i + j];
         const uint64_t allocations = ae_allocation_count();
-        ae_echo_filter_process(filter, capture, s->far + i, s->error + i);
+        ae_echo_filter_process(filter, capture, (const float *[]){s->far + i}, s->error + i);
         CHECK(ae_allocation_count() == allocations);
     }
 }
