@@ -7,10 +7,10 @@
 #include "ae_math.h"
 
 static const float k_main_memory = 0.99995f; /* per block: half life 140 s */
-static const float k_fast_memory = 0.998f;  /* 3.5 s */
-static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
-static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
-static const int k_full_ms = 60;            /* the first part of the tail, which holds all bins */
+static const float k_fast_memory = 0.998f;   /* 3.5 s */
+static const float k_far_floor = 1e-8f;      /* mean power below which the far end is silent */
+static const int k_low_hz = 8000;            /* the late tail holds bins below this only */
+static const int k_full_ms = 60;             /* the first part of the tail, which holds all bins */
 static const int k_branch_ms = 60;
 static const float k_good_share = 0.1f;  /* error / capture of a filter worth remembering */
 static const int k_remember_blocks = 30; /* how often it is remembered */
@@ -63,10 +63,10 @@ struct ae_echo_filter {
     float *far_mix;    /* of two channels, for the view */
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
-    float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
-    int good_blocks;    /* for how long the main filter has cancelled well */
-    int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
-    int unheard_blocks; /* active blocks left in which an unknown echo is held back */
+    float fast_lead_db;  /* how much less error the fast filter leaves, smoothed */
+    int good_blocks;     /* for how long the main filter has cancelled well */
+    int trust_blocks;    /* active blocks left until an echo path is no longer believed in */
+    int unheard_blocks;  /* active blocks left in which an unknown echo is held back */
     float before_energy; /* of the loudest capture block in the last second without far end */
     ae_delay_report heard[AE_FAR_CHANNELS]; /* by each finder */
     float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */

@@ -16,8 +16,8 @@ enum {
 };
 
 struct ae_echo_net {
-    float *dense, *input_gates, *state_gates, *output;  /* weights, [inputs][outputs] */
-    float features[k_inputs + k_dense + k_state];       /* scratch */
+    float *dense, *input_gates, *state_gates, *output; /* weights, [inputs][outputs] */
+    float features[k_inputs + k_dense + k_state];      /* scratch */
     float activation[k_dense], gates[k_gates], candidates[k_gates];
     float state[k_state];
 };
@@ -30,10 +30,8 @@ static ae_echo_net *lay_out(ae_arena *arena)
     float *state_gates = AE_TAKE(arena, k_state * k_gates, float);
     float *output = AE_TAKE(arena, (k_state + k_dense) * k_outputs, float);
     if (self == NULL) return NULL;
-    *self = (ae_echo_net){.dense = dense,
-                          .input_gates = input_gates,
-                          .state_gates = state_gates,
-                          .output = output};
+    *self = (ae_echo_net){
+        .dense = dense, .input_gates = input_gates, .state_gates = state_gates, .output = output};
     return self;
 }
 

@@ -18,8 +18,8 @@ static const float k_shrink = 0.18f;
 static const float k_floor_share = 1e-3f; /* of the prior, that P never falls below */
 static const float k_noise_rise = 0.85f;  /* smoothing of Psi upward, per block */
 static const float k_noise_fall = 0.85f;
-static const float k_noise_share = 0.5f;  /* of |E|^2 that Psi never falls below */
-static const float k_noise_power = 1e-7f; /* regularises S: |FFT|^2 far below 16 bit rounding */
+static const float k_noise_share = 0.5f;   /* of |E|^2 that Psi never falls below */
+static const float k_noise_power = 1e-7f;  /* regularises S: |FFT|^2 far below 16 bit rounding */
 static const int k_constrained_share = 18; /* one in so many partitions is constrained per block */
 
 struct ae_kalman {

@@ -44,8 +44,8 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config);
 /* Echo estimate of the newest block; also works out the expected misadjustment of every bin. */
 void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo);
 /* Learn from the newest block's error (block_frames), and say what the echo estimate of this very
- * block has become by it: X H moves by 2 * 0.57 A * expected * E / S, so that no second sum over the
- * partitions is needed. `posterior_echo` may be NULL. Returns 1 when the echo path had left its
+ * block has become by it: X H moves by 2 * 0.57 A * expected * E / S, so that no second sum over
+ * the partitions is needed. `posterior_echo` may be NULL. Returns 1 when the echo path had left its
  * bounds (a gain of 20 dB in one partition) and was restarted from zero, else 0. */
 int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error,
                     float *posterior_echo);

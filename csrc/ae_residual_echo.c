@@ -77,8 +77,7 @@ ae_status ae_residual_echo_create(ae_residual_echo **out, const ae_residual_echo
     return AE_OK;
 }
 
-void ae_residual_echo_destroy(ae_residual_echo *self)
-{ ae_free(self); }
+void ae_residual_echo_destroy(ae_residual_echo *self) { ae_free(self); }
 
 void ae_residual_echo_reset(ae_residual_echo *self)
 {

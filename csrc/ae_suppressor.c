@@ -38,7 +38,7 @@ struct ae_suppressor {
     ae_speech_gain *speech;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *bin_gain, *echo_gain, *scratch; /* [bins] */
+    float *power, *bin_gain, *echo_gain, *scratch;                                /* [bins] */
     float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
@@ -57,8 +57,8 @@ static int config_is_valid(const ae_suppressor_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
-           (config->echo == 0 || config->echo == 1) &&
-           (config->noise == 0 || config->noise == 1) && config->attenuation_limit_db >= 0.0f &&
+           (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
+           config->attenuation_limit_db >= 0.0f &&
            config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
            config->dereverb <= 1.0f;
 }
