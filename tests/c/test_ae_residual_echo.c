@@ -180,6 +180,29 @@ static void test_reset_is_new_and_bad_weather(void)
     destroy(&fresh);
 }
 
+/* A hop with NaN or infinity in any plane passes by: what was learned stays. */
+static void test_not_a_number_passes_by(void)
+{
+    static const float values[] = {NAN, INFINITY, 3e38f};
+    for (int v = 0; v < 3; v++)
+        for (int plane = 0; plane < 3; plane++) {
+            rig used, spared;
+            make(&used);
+            make(&spared);
+            run(&used, 300, 0.3f, 0.05f, 0.0f);
+            run(&spared, 300, 0.3f, 0.05f, 0.0f);
+            float *planes[] = {used.error, used.echo, used.misadjustment};
+            ae_fill(planes[plane], values[v], k_bins);
+            update(&used);
+            for (int k = 0; k < k_bins; k++) CHECK(isfinite(used.residual[k]));
+            ae_zero(used.misadjustment, k_bins);
+            CHECK_NEAR(run(&used, 50, 0.3f, 0.05f, 0.0f).residual_db,
+                       run(&spared, 50, 0.3f, 0.05f, 0.0f).residual_db, 0.5);
+            destroy(&used);
+            destroy(&spared);
+        }
+}
+
 /* Every bin of any grid gets a value, and nothing behind the last one. */
 static void test_any_grid_is_served(void)
 {
@@ -208,6 +231,7 @@ int main(void)
     test_silence_teaches_nothing();
     test_misadjustment_raises_the_residual();
     test_reset_is_new_and_bad_weather();
+    test_not_a_number_passes_by();
     test_any_grid_is_served();
     return AE_TEST_RESULT();
 }
