@@ -15,6 +15,8 @@
 static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+static const float k_most_taken = 0.33f,
+                   k_all_echo = 1e20f; /* shares and powers of residual echo */
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
                                                               5000.0f};
 
@@ -229,8 +231,8 @@ static void measure_power(ae_suppressor *self)
     }
 }
 
-/* Residual echo is what the echo stage's gain will take away. */
-static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
+/* Run the echo stage: echo_gain, and in point_residual the share of the power that it takes. */
+static void find_echo_gain(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
     for (int c = 0; c < self->config.channels; c++) {
@@ -240,11 +242,24 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
     ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain);
     self->report.near_end_presence = ae_echo_stage_near_end_presence(self->echo);
     measure_power(self);
-    const float *restrict power = self->power, *restrict gain = self->echo_gain;
-    float *restrict residual = self->scratch;
+    const float *restrict gain = self->echo_gain;
+    float *restrict taken = self->scratch;
 #pragma omp simd
-    for (int k = 0; k < self->bins; k++) residual[k] = power[k] * (1.0f - gain[k] * gain[k]);
-    ae_spectral_points_gather(self->points, residual, self->point_residual);
+    for (int k = 0; k < self->bins; k++) taken[k] = 1.0f - gain[k] * gain[k];
+    ae_spectral_points_gather(self->points, taken, self->point_residual);
+}
+
+/* Residual echo is what the echo gain takes away, but it takes noise along with it: a point of
+ * which it takes a third and more says nothing about the noise. */
+static void find_residual(ae_suppressor *self)
+{
+    const float *restrict power = self->point_power;
+    float *restrict residual = self->point_residual;
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) {
+        const float taken = residual[k];
+        residual[k] = taken < k_most_taken ? taken * power[k] : k_all_echo;
+    }
 }
 
 static void apply_gain(ae_suppressor *self)
@@ -354,10 +369,11 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
     self->report.near_end_presence = 1.0f;
     if (has_echo)
-        find_residual(self, echo);
+        find_echo_gain(self, echo);
     else
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
+    if (has_echo) find_residual(self);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     if (self->config.noise) {
         find_noise_gain(self);
