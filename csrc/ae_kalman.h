@@ -61,9 +61,9 @@ void ae_kalman_shift(ae_kalman *self, int blocks);
 void ae_kalman_doubt(ae_kalman *self, float share);
 /* Echo path * factor; the covariance grows by what was taken away. */
 void ae_kalman_shrink(ae_kalman *self, float factor);
-/* For keeping what was learned beyond a session: H and P of the bins in use, row by row. How many
- * floats that is; writing them; whether they are finite and within the filter's own bounds; taking
- * over what is. */
+/* For keeping what was learned beyond a session: H and P of the bins in use, row by row, and P12.
+ * How many floats that is; writing them; whether they are finite and within the filter's own
+ * bounds; taking over what is. */
 int ae_kalman_state_floats(const ae_kalman *self);
 void ae_kalman_write_state(const ae_kalman *self, float *to);
 int ae_kalman_state_is_sound(ae_kalman *self, const float *from);

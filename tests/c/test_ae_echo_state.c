@@ -210,6 +210,45 @@ static void test_a_warm_start_cancels_at_once(void)
     }
 }
 
+/* Two channels that hold one signal, and a talker beside the echo: what is known of the sum is, so
+ * that the talker is not learned for what is open, the difference. */
+static void test_a_warm_start_of_two_channels(void)
+{
+    scene there = k_home, right_room = k_home;
+    right_room.room = 33;
+    right_room.delay += 16;
+    blob state = {NULL, 0};
+    float left[2][2]; /* first half second, fourth stretch; cold and warm */
+    for (int session_of = 0; session_of < 3; session_of++) { /* learn, cold, warm */
+        there.near_level = session_of > 0 ? 0.3f : 0.0f;
+        session s = make_session(there, k_try_s, session_of > 0 ? 2 : 1);
+        session right = make_session(right_room, k_try_s, session_of > 0 ? 2 : 1);
+        for (int i = 0; i < s.frames; i++) s.echo[i] += 0.4f * right.echo[i];
+        for (int i = 0; i < s.frames; i++) right.far[i] *= 0.4f;
+        ae_echo_filter_config config = ae_echo_filter_default_config(k_rate);
+        ae_echo_filter *filter = NULL;
+        config.far_channels = 2;
+        CHECK(ae_echo_filter_create(&filter, &config) == AE_OK);
+        if (session_of == 2) CHECK(load(filter, state) == AE_ECHO_STATE_FITS);
+        for (int i = 0; i + 160 <= s.frames; i += 160) {
+            float capture[160];
+            for (int j = 0; j < 160; j++) capture[j] = s.echo[i + j] + s.near[i + j];
+            ae_echo_filter_process(filter, capture, (const float *[]){s.far + i, right.far + i},
+                                   s.error + i);
+        }
+        if (session_of == 0) state = save(filter);
+        if (session_of > 0) left[session_of - 1][0] = left_db(&s, 0, 500);
+        if (session_of > 0) left[session_of - 1][1] = left_db(&s, 2000, 5000);
+        ae_echo_filter_destroy(filter);
+        free_session(&s);
+        free_session(&right);
+    }
+    printf("two channels, near end: cold %.1f, %.1f, warm %.1f, %.1f dB\n", (double)left[0][0],
+           (double)left[0][1], (double)left[1][0], (double)left[1][1]);
+    CHECK(left[1][0] >= left[0][0] + 10.0f && left[1][1] >= left[0][1] + 5.0f);
+    free(state.bytes);
+}
+
 /* A path that is known needs no holding back; one that is not, or not any more, does. */
 static void test_what_is_known_is_not_held_back(void)
 {
@@ -542,6 +581,7 @@ static void test_load_and_reset_leave_no_past(void)
 int main(void)
 {
     test_a_warm_start_cancels_at_once();
+    test_a_warm_start_of_two_channels();
     test_what_is_known_is_not_held_back();
     test_another_delay_costs_half_a_second();
     test_the_skew_is_kept();

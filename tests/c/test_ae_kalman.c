@@ -423,10 +423,56 @@ static void test_a_state_goes_from_filter_to_filter(void)
     destroy(&other);
 }
 
+/* So it is with two channels: what is not known of one signal in both stays unknown, and a P12 that
+ * no covariance matrix has is unsound. */
+static void test_a_state_of_two_channels_keeps_what_is_unknown(void)
+{
+    enum { k_rows = 2 * k_partitions, k_floats = (3 * k_rows + 2 * k_partitions) * k_bins };
+    rig one = make_for(2), other = make_for(2);
+    one.pan[1] = 0.7f;
+    erle_db(&one, 75, 1e-2f);
+    static float state[k_floats], again[k_floats], bad[k_floats];
+    CHECK(ae_kalman_state_floats(one.filter) == k_floats);
+    ae_kalman_write_state(one.filter, state);
+    CHECK(ae_kalman_state_is_sound(other.filter, state));
+    ae_kalman_read_state(other.filter, state);
+    ae_kalman_write_state(other.filter, again);
+    CHECK(memcmp(state, again, sizeof state) == 0);
+    const int cross = 3 * k_rows * k_bins;
+    static const float wrong[] = {NAN, INFINITY, -1.0f};
+    for (int i = 0; i < 3; i++)
+        for (int plane = 0; plane < 2; plane++) {
+            memcpy(bad, state, sizeof bad);
+            bad[cross + plane * k_bins + 7] = wrong[i];
+            CHECK(!ae_kalman_state_is_sound(other.filter, bad));
+        }
+    for (int t = 0; t < 50; t++) { /* both go on alike, through what they expect of each block */
+        float blocks[2][k_block], a[k_block], b[k_block], error[k_block];
+        for (int i = 0; i < k_block; i++) {
+            blocks[0][i] = 0.3f * ae_random(&one.seed);
+            blocks[1][i] = 0.7f * blocks[0][i];
+        }
+        ae_far_end_push(one.far, (const float *[]){blocks[0], blocks[1]});
+        ae_kalman_predict(one.filter, ae_far_end_spectra(one.far), a);
+        ae_kalman_predict(other.filter, ae_far_end_spectra(one.far), b);
+        for (int i = 0; i < k_block; i++) {
+            CHECK_NEAR(a[i], b[i], 0.02);
+            error[i] = 0.3f * ae_random(&one.seed); /* near end alone */
+        }
+        ae_kalman_adapt(one.filter, ae_far_end_spectra(one.far), error, NULL);
+        ae_kalman_adapt(other.filter, ae_far_end_spectra(one.far), error, NULL);
+    }
+    const float *said = ae_kalman_misadjustment(one.filter);
+    for (int k = 0; k < k_bins; k++) CHECK(said[k] > 0.0f);
+    destroy(&one);
+    destroy(&other);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
     test_a_state_goes_from_filter_to_filter();
+    test_a_state_of_two_channels_keeps_what_is_unknown();
     test_a_known_path_is_identified();
     test_uncertainty_near_end_and_a_new_path();
     test_two_paths_are_told_apart();
