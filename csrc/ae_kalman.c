@@ -2,9 +2,9 @@
 
 #include "ae_math.h"
 
-/* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
+/* First covariance of partition p: 0.4 exp(-p / 5 blocks): a room decays. */
 static const float k_prior_decay_blocks = 5.0f;
-static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker 4 dB below the signal */
 /* Share of P12 that survives a block. The rest, far below what the paths themselves move, keeps
  * rounding from making a covariance matrix indefinite. */
 static const double k_cross_keep = 1.0 - 3e-7;

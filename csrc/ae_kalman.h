@@ -6,7 +6,8 @@
  * Enzner, "State-space architecture of the partitioned-block-based acoustic echo controller"
  * (ICASSP 2014). Per bin k and partition p: echo path H, its error covariance P (diagonal), and per
  * bin the power Psi of all that is not echo (near end, noise):
- *     S = 1/2 sum_p |X_p|^2 P_p + Psi,  H_p += 0.9 P_p X_p* E / S,  P_p *= 1 - 1/4 |X_p|^2 P_p / S,
+ *     S = 1/2 sum_p |X_p|^2 P_p + Psi,
+ *     H_p += 0.57 P_p X_p* E / S,  P_p *= 1 - 0.18 |X_p|^2 P_p / S,
  *     H_p *= A,  P_p = A^2 P_p + (1 - A^2) |H_p|^2.
  * Psi is the only control: it is what |E|^2 holds beyond the expected misadjustment, so double talk
  * slows the filter down by itself; there is no threshold and no freeze.
