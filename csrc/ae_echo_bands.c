@@ -42,8 +42,7 @@ static void place(ae_echo_bands *self, float bin_hz)
     self->start[k_bands] = self->start[k_bands - 1];
     for (int b = 0; b + 1 < k_bands; b++)
         for (int k = self->start[b]; k < self->start[b + 1]; k++)
-            self->share[k] =
-                ((float)k * bin_hz - centre_hz(b)) / (centre_hz(b + 1) - centre_hz(b));
+            self->share[k] = ((float)k * bin_hz - centre_hz(b)) / (centre_hz(b + 1) - centre_hz(b));
 }
 
 ae_status ae_echo_bands_create(ae_echo_bands **out, const ae_echo_bands_config *config)

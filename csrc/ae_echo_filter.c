@@ -7,10 +7,10 @@
 #include "ae_math.h"
 
 static const float k_main_memory = 0.99995f; /* per block: half life 140 s */
-static const float k_fast_memory = 0.998f;  /* 3.5 s */
-static const float k_far_floor = 1e-8f;     /* mean power below which the far end is silent */
-static const int k_low_hz = 8000;           /* the late tail holds bins below this only */
-static const int k_full_ms = 60;            /* the first part of the tail, which holds all bins */
+static const float k_fast_memory = 0.998f;   /* 3.5 s */
+static const float k_far_floor = 1e-8f;      /* mean power below which the far end is silent */
+static const int k_low_hz = 8000;            /* the late tail holds bins below this only */
+static const int k_full_ms = 60;             /* the first part of the tail, which holds all bins */
 static const int k_branch_ms = 60;
 static const float k_good_share = 0.1f;  /* error / capture of a filter worth remembering */
 static const int k_remember_blocks = 30; /* how often it is remembered */
@@ -22,8 +22,9 @@ static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
 /* What comes with the first far end is held back until its lag is found (0.2 s), for 0.75 s of
- * active far end at most; not where the microphone was as loud before, within 6 dB. */
-static const int k_unheard_blocks = 75;
+ * active far end at most, and for 12 blocks of it while the filter converges; not where the
+ * microphone was as loud before, within 6 dB. */
+static const int k_unheard_blocks = 75, k_found_blocks = 12;
 static const float k_unheard_rise = 4.0f, k_before_keep = 0.99f;
 /* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
  */
@@ -63,10 +64,10 @@ struct ae_echo_filter {
     float *far_mix;    /* of two channels, for the view */
     float prior_power; /* of the main filter's error before it learned from the block */
     float main_power, fast_power, capture_power, far_power, echo_power; /* smoothed, per block */
-    float fast_lead_db; /* how much less error the fast filter leaves, smoothed */
-    int good_blocks;    /* for how long the main filter has cancelled well */
-    int trust_blocks;   /* active blocks left until an echo path is no longer believed in */
-    int unheard_blocks; /* active blocks left in which an unknown echo is held back */
+    float fast_lead_db;  /* how much less error the fast filter leaves, smoothed */
+    int good_blocks;     /* for how long the main filter has cancelled well */
+    int trust_blocks;    /* active blocks left until an echo path is no longer believed in */
+    int unheard_blocks;  /* active blocks left in which an unknown echo is held back */
     float before_energy; /* of the loudest capture block in the last second without far end */
     ae_delay_report heard[AE_FAR_CHANNELS]; /* by each finder */
     float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */
@@ -521,14 +522,15 @@ static void judge_trust(ae_echo_filter *self)
 static void judge_unheard(ae_echo_filter *self)
 {
     const float energy = ae_energy(self->capture, self->block);
-    if (self->view.lag_found || self->prior_power < k_trust_share * self->capture_power)
-        self->unheard_blocks = 0;
+    const int louder = energy > k_unheard_rise * self->before_energy;
+    if (self->view.lag_found && self->unheard_blocks > k_found_blocks)
+        self->unheard_blocks = k_found_blocks;
+    if (self->prior_power < k_trust_share * self->capture_power) self->unheard_blocks = 0;
     if (!self->view.far_active)
         self->before_energy = fmaxf(k_before_keep * self->before_energy, energy);
-    else if (self->unheard_blocks > 0)
+    else if (self->unheard_blocks > 0 && (louder || !self->view.lag_found))
         self->unheard_blocks--;
-    self->view.unheard = self->view.far_active && self->unheard_blocks > 0 &&
-                         energy > k_unheard_rise * self->before_energy;
+    self->view.unheard = self->view.far_active && self->unheard_blocks > 0 && louder;
 }
 
 /* Share of the echo estimate that is subtracted: all, unless that would make the block louder by

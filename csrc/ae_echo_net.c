@@ -5,6 +5,8 @@
 
 /* Inputs as they were in training: 10 log10 of the power, brought to about -3 .. 3. */
 static const float k_least_power = 1e-10f, k_middle_db = 60.0f, k_span_db = 20.0f;
+/* Far above anything heard. A NaN or infinity that got into the state would stay there. */
+static const float k_most_power = 1e12f;
 
 enum { k_bands = AE_ECHO_BANDS, k_signals = 7, k_flags = 4 };
 enum {
@@ -21,8 +23,8 @@ _Static_assert(sizeof(k_dense_weights) == k_inputs * k_dense &&
                "the weights were trained for other inputs or bands");
 
 struct ae_echo_net {
-    float *dense, *input_gates, *state_gates, *output;  /* weights, [inputs][outputs] */
-    float features[k_inputs + k_dense + k_state];       /* scratch */
+    float *dense, *input_gates, *state_gates, *output; /* weights, [inputs][outputs] */
+    float features[k_inputs + k_dense + k_state];      /* scratch */
     float activation[k_dense], gates[k_gates], candidates[k_gates];
     float state[k_state];
 };
@@ -35,10 +37,8 @@ static ae_echo_net *lay_out(ae_arena *arena)
     float *state_gates = AE_TAKE(arena, k_state * k_gates, float);
     float *output = AE_TAKE(arena, (k_state + k_dense) * k_outputs, float);
     if (self == NULL) return NULL;
-    *self = (ae_echo_net){.dense = dense,
-                          .input_gates = input_gates,
-                          .state_gates = state_gates,
-                          .output = output};
+    *self = (ae_echo_net){
+        .dense = dense, .input_gates = input_gates, .state_gates = state_gates, .output = output};
     return self;
 }
 
@@ -88,6 +88,12 @@ static inline float logistic(float x) { return 1.0f / (1.0f + ae_exp2(-k_ae_log2
 
 static inline float hyperbolic_tangent(float x) { return 2.0f * logistic(2.0f * x) - 1.0f; }
 
+/* A NaN gives the lower bound. */
+static inline float within(float value, float least, float most)
+{
+    return ae_min(ae_max(value, least), most);
+}
+
 static void find_features(ae_echo_net *self, const ae_echo_net_input *in)
 {
     const float *signals[k_signals] = {in->error,   in->prior_error,   in->capture, in->echo,
@@ -98,13 +104,15 @@ static void find_features(ae_echo_net *self, const ae_echo_net_input *in)
 #pragma omp simd
         for (int b = 0; b < k_bands; b++)
             to[s * k_bands + b] =
-                (ae_log2(power[b] + k_least_power) / k_ae_log2_per_db + k_middle_db) / k_span_db;
+                (ae_log2(within(power[b], 0.0f, k_most_power) + k_least_power) / k_ae_log2_per_db +
+                 k_middle_db) /
+                k_span_db;
     }
     float *flags = to + k_signals * k_bands;
-    flags[0] = in->trust;
-    flags[1] = in->capture_clipped;
-    flags[2] = in->far_active;
-    flags[3] = in->lag_found;
+    flags[0] = within(in->trust, 0.0f, 1.0f);
+    flags[1] = within(in->capture_clipped, 0.0f, 1.0f);
+    flags[2] = within(in->far_active, 0.0f, 1.0f);
+    flags[3] = within(in->lag_found, 0.0f, 1.0f);
 }
 
 /* Gates in the order reset, update, candidate. */

@@ -9,8 +9,8 @@ struct ae_echo_spectra {
     int hop, bins;
     float window_power; /* sum of the squared analysis window / hop */
     ae_stft *stft[k_signals];
-    float *re[k_signals], *im[k_signals]; /* [bins] */
-    float *step;                          /* [hop] */
+    float *re[k_signals], *im[k_signals];                                  /* [bins] */
+    float *step;                                                           /* [hop] */
     float *error, *prior_error, *capture, *echo, *far_end, *misadjustment; /* [bins] */
     ae_echo_planes planes;
 };

@@ -17,11 +17,11 @@ typedef struct {
 
 /* |FFT|^2 of one hop, all [bins]. */
 typedef struct {
-    const float *error;            /* a posteriori: what the filter's output holds */
-    const float *prior_error;      /* before the filter learned from this hop */
-    const float *capture, *echo;   /* capture = echo + error */
-    const float *far_end;          /* delayed to where the filter begins */
-    const float *misadjustment;    /* expected |echo not learned yet|^2 */
+    const float *error;             /* a posteriori: what the filter's output holds */
+    const float *prior_error;       /* before the filter learned from this hop */
+    const float *capture, *echo;    /* capture = echo + error */
+    const float *far_end;           /* delayed to where the filter begins */
+    const float *misadjustment;     /* expected |echo not learned yet|^2 */
     const float *step_re, *step_im; /* prior error - error, as a spectrum */
 } ae_echo_planes;
 

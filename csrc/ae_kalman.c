@@ -2,12 +2,13 @@
 
 #include "ae_math.h"
 
-/* First covariance of partition p: exp(-p / 8 blocks of 8 ms), notes/aec.md 2.2: a room decays. */
+/* First covariance of partition p: 0.4 exp(-p / 5 blocks): a room decays. */
 static const float k_prior_decay_blocks = 5.0f;
-static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker as loud as the signal */
+static const float k_prior_power = 0.4f; /* |H|^2 per bin: a loudspeaker 4 dB below the signal */
 /* Share of P12 that survives a block. The rest, far below what the paths themselves move, keeps
  * rounding from making a covariance matrix indefinite. */
 static const double k_cross_keep = 1.0 - 3e-7;
+static const float k_most_cross = 1.01f; /* |P12|^2 / (P11 P22) of a sound state: 1 and rounding */
 static const float k_branch_prior_power = 0.01f;
 static const float k_most_energy = 100.0f; /* of one partition's impulse response: 20 dB of gain */
 static const float k_step = 0.57f;
@@ -18,8 +19,8 @@ static const float k_shrink = 0.18f;
 static const float k_floor_share = 1e-3f; /* of the prior, that P never falls below */
 static const float k_noise_rise = 0.85f;  /* smoothing of Psi upward, per block */
 static const float k_noise_fall = 0.85f;
-static const float k_noise_share = 0.5f;  /* of |E|^2 that Psi never falls below */
-static const float k_noise_power = 1e-7f; /* regularises S: |FFT|^2 far below 16 bit rounding */
+static const float k_noise_share = 0.5f;   /* of |E|^2 that Psi never falls below */
+static const float k_noise_power = 1e-7f;  /* regularises S: |FFT|^2 far below 16 bit rounding */
 static const int k_constrained_share = 18; /* one in so many partitions is constrained per block */
 
 struct ae_kalman {
@@ -522,10 +523,17 @@ void ae_kalman_shrink(ae_kalman *self, float factor)
     }
 }
 
+/* Partitions with a P12. */
+static int pairs_of(const ae_kalman *self)
+{
+    return self->config.channels > 1 ? self->config.partitions : 0;
+}
+
 int ae_kalman_state_floats(const ae_kalman *self)
 {
     int count = 0;
     for (int p = 0; p < self->rows; p++) count += 3 * bins_of(self, p);
+    for (int p = 0; p < pairs_of(self); p++) count += 2 * bins_of(self, p);
     return count;
 }
 
@@ -538,6 +546,29 @@ void ae_kalman_write_state(const ae_kalman *self, float *to)
         ae_copy(to + 2 * bins, self->covariance + at, bins);
         to += 3 * bins;
     }
+    for (int p = 0; p < pairs_of(self); p++) {
+        const int at = p * self->stride, bins = bins_of(self, p);
+        ae_copy(to, self->cross_re + at, bins);
+        ae_copy(to + bins, self->cross_im + at, bins);
+        to += 2 * bins;
+    }
+}
+
+/* |P12|^2 <= P11 P22, but for rounding. `from`: the rows of a state, `cross`: what follows them. */
+static int pairs_are_sound(const ae_kalman *self, const float *from, const float *cross)
+{
+    int to_second = 0; /* floats between the two rows of a partition */
+    for (int p = 0; p < pairs_of(self); p++) to_second += 3 * bins_of(self, p);
+    for (int p = 0; p < pairs_of(self); p++) {
+        const int bins = bins_of(self, p);
+        const float *pa = from + 2 * bins, *pb = pa + to_second;
+        const float *cr = cross, *ci = cross + bins;
+        for (int k = 0; k < bins; k++) /* false for a NaN, too */
+            if (!(cr[k] * cr[k] + ci[k] * ci[k] <= k_most_cross * pa[k] * pb[k])) return 0;
+        from += 3 * bins;
+        cross += 2 * bins;
+    }
+    return 1;
 }
 
 /* The bounds are those of `constrain`: an impulse response of that energy over a block has at most
@@ -545,6 +576,7 @@ void ae_kalman_write_state(const ae_kalman *self, float *to)
 int ae_kalman_state_is_sound(ae_kalman *self, const float *from)
 {
     const float most_power = k_most_energy * (float)self->config.block_frames;
+    const float *rows = from;
     for (int p = 0; p < self->rows; p++) {
         const int bins = bins_of(self, p);
         const float *re = from, *im = from + bins, *covariance = from + 2 * bins;
@@ -560,7 +592,7 @@ int ae_kalman_state_is_sound(ae_kalman *self, const float *from)
         if (!(ae_energy(self->time, self->config.fft_size) <= k_most_energy)) return 0;
         from += 3 * bins;
     }
-    return 1;
+    return pairs_are_sound(self, rows, from);
 }
 
 void ae_kalman_read_state(ae_kalman *self, const float *from)
@@ -572,5 +604,11 @@ void ae_kalman_read_state(ae_kalman *self, const float *from)
         ae_copy(self->im + at, from + bins, bins);
         ae_copy(self->covariance + at, from + 2 * bins, bins);
         from += 3 * bins;
+    }
+    for (int p = 0; p < pairs_of(self); p++) {
+        const int at = p * self->stride, bins = bins_of(self, p);
+        ae_copy(self->cross_re + at, from, bins);
+        ae_copy(self->cross_im + at, from + bins, bins);
+        from += 2 * bins;
     }
 }

@@ -6,7 +6,8 @@
  * Enzner, "State-space architecture of the partitioned-block-based acoustic echo controller"
  * (ICASSP 2014). Per bin k and partition p: echo path H, its error covariance P (diagonal), and per
  * bin the power Psi of all that is not echo (near end, noise):
- *     S = 1/2 sum_p |X_p|^2 P_p + Psi,  H_p += 0.9 P_p X_p* E / S,  P_p *= 1 - 1/4 |X_p|^2 P_p / S,
+ *     S = 1/2 sum_p |X_p|^2 P_p + Psi,
+ *     H_p += 0.57 P_p X_p* E / S,  P_p *= 1 - 0.18 |X_p|^2 P_p / S,
  *     H_p *= A,  P_p = A^2 P_p + (1 - A^2) |H_p|^2.
  * Psi is the only control: it is what |E|^2 holds beyond the expected misadjustment, so double talk
  * slows the filter down by itself; there is no threshold and no freeze.
@@ -44,8 +45,8 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config);
 /* Echo estimate of the newest block; also works out the expected misadjustment of every bin. */
 void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo);
 /* Learn from the newest block's error (block_frames), and say what the echo estimate of this very
- * block has become by it: X H moves by 2 * 0.57 A * expected * E / S, so that no second sum over the
- * partitions is needed. `posterior_echo` may be NULL. Returns 1 when the echo path had left its
+ * block has become by it: X H moves by 2 * 0.57 A * expected * E / S, so that no second sum over
+ * the partitions is needed. `posterior_echo` may be NULL. Returns 1 when the echo path had left its
  * bounds (a gain of 20 dB in one partition) and was restarted from zero, else 0. */
 int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *error,
                     float *posterior_echo);
@@ -61,9 +62,9 @@ void ae_kalman_shift(ae_kalman *self, int blocks);
 void ae_kalman_doubt(ae_kalman *self, float share);
 /* Echo path * factor; the covariance grows by what was taken away. */
 void ae_kalman_shrink(ae_kalman *self, float factor);
-/* For keeping what was learned beyond a session: H and P of the bins in use, row by row. How many
- * floats that is; writing them; whether they are finite and within the filter's own bounds; taking
- * over what is. */
+/* For keeping what was learned beyond a session: H and P of the bins in use, row by row, and P12.
+ * How many floats that is; writing them; whether they are finite and within the filter's own
+ * bounds; taking over what is. */
 int ae_kalman_state_floats(const ae_kalman *self);
 void ae_kalman_write_state(const ae_kalman *self, float *to);
 int ae_kalman_state_is_sound(ae_kalman *self, const float *from);

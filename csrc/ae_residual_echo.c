@@ -20,6 +20,7 @@ static const int k_floor_hops = 100;    /* window of the minimum, 1 s */
 static const float k_floor_bias = 3.0f;
 static const float k_least_power = 1e-9f;
 static const float k_active = 1e-4f;
+static const float k_most_power = 1e20f; /* mean |FFT|^2: far above full scale */
 enum { k_max_bands = 40 };
 
 struct ae_residual_echo {
@@ -77,8 +78,7 @@ ae_status ae_residual_echo_create(ae_residual_echo **out, const ae_residual_echo
     return AE_OK;
 }
 
-void ae_residual_echo_destroy(ae_residual_echo *self)
-{ ae_free(self); }
+void ae_residual_echo_destroy(ae_residual_echo *self) { ae_free(self); }
 
 void ae_residual_echo_reset(ae_residual_echo *self)
 {
@@ -139,6 +139,11 @@ void ae_residual_echo_update(ae_residual_echo *self, const ae_echo_planes *plane
     const int bins = self->bins, bands = self->bands;
     const float *restrict error_power = planes->error;
     float *restrict echo = self->tail;
+    /* A NaN or an infinity would stay in the shares and in the tail: such a hop is left out. */
+    if (!(mean_of(error_power, 0, bins) + mean_of(planes->echo, 0, bins) < k_most_power)) {
+        ae_zero(residual_power, bins);
+        return;
+    }
     for (int k = 0; k < bins; k++) echo[k] = fmaxf(k_tail_keep * echo[k], planes->echo[k]);
     const float all = mean_of(echo, 0, bins);
     for (int b = 0; b < bands; b++) {

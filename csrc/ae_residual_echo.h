@@ -3,7 +3,8 @@
  *
  * residual = misadjustment (the filter's state covariance) + leakage (shares of
  * the echo estimate's and the reverberant tail's power, learned by gradient steps on the
- * Itakura-Saito distance between the error power and the model). Call once per hop. Thread: audio; no allocation. */
+ * Itakura-Saito distance between the error power and the model). Call once per hop. Thread: audio;
+ * no allocation. */
 #ifndef AE_RESIDUAL_ECHO_H
 #define AE_RESIDUAL_ECHO_H
 

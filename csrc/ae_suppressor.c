@@ -15,6 +15,8 @@
 static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+/* From this share on a point's residual echo is said to be all there is. */
+static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
                                                               5000.0f};
 
@@ -38,7 +40,7 @@ struct ae_suppressor {
     ae_speech_gain *speech;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *bin_gain, *echo_gain, *taken, *scratch; /* [bins] */
+    float *power, *bin_gain, *echo_gain, *taken, *scratch;                        /* [bins] */
     float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
@@ -57,8 +59,8 @@ static int config_is_valid(const ae_suppressor_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
-           (config->echo == 0 || config->echo == 1) &&
-           (config->noise == 0 || config->noise == 1) && config->attenuation_limit_db >= 0.0f &&
+           (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
+           config->attenuation_limit_db >= 0.0f &&
            config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
            config->dereverb <= 1.0f;
 }
@@ -230,9 +232,9 @@ static void measure_power(ae_suppressor *self)
     }
 }
 
-/* Residual echo is what the echo stage's gain will take away. Where the filter has just taken a
- * part of everything, noise too, there is nothing to learn of the noise. */
-static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
+/* Run the echo stage: echo_gain, and in point_residual the share of the power that it and the
+ * filter's last learning step take. */
+static void find_echo_gain(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
     for (int c = 0; c < self->config.channels; c++) {
@@ -244,13 +246,26 @@ static void find_residual(ae_suppressor *self, const ae_echo_view *const *echo)
     measure_power(self);
     const float *restrict power = self->power, *restrict gain = self->echo_gain;
     const float scale = self->power_scale;
-    float *restrict residual = self->scratch, *restrict taken = self->taken;
+    float *restrict share = self->scratch, *restrict taken = self->taken;
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) {
         taken[k] *= scale;
-        residual[k] = power[k] * (1.0f - gain[k] * gain[k]) + taken[k];
+        share[k] = 1.0f - gain[k] * gain[k] * power[k] / (power[k] + taken[k] + 1e-20f);
     }
-    ae_spectral_points_gather(self->points, residual, self->point_residual);
+    ae_spectral_points_gather(self->points, share, self->point_residual);
+}
+
+/* Residual echo is what the echo gain takes away, but it takes noise along with it: a point of
+ * which it takes a third and more says nothing about the noise. */
+static void find_residual(ae_suppressor *self)
+{
+    const float *restrict power = self->point_power;
+    float *restrict residual = self->point_residual;
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) {
+        const float taken = residual[k];
+        residual[k] = taken < k_most_taken ? taken * power[k] : k_all_echo;
+    }
 }
 
 static void apply_gain(ae_suppressor *self)
@@ -369,10 +384,11 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
     self->report.near_end_presence = 1.0f;
     if (has_echo)
-        find_residual(self, echo);
+        find_echo_gain(self, echo);
     else
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
+    if (has_echo) find_residual(self);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     if (self->config.noise) {
         find_noise_gain(self);

@@ -160,15 +160,15 @@ C_ROWS: list[set[str]] = [
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
-    row("echo_align"),
-    row("delay kalman residual_echo echo_gain")
+    row("echo_align echo_stage"),
+    row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("comfort_noise musical_noise")
     | row("speech_loudness")
     | row("loudness_gate"),
-    row("far_end drift"),
+    row("far_end drift echo_spectra echo_bands"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too
-    row("echo_view"),
+    row("echo_view echo_net_weights"),
     row("stft biquad kweight true_peak ring dll")
     | row("callback load_guard fifo comparison peak_meter"),
     row("fft"),

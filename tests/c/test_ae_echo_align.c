@@ -73,7 +73,7 @@ static void hear(rig *self)
     ae_kalman_predict(self->filter, ae_far_end_spectra(self->far), echo);
     for (int i = 0; i < k_block; i++) error[i] = self->capture[i] - echo[i];
     self->error_energy = ae_energy(error, k_block);
-    ae_kalman_adapt(self->filter, ae_far_end_spectra(self->far), error);
+    ae_kalman_adapt(self->filter, ae_far_end_spectra(self->far), error, NULL);
 }
 
 typedef struct {

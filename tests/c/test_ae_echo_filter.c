@@ -358,6 +358,10 @@ static void test_two_signals_through_two_paths(void)
     }
 }
 
+/* What two channels may cost where one signal is in them, at 40 dB and more: a constraint that
+ * comes round once in 18 blocks leaves a little in each row, and there are twice as many. */
+static const float k_pair_db = 2.5f;
+
 /* The same in both is as good as mono, from the start. */
 static void test_one_signal_in_both_channels(void)
 {
@@ -370,8 +374,8 @@ static void test_one_signal_in_both_channels(void)
     printf("same in both: %.1f dB in the second second, %.1f dB later; mean reference %.1f, %.1f\n",
            (double)left_db(&s, 1000, 2000), (double)left_db(&s, 3000, 5000),
            (double)mean_reference_db(&s, 1000, 2000), (double)mean_reference_db(&s, 3000, 5000));
-    CHECK(left_db(&s, 1000, 2000) >= mean_reference_db(&s, 1000, 2000) - 1.0f);
-    CHECK(left_db(&s, 3000, 5000) >= mean_reference_db(&s, 3000, 5000) - 1.0f);
+    CHECK(left_db(&s, 1000, 2000) >= mean_reference_db(&s, 1000, 2000) - k_pair_db);
+    CHECK(left_db(&s, 3000, 5000) >= mean_reference_db(&s, 3000, 5000) - k_pair_db);
     ae_echo_filter_destroy(filter);
     free_scene(&s);
 }
@@ -386,7 +390,7 @@ static void test_a_channel_may_be_silent(void)
         run(filter, &s);
         ae_echo_filter_report report;
         ae_echo_filter_read(filter, &report);
-        CHECK(left_db(&s, 500, 1500) >= mean_reference_db(&s, 500, 1500) - 1.0f);
+        CHECK(left_db(&s, 500, 1500) >= mean_reference_db(&s, 500, 1500) - k_pair_db);
         CHECK(left_db(&s, 3000, 5000) >= 50.0f);
         CHECK(report.delay_confidence > 0.3f && ae_echo_filter_view(filter)->far_active);
         ae_echo_filter_destroy(filter);
@@ -516,6 +520,144 @@ static void test_the_view_mixes_the_channels(void)
     free_scene(&s);
 }
 
+/* ---- what the view says ---- */
+
+/* share[0]: of the near end in the output; share[1]: before learning; and the echo left in each. */
+typedef struct {
+    double share[2], left[2];
+} comparison;
+
+static comparison compare_errors(ae_echo_filter *filter, scene *s, int from_ms)
+{
+    comparison found = {{0.0, 0.0}, {0.0, 0.0}};
+    double near = 1e-12, both[2] = {0.0, 0.0};
+    for (int i = 0; i + s->block <= s->frames; i += s->block) {
+        float capture[960];
+        for (int j = 0; j < s->block; j++) capture[j] = s->echo[i + j] + s->near[i + j];
+        ae_echo_filter_process(filter, capture, (const float *[]){s->far + i, s->right + i},
+                               s->error + i);
+        const ae_echo_view *view = ae_echo_filter_view(filter);
+        for (int j = 0; i >= from_ms * s->rate / 1000 && j < s->block; j++) {
+            const double talker = (double)s->near[i + j];
+            const double error[2] = {(double)(capture[j] - view->echo[j]),
+                                     (double)(capture[j] - view->prior_echo[j])};
+            near += talker * talker;
+            for (int e = 0; e < 2; e++) {
+                both[e] += error[e] * talker;
+                found.left[e] += pow(error[e] - talker, 2.0);
+            }
+        }
+    }
+    for (int e = 0; e < 2; e++) found.share[e] = both[e] / near;
+    return found;
+}
+
+/* Echo alone: learning from a block leaves less of it. Beside a near end it takes some of that,
+ * too, of which the prior echo holds nothing. */
+static void test_the_prior_echo_holds_no_near_end(int channels)
+{
+    scene s = make_scene(16000, 6);
+    ae_echo_filter *filter = make_filter_for(s.rate, channels);
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    fill_talker(&s, s.right, 0, s.frames, 0.8f, 2);
+    fill_echo(&s, 0, s.frames, 40 * 16, 7);
+    const comparison alone = compare_errors(filter, &s, 0);
+    CHECK(alone.left[0] < 0.5 * alone.left[1]);
+    ae_echo_filter_reset(filter);
+    fill_noise(s.near, 0, s.frames, 0.3f, 99);
+    const comparison both = compare_errors(filter, &s, 1000);
+    printf("%d far: near end in the output %.3f, before learning %.3f\n", channels, both.share[0],
+           both.share[1]);
+    CHECK_NEAR(both.share[1], 1.0, 0.01);
+    CHECK(both.share[0] < both.share[1] - 0.01);
+    ae_zero(s.far, s.frames);
+    ae_zero(s.right, s.frames);
+    compare_errors(filter, &s, 0);
+    const ae_echo_view *view = ae_echo_filter_view(filter);
+    CHECK(!view->far_active && memcmp(view->echo, view->prior_echo, 160 * sizeof(float)) == 0);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+typedef struct {
+    int held, active;         /* blocks */
+    int last_held, lag_found; /* the last one held back, the first one with a lag; -1: none */
+} history;
+
+static history watch(ae_echo_filter *filter, const scene *s)
+{
+    history found = {.last_held = -1, .lag_found = -1};
+    for (int i = 0; i + s->block <= s->frames; i += s->block) {
+        float capture[960], error[960];
+        for (int j = 0; j < s->block; j++) capture[j] = s->echo[i + j] + s->near[i + j];
+        ae_echo_filter_process(filter, capture, (const float *[]){s->far + i}, error);
+        const ae_echo_view *view = ae_echo_filter_view(filter);
+        found.held += view->unheard;
+        found.active += view->far_active;
+        CHECK(!view->unheard || (view->far_active && !view->lag_found));
+        if (view->unheard) found.last_held = i / s->block;
+        if (view->lag_found && found.lag_found < 0) found.lag_found = i / s->block;
+    }
+    return found;
+}
+
+/* The first far end, and the microphone becomes louder with it: held back until the lag is known,
+ * or the echo cancelled; once. */
+static void test_the_first_echo_is_held_back(void)
+{
+    scene s = make_scene(16000, 5);
+    ae_echo_filter *filter = make_filter(s.rate);
+    fill_talker(&s, s.far, 16000, s.frames, 0.8f, 1);
+    fill_noise(s.near, 0, s.frames, 1e-3f, 3);
+    fill_echo(&s, 0, s.frames, 300 * 16, 7);
+    CHECK(!ae_echo_filter_view(filter)->unheard && !ae_echo_filter_view(filter)->lag_found);
+    for (int round = 0; round < 2; round++) {
+        const history first = watch(filter, &s);
+        printf("held back for %d blocks, lag found in block %d\n", first.held, first.lag_found);
+        CHECK(first.held > 5 && first.held <= 75);
+        CHECK(first.lag_found >= 100 && first.last_held < first.lag_found);
+        const history second = watch(filter, &s); /* it is known now */
+        CHECK(second.held == 0 && second.lag_found == 0);
+        ae_echo_filter_reset(filter); /* and forgotten */
+        CHECK(!ae_echo_filter_view(filter)->unheard && !ae_echo_filter_view(filter)->lag_found);
+    }
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
+/* No echo of this far end, but something that is heard while it plays and at no other time: held
+ * back, as nobody can know, but for no more than 0.75 s in which the far end plays. */
+static void test_holding_back_ends(void)
+{
+    for (int paused = 0; paused < 2; paused++) {
+        scene s = make_scene(16000, 8);
+        ae_echo_filter *filter = make_filter(s.rate);
+        for (int at = 16000; at < s.frames; at += 8000) { /* all the time, or 0.1 s in every 0.5 */
+            fill_noise(s.far, at, at + (paused ? 1600 : 8000), 0.3f, 1 + (uint32_t)at);
+            fill_noise(s.near, at, at + (paused ? 1600 : 8000), 0.3f, 99 + (uint32_t)at);
+        }
+        const history found = watch(filter, &s);
+        printf("no echo: held back for %d of %d active blocks\n", found.held, found.active);
+        CHECK(found.active > 120 && found.held >= 60 && found.held <= 75);
+        CHECK(found.lag_found < 0);
+        ae_echo_filter_destroy(filter);
+        free_scene(&s);
+    }
+}
+
+/* Somebody was talking as loudly before: that is not held back. */
+static void test_who_talked_before_is_not_held_back(void)
+{
+    scene s = make_scene(16000, 4);
+    ae_echo_filter *filter = make_filter(s.rate);
+    fill_talker(&s, s.far, 2 * 16000, s.frames, 0.8f, 1);
+    fill_talker(&s, s.near, 16000, s.frames, 0.4f, 99);
+    const history found = watch(filter, &s);
+    CHECK(found.active > 150 && found.held == 0);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
 static void fill_weather(float *block, int count, int kind)
 {
     static const float full = 64.0f;
@@ -620,7 +762,11 @@ int main(void)
     test_two_loudspeakers_at_different_distances();
     test_two_signals_are_no_drift();
     test_the_view_mixes_the_channels();
+    test_the_first_echo_is_held_back();
+    test_holding_back_ends();
+    test_who_talked_before_is_not_held_back();
     for (int channels = 1; channels <= 2; channels++) {
+        test_the_prior_echo_holds_no_near_end(channels);
         test_double_talk_does_not_diverge(channels);
         test_without_an_echo_path_the_near_end_passes(channels);
         test_bad_weather_and_reset(channels);

@@ -1,4 +1,5 @@
-/* Truths: unit gain is a delay of one hop; white noise falls to the limit. */
+/* Truths: unit gain is a delay of one hop; white noise falls to the limit; a known echo goes. */
+#include "ae_echo_filter.h"
 #include "ae_math.h"
 #include "ae_suppressor.h"
 #include "ae_test.h"
@@ -63,9 +64,243 @@ static void test_white_noise_falls_to_the_limit(void)
     ae_suppressor_destroy(self);
 }
 
+static void test_create_checks_every_field(void)
+{
+    ae_suppressor_config bad[12];
+    for (int i = 0; i < 12; i++) bad[i] = ae_suppressor_default_config(16000);
+    bad[0].sample_rate_hz = 7999;
+    bad[1].sample_rate_hz = 96001;
+    bad[2].channels = 0;
+    bad[3].channels = AE_MAX_CHANNELS + 1;
+    bad[4].echo = 2;
+    bad[5].noise = 2;
+    bad[6].noise = -1;
+    bad[7].attenuation_limit_db = -0.1f;
+    bad[8].attenuation_limit_db = 40.1f;
+    bad[9].attenuation_limit_db = NAN;
+    bad[10].dereverb = 1.1f;
+    bad[11].dereverb = NAN;
+    for (int i = 0; i < 12; i++) {
+        ae_suppressor *self = (ae_suppressor *)&bad;
+        CHECK(ae_suppressor_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
+    }
+    ae_suppressor_destroy(NULL);
+}
+
+/* ---- beside an echo filter ---- */
+
+enum { k_rate = 16000, k_block = 160, k_delay = 320 };
+
+typedef struct {
+    ae_echo_filter *filter;
+    ae_suppressor *suppressor;
+    uint32_t seed;
+    float low, near_low;
+    int at;
+    float past[k_delay + k_block]; /* far end, newest last */
+    float capture[k_block], error[k_block], last_error[k_block], out[k_block];
+} rig;
+
+static rig make_rig(int noise)
+{
+    rig self = {.seed = 5};
+    const ae_echo_filter_config filter = ae_echo_filter_default_config(k_rate);
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    config.echo = 1;
+    config.noise = noise;
+    CHECK(config.channels == 1 && ae_suppressor_default_config(k_rate).noise == 1);
+    CHECK(ae_echo_filter_create(&self.filter, &filter) == AE_OK);
+    CHECK(ae_suppressor_create(&self.suppressor, &config) == AE_OK);
+    return self;
+}
+
+static void destroy_rig(rig *self)
+{
+    ae_echo_filter_destroy(self->filter);
+    ae_suppressor_destroy(self->suppressor);
+}
+
+/* Syllables of coloured noise, the near end's between those of the far end. */
+static float talk(rig *self, int i, float *low, int shift)
+{
+    *low += 0.4f * (ae_random(&self->seed) - *low);
+    return *low * sinf(k_ae_pi * (float)((self->at + i + shift) % 3200) / 3200.0f);
+}
+
+/* One block: a loudspeaker that bends, 20 ms of way, the near end, a quiet room. */
+static void step(rig *self, float far_level, float near_level, float room_level)
+{
+    float far[k_block];
+    memmove(self->past, self->past + k_block, sizeof(float) * k_delay);
+    ae_copy(self->last_error, self->error, k_block);
+    for (int i = 0; i < k_block; i++) {
+        far[i] = far_level * talk(self, i, &self->low, 0);
+        self->past[k_delay + i] = 0.15f * tanhf(4.0f * far[i]);
+        self->capture[i] = self->past[i] + near_level * talk(self, i, &self->near_low, 1600) +
+                           room_level * ae_random(&self->seed);
+    }
+    self->at += k_block;
+    ae_echo_filter_process(self->filter, self->capture, (const float *[]){far}, self->error);
+    const ae_echo_view *view = ae_echo_filter_view(self->filter);
+    ae_suppressor_process(self->suppressor, (const float *[]){self->error}, &view,
+                          (float *[]){self->out});
+}
+
+/* How far the output lies below the capture, in dB. */
+static double run(rig *self, int blocks, float far_level, float near_level, float room_level)
+{
+    double before = 1e-12, after = 1e-12;
+    for (int b = 0; b < blocks; b++) {
+        step(self, far_level, near_level, room_level);
+        before += (double)ae_energy(self->capture, k_block);
+        after += (double)ae_energy(self->out, k_block);
+    }
+    return 10.0 * log10(before / after);
+}
+
+/* Noise and echo, or echo alone: nothing but the near end is left, and the reports say so. */
+static void test_an_echo_is_taken_away(void)
+{
+    for (int noise = 0; noise < 2; noise++) {
+        rig self = make_rig(noise);
+        ae_suppressor_report report;
+        run(&self, 300, 0.8f, 0.0f, 1e-5f);
+        const double echo_db = run(&self, 200, 0.8f, 0.0f, 1e-5f);
+        ae_suppressor_read(self.suppressor, &report);
+        printf("noise %d: echo alone %.1f dB, probability of speech %.2f\n", noise, echo_db,
+               (double)report.speech_probability);
+        CHECK(echo_db > 40.0);
+        CHECK(report.near_end_presence < 0.3f && report.echo_reduction_db > 6.0f);
+        CHECK(report.speech_probability < 0.5f);
+        run(&self, 200, 0.0f, 0.0f, 1e-5f);
+        CHECK(run(&self, 200, 0.0f, 0.4f, 1e-5f) < 1.0); /* no far end: the near end stays */
+        ae_suppressor_read(self.suppressor, &report);
+        CHECK(report.near_end_presence > 0.99f && report.echo_reduction_db < 0.1f);
+        destroy_rig(&self);
+    }
+}
+
+/* Without the noise stage and without a far end there is nothing to do: the output is the input,
+ * one block late, whatever the limit; and nobody judges speech. */
+static void test_without_noise_and_far_end_it_is_a_delay(void)
+{
+    for (int had_echo = 0; had_echo < 2; had_echo++) {
+        rig self = make_rig(0);
+        double error = 0.0, signal = 0.0;
+        if (had_echo) run(&self, 200, 0.8f, 0.0f, 1e-3f);
+        if (had_echo) run(&self, 30 + 120, 0.0f, 0.0f, 1e-3f); /* the tail, the filter's reach */
+        for (int b = 0; b < 200; b++) {
+            if (b == 20) ae_suppressor_set_attenuation_limit_db(self.suppressor, 40.0f);
+            if (b == 20) ae_suppressor_set_dereverb(self.suppressor, 1.0f);
+            step(&self, 0.0f, 0.3f, 1e-2f);
+            ae_suppressor_report report;
+            ae_suppressor_read(self.suppressor, &report);
+            CHECK(report.speech_probability == 0.0f && report.noise_reduction_db < 0.01f);
+            CHECK(report.near_end_presence > 0.9999f);
+            for (int i = 0; b > 1 && i < k_block; i++) {
+                error += pow((double)(self.out[i] - self.last_error[i]), 2.0);
+                signal += pow((double)self.last_error[i], 2.0);
+            }
+        }
+        CHECK(error < 1e-8 * signal);
+        CHECK(ae_suppressor_latency_frames(self.suppressor) == k_block);
+        destroy_rig(&self);
+    }
+}
+
+/* The level of the room's noise is measured with the noise stage and without it. */
+static void test_the_noise_level_is_reported_without_the_noise_stage(void)
+{
+    rig self = make_rig(0);
+    ae_suppressor_report report;
+    run(&self, 300, 0.0f, 0.0f, 0.1f);
+    ae_suppressor_read(self.suppressor, &report);
+    CHECK_NEAR(report.noise_level_dbfs, 20.0 * log10(0.1 / sqrt(3.0)), 1.0);
+    destroy_rig(&self);
+}
+
+/* Echo takes the room's noise with it. The noise estimate stays where it was all the same, for half
+ * a minute; so the hole is filled to the room's level, and noise is turned down at once when the
+ * far end has gone. */
+static void test_the_noise_is_known_behind_an_echo(void)
+{
+    for (int noise = 0; noise < 2; noise++) {
+        rig self = make_rig(noise);
+        ae_suppressor_report before, report;
+        run(&self, 300, 0.0f, 0.0f, 3e-3f);
+        ae_suppressor_read(self.suppressor, &before);
+        for (int s = 0; s < 30; s++) {
+            run(&self, 100, 0.8f, 0.0f, 3e-3f);
+            ae_suppressor_read(self.suppressor, &report);
+            CHECK_NEAR(report.noise_level_dbfs, before.noise_level_dbfs, 2.0);
+        }
+        run(&self, 60, 0.0f, 0.0f, 3e-3f);
+        CHECK_NEAR(run(&self, 30, 0.0f, 0.0f, 3e-3f), noise ? 20.0 : 0.0, 1.5);
+        destroy_rig(&self);
+    }
+}
+
+static void test_the_hole_is_filled_with_the_rooms_noise(void)
+{
+    rig self = make_rig(0);
+    run(&self, 2500, 0.0f, 0.0f, 3e-3f); /* the floor is found at 1.7 dB/s */
+    run(&self, 300, 0.8f, 0.0f, 3e-3f);
+    double power = 0.0;
+    for (int b = 0; b < 200; b++) {
+        step(&self, 0.8f, 0.0f, 3e-3f);
+        power += (double)ae_energy(self.out, k_block) / (200.0 * k_block);
+    }
+    printf("comfort noise: %.1f dB to the room\n", 10.0 * log10(power / 3e-6));
+    CHECK_NEAR(10.0 * log10(power / 3e-6), 0.0, 6.0);
+    destroy_rig(&self);
+}
+
+static void test_in_place_reset_and_bad_weather(void)
+{
+    static const float levels[] = {0.0f, 64.0f, 1e-40f, 1e-3f};
+    for (int noise = 0; noise < 2; noise++) {
+        rig used = make_rig(noise), fresh = make_rig(noise);
+        const uint64_t allocations = ae_allocation_count();
+        for (int t = 0; t < 640; t++) {
+            float capture[k_block], far[k_block];
+            for (int i = 0; i < k_block; i++) {
+                capture[i] = i % 3 ? levels[t / 40 % 4] : -levels[t / 40 % 4];
+                far[i] = (i + t) % 2 ? levels[t / 160] : -levels[t / 10 % 4];
+            }
+            ae_echo_filter_process(used.filter, capture, (const float *[]){far}, used.error);
+            const ae_echo_view *view = ae_echo_filter_view(used.filter);
+            ae_suppressor_process(used.suppressor, (const float *[]){used.error}, &view,
+                                  (float *[]){used.error}); /* in place */
+            for (int i = 0; i < k_block; i++) CHECK(fabsf(used.error[i]) <= 64.0f * 200.0f);
+        }
+        ae_echo_filter_reset(used.filter);
+        ae_suppressor_reset(used.suppressor);
+        for (int t = 0; t < 150; t++) {
+            const float far_level = t < 100 ? 0.8f : 0.0f;
+            step(&used, far_level, 0.2f, 1e-3f);
+            step(&fresh, far_level, 0.2f, 1e-3f);
+            CHECK(memcmp(used.out, fresh.out, sizeof used.out) == 0);
+            ae_suppressor_report a, b;
+            ae_suppressor_read(used.suppressor, &a);
+            ae_suppressor_read(fresh.suppressor, &b);
+            CHECK(memcmp(&a, &b, sizeof a) == 0);
+        }
+        CHECK(ae_allocation_count() == allocations);
+        destroy_rig(&used);
+        destroy_rig(&fresh);
+    }
+}
+
 int main(void)
 {
+    test_create_checks_every_field();
     test_unit_gain_is_a_delay();
     test_white_noise_falls_to_the_limit();
+    test_an_echo_is_taken_away();
+    test_without_noise_and_far_end_it_is_a_delay();
+    test_the_noise_level_is_reported_without_the_noise_stage();
+    test_the_noise_is_known_behind_an_echo();
+    test_the_hole_is_filled_with_the_rooms_noise();
+    test_in_place_reset_and_bad_weather();
     return AE_TEST_RESULT();
 }
