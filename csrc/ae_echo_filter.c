@@ -21,10 +21,10 @@ static const int k_first_trust_blocks = 50, k_most_trust_blocks = 400;
 static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
-/* What comes with the first far end is held back until its lag is found (0.2 s), for 0.75 s of
+/* What comes with the first far end is held back until its lag is found (0.2 s), for 0.8 s of
  * active far end at most, and for 12 blocks of it while the filter converges; not where the
  * microphone was as loud before, within 6 dB. */
-static const int k_unheard_blocks = 75, k_found_blocks = 12;
+static const int k_unheard_blocks = 80, k_found_blocks = 12;
 static const float k_unheard_rise = 4.0f, k_before_keep = 0.99f;
 /* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
  */
@@ -68,6 +68,7 @@ struct ae_echo_filter {
     int good_blocks;     /* for how long the main filter has cancelled well */
     int trust_blocks;    /* active blocks left until an echo path is no longer believed in */
     int unheard_blocks;  /* active blocks left in which an unknown echo is held back */
+    int was_found;       /* view.lag_found of the last block */
     float before_energy; /* of the loudest capture block in the last second without far end */
     ae_delay_report heard[AE_FAR_CHANNELS]; /* by each finder */
     float clarity[AE_FAR_CHANNELS];         /* of what it hears: its quality, smoothed */
@@ -237,6 +238,7 @@ void ae_echo_filter_reset(ae_echo_filter *self)
     self->skew_is_doubted = 0;
     self->trust_blocks = k_first_trust_blocks;
     self->unheard_blocks = k_unheard_blocks;
+    self->was_found = 0;
     self->before_energy = 0.0f;
     self->view.unheard = 0;
 }
@@ -523,8 +525,8 @@ static void judge_unheard(ae_echo_filter *self)
 {
     const float energy = ae_energy(self->capture, self->block);
     const int louder = energy > k_unheard_rise * self->before_energy;
-    if (self->view.lag_found && self->unheard_blocks > k_found_blocks)
-        self->unheard_blocks = k_found_blocks;
+    if (self->view.lag_found && !self->was_found) self->unheard_blocks = k_found_blocks;
+    self->was_found = self->view.lag_found;
     if (self->prior_power < k_trust_share * self->capture_power) self->unheard_blocks = 0;
     if (!self->view.far_active)
         self->before_energy = fmaxf(k_before_keep * self->before_energy, energy);
@@ -675,6 +677,7 @@ void ae_echo_filter_read_state(ae_echo_filter *self, const ae_echo_filter_place 
 {
     ae_echo_filter_reset(self);
     self->unheard_blocks = 0; /* the path is known */
+    self->was_found = 1;
     ae_far_end_set_skew(self->far, place->skew);
     ae_far_end_set_delay(self->far, place->delay_frames);
     self->skew_is_doubted = place->skew != 0.0;
