@@ -89,7 +89,9 @@ static void step(rig *self, float far_level, float rail, float near_level)
     ae_echo_filter_process(self->filter, capture, (const float *[]){far}, error);
     const ae_echo_view *view = ae_echo_filter_view(self->filter);
     ae_stft_analyse(self->stft, error, re, im);
-    ae_echo_stage_update(self->stage, &view, &planes[0], &planes[1], self->gain);
+    float taken[k_max_bins];
+    ae_echo_stage_update(self->stage, &view, &planes[0], &planes[1], self->gain, taken);
+    for (int k = 0; k < self->bins; k++) CHECK(taken[k] >= 0.0f && isfinite(taken[k]));
     for (int k = 0; k < self->bins; k++) {
         CHECK(self->gain[k] >= 0.0f && self->gain[k] <= 1.0f);
         re[k] *= self->gain[k];
@@ -230,7 +232,8 @@ static void update(bench *self)
         for (int i = 0; i < self->hop; i++) error[i] = self->capture[c][i] - self->echo[c][i];
         ae_stft_analyse(self->stft[c], error, re[c], im[c]);
     }
-    ae_echo_stage_update(self->stage, views, re, im, self->gain);
+    float taken[k_max_bins];
+    ae_echo_stage_update(self->stage, views, re, im, self->gain, taken);
 }
 
 /* The far end, its echo 6 dB below, of which a tenth is left, and the near end, alike in every
