@@ -12,6 +12,8 @@ static const float k_far_floor = 1e-8f;      /* mean power below which the far e
 static const int k_low_hz = 8000;            /* the late tail holds bins below this only */
 static const int k_full_ms = 60;             /* the first part of the tail, which holds all bins */
 static const int k_branch_ms = 60;
+/* The tail grows by half when its last quarter holds 0.5 % of the energy and more: T60 above 0.4 s. */
+static const float k_tail_share = 0.005f;
 static const float k_good_share = 0.1f;  /* error / capture of a filter worth remembering */
 static const int k_remember_blocks = 30; /* how often it is remembered */
 /* An echo path is believed in for 0.5 s of active far end at first; for 0.25 s per unit that a
@@ -115,15 +117,16 @@ static size_t lay_out(ae_echo_filter *self, void *memory)
 static ae_kalman_config kalman_shape(const ae_echo_filter_config *config)
 {
     const int block = ae_block_frames(config->sample_rate_hz);
-    const int fft_size = ae_fft_good_size(2 * block), partitions = (config->tail_ms + 9) / 10;
+    const int fft_size = ae_fft_good_size(2 * block), first = (config->tail_ms + 9) / 10;
     const int low_bins = (int)((int64_t)k_low_hz * fft_size / config->sample_rate_hz) + 1;
     return (ae_kalman_config){
         .channels = config->far_channels,
         .block_frames = block,
         .fft_size = fft_size,
-        .partitions = partitions,
+        .partitions = first + first / 2,
+        .first_partitions = first,
         .branch_partitions = k_branch_ms / 10,
-        .full_partitions = ae_clamp_int(k_full_ms / 10, 1, partitions),
+        .full_partitions = ae_clamp_int(k_full_ms / 10, 1, first),
         .low_bins = ae_clamp_int(low_bins, 1, fft_size / 2 + 1),
         .memory = k_main_memory,
     };
@@ -309,7 +312,7 @@ static void take_lag(ae_echo_filter *self, int channel)
 static double lag_of_both(const ae_echo_filter *self)
 {
     const double own = self->lag_of[self->ear], other = self->lag_of[1 - self->ear];
-    const double reach = k_reach * (double)(self->kalman.partitions * self->block);
+    const double reach = k_reach * (double)(self->kalman.first_partitions * self->block);
     return other >= 0.0 && other < own && own - other < reach ? other : own;
 }
 
@@ -422,14 +425,23 @@ static void follow_delay(ae_echo_filter *self)
     self->fast_lead_db = 0.0f;
 }
 
+static void grow_tail(ae_echo_filter *self)
+{
+    if (ae_kalman_tail_share(self->main_filter) < k_tail_share) return;
+    ae_kalman_grow(self->main_filter);
+    ae_kalman_grow(self->fast_filter);
+}
+
 /* Remember a path that cancels well; after it has worked, its collapse is news to the finder. */
 static void remember_path(ae_echo_filter *self)
 {
     if (!self->view.far_active) return;
     if (self->prior_power < k_good_share * self->capture_power) {
-        if (++self->good_blocks % k_remember_blocks == 0 && self->found.accepted > 0)
+        if (++self->good_blocks % k_remember_blocks == 0 && self->found.accepted > 0) {
+            grow_tail(self);
             ae_echo_align_remember(self->align, self->main_filter, ae_far_end_delay(self->far),
                                    self->lag_frames);
+        }
     } else if (self->main_power > 0.5f * self->capture_power &&
                self->echo_power > 0.25f * self->capture_power) {
         if (self->good_blocks >= k_remember_blocks) {

@@ -27,6 +27,7 @@ struct ae_kalman {
     ae_kalman_config config;
     ae_fft *fft;
     int bins, stride, rows;
+    int used;             /* partitions of each channel */
     int next_constrained; /* partition */
     float *re, *im;    /* H: rows x stride; rows: each channel's partitions, then the branches' */
     float *covariance; /* P, the diagonal */
@@ -47,6 +48,11 @@ struct ae_kalman {
 static int linear_rows(const ae_kalman *self)
 {
     return self->config.channels * self->config.partitions;
+}
+
+static int is_used(const ae_kalman *self, int row)
+{
+    return row >= linear_rows(self) || row % self->config.partitions < self->used;
 }
 
 static int bins_of(const ae_kalman *self, int row)
@@ -103,7 +109,8 @@ ae_status ae_kalman_create(ae_kalman **out, const ae_kalman_config *config)
     const int bins = config->fft_size / 2 + 1;
     if (config->channels < 1 || config->channels > AE_FAR_CHANNELS || config->block_frames < 8 ||
         config->fft_size < 2 * config->block_frames || config->partitions < 1 ||
-        config->partitions > 256 || config->full_partitions < 1 ||
+        config->partitions > 256 || config->first_partitions < 1 ||
+        config->first_partitions > config->partitions || config->full_partitions < 1 ||
         config->full_partitions > config->partitions || config->low_bins < 1 ||
         config->low_bins > bins || !(config->memory >= 0.9f && config->memory <= 1.0f))
         return AE_ERROR_ARGUMENT;
@@ -141,6 +148,7 @@ void ae_kalman_destroy(ae_kalman *self)
 void ae_kalman_reset(ae_kalman *self)
 {
     const int plane = self->rows * self->stride;
+    self->used = self->config.first_partitions;
     ae_zero(self->re, plane);
     ae_zero(self->im, plane);
     for (int p = 0; p < self->rows; p++)
@@ -211,7 +219,7 @@ static void accumulate_pair(int bins, const ae_far_spectra *far, const int *x,
 static void accumulate_pairs(ae_kalman *self, const ae_far_spectra *far)
 {
     const int partitions = self->config.partitions, stride = self->stride;
-    for (int p = 0; p < partitions; p++) {
+    for (int p = 0; p < self->used; p++) {
         const int x[2] = {ae_far_spectra_at(far, 0, p), ae_far_spectra_at(far, 1, p)};
         const int h[2] = {p * stride, (partitions + p) * stride};
         accumulate_pair(bins_of(self, p), far, x, self, h, p * stride);
@@ -227,6 +235,7 @@ void ae_kalman_predict(ae_kalman *self, const ae_far_spectra *far, float *echo)
     const int pairs = self->config.channels > 1;
     if (pairs) accumulate_pairs(self, far);
     for (int p = pairs ? linear_rows(self) : 0; p < rows; p++) {
+        if (!is_used(self, p)) continue;
         const int x = spectrum_of(self, far, p), h = p * self->stride;
         accumulate(bins_of(self, p), far->re + x, far->im + x, self->re + h, self->im + h,
                    self->covariance + h, self->sum_re, self->sum_im, self->expected);
@@ -328,7 +337,7 @@ static void step_pair(ae_kalman *self, int bins, const ae_far_spectra *far, cons
 static void step_pairs(ae_kalman *self, const ae_far_spectra *far)
 {
     const int partitions = self->config.partitions, stride = self->stride;
-    for (int p = 0; p < partitions; p++) {
+    for (int p = 0; p < self->used; p++) {
         const int x[2] = {ae_far_spectra_at(far, 0, p), ae_far_spectra_at(far, 1, p)};
         const int h[2] = {p * stride, (partitions + p) * stride};
         step_pair(self, bins_of(self, p), far, x, h, p * stride, self->prior[p] * k_floor_share);
@@ -377,6 +386,7 @@ int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *err
     const int pairs = self->config.channels > 1;
     if (pairs) step_pairs(self, far);
     for (int p = pairs ? linear_rows(self) : 0; p < rows; p++) {
+        if (!is_used(self, p)) continue;
         const int x = spectrum_of(self, far, p), h = p * self->stride;
         step_state(bins_of(self, p), far->re + x, far->im + x, self->sum_re, self->sum_im,
                    self->inverse, self->deflate, self->config.memory,
@@ -387,11 +397,44 @@ int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *err
     const int count = (rows + k_constrained_share - 1) / k_constrained_share;
     int bounded = 1;
     for (int i = 0; i < count; i++) {
-        bounded &= constrain(self, self->next_constrained);
+        if (is_used(self, self->next_constrained))
+            bounded &= constrain(self, self->next_constrained);
         self->next_constrained = (self->next_constrained + 1) % rows;
     }
     if (!bounded) ae_kalman_reset(self);
     return !bounded;
+}
+
+static void clear_partition(ae_kalman *self, int partition)
+{
+    for (int c = 0; c < self->config.channels; c++) {
+        const int at = (c * self->config.partitions + partition) * self->stride;
+        ae_zero(self->re + at, self->stride);
+        ae_zero(self->im + at, self->stride);
+        ae_fill(self->covariance + at, self->prior[partition], self->stride);
+    }
+    if (self->config.channels == 1) return;
+    ae_zero(self->cross_re + partition * self->stride, self->stride);
+    ae_zero(self->cross_im + partition * self->stride, self->stride);
+}
+
+void ae_kalman_grow(ae_kalman *self)
+{
+    for (int p = self->used; p < self->config.partitions; p++) clear_partition(self, p);
+    self->used = self->config.partitions;
+}
+
+float ae_kalman_tail_share(const ae_kalman *self)
+{
+    if (self->used == self->config.partitions) return 0.0f;
+    float all = 1e-20f, tail = 0.0f;
+    for (int p = 0; p < self->used; p++) {
+        const int at = p * self->stride, bins = self->config.low_bins;
+        const float energy = ae_energy(self->re + at, bins) + ae_energy(self->im + at, bins);
+        all += energy;
+        if (4 * p >= 3 * self->used) tail += energy;
+    }
+    return tail / all;
 }
 
 void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)
@@ -399,6 +442,7 @@ void ae_kalman_copy_path(ae_kalman *self, const ae_kalman *from)
     const int plane = self->rows * self->stride;
     ae_copy(self->re, from->re, plane);
     ae_copy(self->im, from->im, plane);
+    self->used = from->used;
 }
 
 /* Two channels: of each covariance matrix the one with the larger trace, whole. */
@@ -456,19 +500,6 @@ static void move_partition(ae_kalman *self, int to, int from)
         self->cross_re[t + k] = factor * self->cross_re[f + k];
         self->cross_im[t + k] = factor * self->cross_im[f + k];
     }
-}
-
-static void clear_partition(ae_kalman *self, int partition)
-{
-    for (int c = 0; c < self->config.channels; c++) {
-        const int at = (c * self->config.partitions + partition) * self->stride;
-        ae_zero(self->re + at, self->stride);
-        ae_zero(self->im + at, self->stride);
-        ae_fill(self->covariance + at, self->prior[partition], self->stride);
-    }
-    if (self->config.channels == 1) return;
-    ae_zero(self->cross_re + partition * self->stride, self->stride);
-    ae_zero(self->cross_im + partition * self->stride, self->stride);
 }
 
 void ae_kalman_shift(ae_kalman *self, int blocks)
@@ -603,6 +634,7 @@ void ae_kalman_read_state(ae_kalman *self, const float *from)
         ae_copy(self->re + at, from, bins);
         ae_copy(self->im + at, from + bins, bins);
         ae_copy(self->covariance + at, from + 2 * bins, bins);
+        if (!is_used(self, p) && ae_energy(from, bins) > 0.0f) self->used = self->config.partitions;
         from += 3 * bins;
     }
     for (int p = 0; p < pairs_of(self); p++) {

@@ -32,7 +32,8 @@ typedef struct {
     int channels;          /* of the far end: 1 or 2 */
     int block_frames;      /* M; the FFT has at least 2 M points */
     int fft_size;          /* ae_fft_good_size(2 M) */
-    int partitions;        /* tail length in blocks */
+    int partitions;        /* longest tail in blocks */
+    int first_partitions;  /* tail in use until ae_kalman_grow, 1 .. partitions */
     int branch_partitions; /* of each bent branch of the far end; 0: linear only */
     int full_partitions;   /* the first ones, which hold every bin */
     int low_bins;          /* how many bins the others hold */
@@ -52,6 +53,10 @@ int ae_kalman_adapt(ae_kalman *self, const ae_far_spectra *far, const float *err
                     float *posterior_echo);
 /* 1/2 sum_p |X_p|^2 P_p of the newest block: expected |FFT of the misadjustment echo|^2, bins. */
 const float *ae_kalman_misadjustment(const ae_kalman *self);
+/* Use all partitions from the next block on. */
+void ae_kalman_grow(ae_kalman *self);
+/* Share of the path's energy in the last quarter of the partitions in use; 0 once it has grown. */
+float ae_kalman_tail_share(const ae_kalman *self);
 /* Take over the echo path of another filter of the same shape, and the larger covariance. */
 void ae_kalman_adopt(ae_kalman *self, const ae_kalman *from);
 /* Take over only the echo path. */
