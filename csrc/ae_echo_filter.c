@@ -24,8 +24,8 @@ static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
 /* What comes with the first far end is held back until its lag is found (0.2 s), for 0.8 s of
- * active far end at most, and for 12 blocks of it while the filter converges; not where the
- * microphone was as loud before, within 6 dB. */
+ * active far end at most. An echo later than half the tail had to wait for that lag to be learned at
+ * all: 12 blocks more. Not where the microphone was as loud before, within 6 dB. */
 static const int k_unheard_blocks = 80, k_found_blocks = 12;
 static const float k_unheard_rise = 4.0f, k_before_keep = 0.99f;
 /* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
@@ -536,8 +536,10 @@ static void judge_trust(ae_echo_filter *self)
 static void judge_unheard(ae_echo_filter *self)
 {
     const float energy = ae_energy(self->capture, self->block);
+    const double reach = k_reach * (double)(self->kalman.first_partitions * self->block);
     const int louder = energy > k_unheard_rise * self->before_energy;
-    if (self->view.lag_found && !self->was_found) self->unheard_blocks = k_found_blocks;
+    if (self->view.lag_found && !self->was_found)
+        self->unheard_blocks = self->lag_frames > reach ? k_found_blocks : 0;
     self->was_found = self->view.lag_found;
     if (self->prior_power < k_trust_share * self->capture_power) self->unheard_blocks = 0;
     if (!self->view.far_active)
