@@ -12,7 +12,8 @@ static const float k_far_floor = 1e-8f;      /* mean power below which the far e
 static const int k_low_hz = 8000;            /* the late tail holds bins below this only */
 static const int k_full_ms = 60;             /* the first part of the tail, which holds all bins */
 static const int k_branch_ms = 60;
-/* The tail grows by half when its last quarter holds 0.5 % of the energy and more: T60 above 0.4 s. */
+/* The tail grows by half when its last quarter holds 0.5 % of the energy and more: T60 above 0.4 s.
+ */
 static const float k_tail_share = 0.005f;
 static const float k_good_share = 0.1f;  /* error / capture of a filter worth remembering */
 static const int k_remember_blocks = 30; /* how often it is remembered */
@@ -24,8 +25,8 @@ static const float k_trust_blocks_per_quality = 25.0f, k_least_quality = 8.0f;
 static const float k_trust_share = 0.25f;
 static const float k_trust_rise = 0.5f, k_trust_fall = 0.1f; /* per block */
 /* What comes with the first far end is held back until its lag is found (0.2 s), for 0.8 s of
- * active far end at most. An echo later than half the tail had to wait for that lag to be learned at
- * all: 12 blocks more. Not where the microphone was as loud before, within 6 dB. */
+ * active far end at most. An echo later than half the tail had to wait for that lag to be learned
+ * at all: 12 blocks more. Not where the microphone was as loud before, within 6 dB. */
 static const int k_unheard_blocks = 80, k_found_blocks = 12;
 static const float k_unheard_rise = 4.0f, k_before_keep = 0.99f;
 /* Skew: taken out from 6 ppm on, after 1 s of pairs; then corrected every 2.4 s by 2 ppm and more.
@@ -401,15 +402,15 @@ static void steer_skew(ae_echo_filter *self)
     ae_kalman_doubt(self->fast_filter, k_doubt);
 }
 
-/* Move both filters to where the finder hears the echo. */
-static void follow_delay(ae_echo_filter *self)
+/* Move both filters to where the finder hears the echo. error_energy: of the main filter before it
+ * learned from the block, as a remembered path has not learned from it either. */
+static void follow_delay(ae_echo_filter *self, float error_energy)
 {
     const ae_kalman *remembered = NULL;
-    const float error = ae_energy(self->main_error, self->block);
     const double before = ae_far_end_delay(self->far);
     double delay = before;
-    if (!ae_echo_align_step(self->align, self->far, self->capture, error, self->found.accepted,
-                            self->lag_frames, &delay, &remembered))
+    if (!ae_echo_align_step(self->align, self->far, self->capture, error_energy,
+                            self->found.accepted, self->lag_frames, &delay, &remembered))
         return;
     if (remembered != NULL) {
         ae_far_end_set_delay(self->far, delay);
@@ -625,7 +626,7 @@ void ae_echo_filter_process(ae_echo_filter *self, const float *capture, const fl
     if (self->view.far_active) compare_filters(self, main_energy, fast_energy);
     carry_drift(self);
     listen(self, far_end);
-    follow_delay(self);
+    follow_delay(self, main_energy);
     remember_path(self);
     steer_skew(self);
     judge_trust(self);
