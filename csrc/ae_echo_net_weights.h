@@ -1,4 +1,5 @@
-/* ae_echo_net_weights.h - the trained weights of ae_echo_net; made by tools/echo_net, not by hand. */
+/* ae_echo_net_weights.h - the trained weights of ae_echo_net; made by tools/echo_net, not by hand.
+ */
 #ifndef AE_ECHO_NET_WEIGHTS_H
 #define AE_ECHO_NET_WEIGHTS_H
 

@@ -432,7 +432,7 @@ float ae_kalman_tail_share(const ae_kalman *self)
         const int at = p * self->stride, bins = self->config.low_bins;
         const float energy = ae_energy(self->re + at, bins) + ae_energy(self->im + at, bins);
         all += energy;
-        if (4 * p >= 3 * self->used) tail += energy;
+        if (4 * (p + 1) > 3 * self->used) tail += energy;
     }
     return tail / all;
 }

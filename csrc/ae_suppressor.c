@@ -69,8 +69,8 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
 {
     ae_suppressor *self = AE_TAKE(arena, 1, ae_suppressor);
     ae_suppressor filled = *shape;
-    float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain,
-                            &filled.taken, &filled.scratch};
+    float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain, &filled.taken,
+                            &filled.scratch};
     float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
                               &filled.interference, &filled.point_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
@@ -296,8 +296,8 @@ static void add_comfort_noise(ae_suppressor *self)
     }
     ae_spectral_points_spread(self->points, ae_noise_psd_power(self->noise), amplitude);
     ae_comfort_noise_track(self->comfort, power, amplitude);
-    if (!ae_comfort_noise_missing(self->comfort, gain,
-                                  ae_amplitude_from_db(-self->attenuation_db), amplitude))
+    if (!ae_comfort_noise_missing(self->comfort, gain, ae_amplitude_from_db(-self->attenuation_db),
+                                  amplitude))
         return;
     const float scale = 1.0f / sqrtf(self->power_scale * (float)self->config.channels);
 #pragma omp simd

@@ -10,6 +10,7 @@ static const ae_kalman_config k_filter = {.channels = 1,
                                           .block_frames = k_block,
                                           .fft_size = k_fft,
                                           .partitions = k_partitions,
+                                          .first_partitions = k_partitions,
                                           .full_partitions = k_partitions,
                                           .low_bins = k_fft / 2 + 1,
                                           .memory = 0.9999f};

@@ -390,7 +390,11 @@ static void test_a_channel_may_be_silent(void)
         run(filter, &s);
         ae_echo_filter_report report;
         ae_echo_filter_read(filter, &report);
-        CHECK(left_db(&s, 500, 1500) >= mean_reference_db(&s, 500, 1500) - k_pair_db);
+        const float early_db = left_db(&s, 500, 1500);
+        const float mean_db = mean_reference_db(&s, 500, 1500);
+        printf("one channel silent: %.1f dB in the first second, mean reference %.1f\n",
+               (double)early_db, (double)mean_db);
+        CHECK(early_db >= mean_db - 4.0f && early_db >= 35.0f); /* half the prior: a slower start */
         CHECK(left_db(&s, 3000, 5000) >= 50.0f);
         CHECK(report.delay_confidence > 0.3f && ae_echo_filter_view(filter)->far_active);
         ae_echo_filter_destroy(filter);
@@ -601,6 +605,36 @@ static history watch(ae_echo_filter *filter, const scene *s)
     return found;
 }
 
+/* A room that rings on for 0.7 s: half its echo's energy decays by 60 dB in that time, and what
+ * lies behind the first 240 ms is 20 dB below the rest. Left by a filter of that length, taken by
+ * one that grows. */
+static void test_the_tail_grows_where_the_room_rings(void)
+{
+    scene s = make_scene(8000, 12);
+    ae_echo_filter *filter = make_filter(s.rate);
+    const int taps = s.rate * 36 / 100;
+    float *path = calloc((size_t)taps, sizeof *path);
+    uint32_t seed = 5;
+    for (int j = 0; j < taps; j++)
+        path[j] = 0.05f * ae_random(&seed) * expf(-6.9f * (float)j / (0.7f * (float)s.rate));
+    fill_talker(&s, s.far, 0, s.frames, 0.8f, 1);
+    for (int i = 0; i < s.frames; i++) {
+        const int count = i < taps ? i + 1 : taps;
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (int j = 0; j < count; j++) sum += path[j] * s.far[i - j];
+        s.echo[i] = sum;
+    }
+    run(filter, &s);
+    const float left_db = ae_db_from_power(ae_energy(s.echo + s.frames / 2, s.frames / 2)) -
+                          ae_db_from_power(ae_energy(s.error + s.frames / 2, s.frames / 2));
+    printf("room of 0.7 s: ERLE %.1f dB\n", (double)left_db);
+    CHECK(left_db > 25.0f); /* 240 ms of it cannot give more than 20.6 */
+    free(path);
+    ae_echo_filter_destroy(filter);
+    free_scene(&s);
+}
+
 /* The first far end, and the microphone becomes louder with it: held back until the lag is known
  * and at most 12 blocks longer, or until the echo is cancelled; once. */
 static void test_the_first_echo_is_held_back(void)
@@ -762,6 +796,7 @@ int main(void)
     test_two_loudspeakers_at_different_distances();
     test_two_signals_are_no_drift();
     test_the_view_mixes_the_channels();
+    test_the_tail_grows_where_the_room_rings();
     test_the_first_echo_is_held_back();
     test_holding_back_ends();
     test_who_talked_before_is_not_held_back();

@@ -9,6 +9,7 @@ static const ae_kalman_config k_config = {.channels = 1,
                                           .block_frames = k_block,
                                           .fft_size = k_fft,
                                           .partitions = k_partitions,
+                                          .first_partitions = k_partitions,
                                           .full_partitions = k_partitions,
                                           .low_bins = k_fft / 2 + 1,
                                           .memory = 0.9999f};
@@ -47,7 +48,7 @@ static rig make_long(int channels, int partitions)
                                    .max_delay_frames = 400};
     rig self = {.channels = channels, .pan = {1.0f, 0.0f}, .seed = 11};
     config.channels = channels;
-    config.partitions = config.full_partitions = partitions;
+    config.partitions = config.first_partitions = config.full_partitions = partitions;
     CHECK(ae_kalman_create(&self.filter, &config) == AE_OK);
     CHECK(ae_far_end_create(&self.far, &far) == AE_OK);
     make_path(self.path[0], 3);
@@ -107,8 +108,8 @@ static float erle_db(rig *self, int blocks, float noise)
 
 static void test_create_checks_every_field(void)
 {
-    ae_kalman_config bad[13];
-    for (int i = 0; i < 13; i++) bad[i] = k_config;
+    ae_kalman_config bad[15];
+    for (int i = 0; i < 15; i++) bad[i] = k_config;
     bad[0].block_frames = 7;
     bad[1].fft_size = 2 * k_block - 2;
     bad[2].partitions = 0;
@@ -122,7 +123,9 @@ static void test_create_checks_every_field(void)
     bad[10].memory = NAN;
     bad[11].channels = 0;
     bad[12].channels = 3;
-    for (int i = 0; i < 13; i++) {
+    bad[13].first_partitions = 0;
+    bad[14].first_partitions = k_partitions + 1;
+    for (int i = 0; i < 15; i++) {
         ae_kalman *self = (ae_kalman *)&bad;
         CHECK(ae_kalman_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
@@ -468,6 +471,35 @@ static void test_a_state_of_two_channels_keeps_what_is_unknown(void)
     destroy(&other);
 }
 
+/* A path as long as all partitions, found with half of them: the rest is seen in the share of the
+ * last quarter, and cancelled once the filter has grown. A reset makes it small again. */
+static void test_the_tail_grows(int channels)
+{
+    rig self = make_for(channels);
+    ae_kalman_config config = k_config;
+    ae_kalman_destroy(self.filter);
+    config.channels = channels;
+    config.first_partitions = config.full_partitions = k_partitions / 2;
+    CHECK(ae_kalman_create(&self.filter, &config) == AE_OK);
+    for (int i = 0; i < k_taps; i++) self.path[0][i] += 0.02f * ae_random(&self.seed);
+    erle_db(&self, 600, 0.0f);
+    const float small_db = erle_db(&self, 200, 0.0f);
+    const float share = ae_kalman_tail_share(self.filter);
+    ae_kalman_grow(self.filter);
+    CHECK(ae_kalman_tail_share(self.filter) == 0.0f);
+    erle_db(&self, 600, 0.0f);
+    const float grown_db = erle_db(&self, 200, 0.0f);
+    printf("%d far, tail: %.1f dB with half of it (share of its end %.4f), %.1f dB with all\n",
+           channels, (double)small_db, (double)share, (double)grown_db);
+    CHECK(share > 0.002f && share < 0.5f);
+    CHECK(small_db < 25.0f && grown_db > small_db + 10.0f);
+    ae_kalman_reset(self.filter);
+    CHECK(ae_kalman_tail_share(self.filter) == 0.0f); /* nothing learned */
+    erle_db(&self, 200, 0.0f);
+    CHECK(ae_kalman_tail_share(self.filter) > 0.0f);
+    destroy(&self);
+}
+
 int main(void)
 {
     test_create_checks_every_field();
@@ -482,6 +514,7 @@ int main(void)
     for (int channels = 1; channels <= 2; channels++) {
         test_the_posterior_echo_is_another_prediction(channels);
         test_a_shift_keeps_the_path_in_place(channels);
+        test_the_tail_grows(channels);
         test_reset_is_new_and_bad_weather(channels);
     }
     test_bounds_are_kept();
