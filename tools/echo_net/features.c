@@ -18,9 +18,9 @@
 #include "ae_stft.h"
 
 static const float k_window_hops = 3.2f; /* as in ae_suppressor.c: the net hears on its grid */
-/* Echo left in the error counts double against the noise; a twentieth of the whole echo counts too,
- * because what lies below it (-13 dB) is not heard beside it. */
-static const float k_left_weight = 2.0f, k_echo_weight = 0.05f;
+/* Echo left in the error counts double against the noise; a third of the whole echo counts too:
+ * noise is wanted where it is all there is, and comfort noise does for it beside an echo. */
+static const float k_left_weight = 2.0f, k_echo_weight = 0.3f;
 static const float k_least_power = 1e-13f; /* -130 dBFS: below the noise of 16 bits in a band */
 
 enum {

@@ -25,10 +25,12 @@ MIDDLE_DB, SPAN_DB = 60.0, 20.0  # k_middle_db and k_span_db in csrc/ae_echo_net
 
 # The loss. Amplitudes count as |x|^0.3, near how loud they are heard.
 EXPONENT = 0.15  # of powers
-LOST_WEIGHT = 2.0  # near end that is lost is worse than as much echo that is left
+LOST_WEIGHT = 5.0  # near end that is lost is worse than as much echo that is left
+COLD_WEIGHT, COLD_S = 4.0, 2.5  # more so while nothing is known of the room: so much, fading
+HOP_S = 0.01
 MAGNITUDE_SHARE, PHASE_SHARE = 0.7, 0.3
 SCALE = 10.0  # brings the loss to about 0.03, where the step sizes are at home
-DEPTH_WEIGHT = 0.0006  # of 1 dB^2 of echo above the target where there is echo alone
+DEPTH_WEIGHT = 0.0003  # of 1 dB^2 of echo above the target where there is echo alone
 DEPTH_DB = 60.0  # deeper is not asked for
 ECHO_ALONE = 0.03  # target below this share of the error's power: -15 dB
 FLOOR = 1e-9  # -90 dBFS in a band: not heard
@@ -123,9 +125,12 @@ def run(weights: Weights, levels: Array, state: Array) -> tuple[Array, Array, Ar
 
 
 def loss(
-    weights: Weights, levels: Array, gram: Array, state: Array
+    weights: Weights, levels: Array, gram: Array, state: Array, start_s: float = 0.0
 ) -> tuple[Array, dict[str, Array]]:
-    """Return the loss of some hops; its parts and the last state beside it."""
+    """Return the loss of some hops; its parts and the last state beside it.
+
+    The hops begin `start_s` after the scene, which begins cold.
+    """
     gain, mix, last = run(weights, levels, state)
     e1e1, e0e0, e1e0, e1t, e0t, target = jnp.split(gram, PRODUCTS, -1)
     output = gain**2 * ((1 - mix) ** 2 * e1e1 + 2 * mix * (1 - mix) * e1e0 + mix**2 * e0e0)
@@ -135,7 +140,9 @@ def loss(
     wanted, made = heard**EXPONENT, output**EXPONENT
     likeness = jnp.clip(cross / jnp.sqrt(heard * output), -1, 1)
     lost = wanted - made
-    magnitude = jnp.mean(jnp.where(lost > 0, LOST_WEIGHT, 1.0) * lost**2)
+    time_s = start_s + HOP_S * jnp.arange(levels.shape[1])[:, None]
+    weight = LOST_WEIGHT * (1.0 + COLD_WEIGHT * jnp.exp(-time_s / COLD_S))
+    magnitude = jnp.mean(jnp.where(lost > 0, weight, 1.0) * lost**2)
     phase = jnp.mean(wanted**2 + made**2 - 2 * wanted * made * likeness)
     over_db = jnp.clip(10 * jnp.log10(output / heard), 0, DEPTH_DB)
     depth = jnp.mean(jnp.where(target < ECHO_ALONE * e1e1, over_db**2, 0.0))
@@ -243,7 +250,7 @@ def fit(scenes: Scenes, weights: Weights, training: Training, out: Path) -> None
             for at in range(0, chunks * chunk, chunk):
                 step += 1
                 part = levels[:, at : at + chunk], gram[:, at : at + chunk]
-                learned, value, state = update(learned, step, *part, state)
+                learned, value, state = update(learned, step, *part, state, HOP_S * at)
                 losses.append(float(value))
         value, parts = judge(learned[0], *validation, jnp.zeros((held, memory)))
         report(epoch, float(np.mean(losses)), value, parts, time.monotonic() - start)
