@@ -150,7 +150,7 @@ static void test_echo_alone_is_taken_away(void)
         printf("%d Hz, echo alone: filter %.1f dB, with the stage %.1f dB, presence %.3f\n",
                rates[r], late.filter_db, late.both_db,
                (double)ae_echo_stage_near_end_presence(self.stage));
-        CHECK(late.both_db > 40.0 && late.both_db > late.filter_db + 6.0);
+        CHECK(late.both_db > fmin(late.filter_db + 15.0, 44.0)); /* noise is 60 dB below the echo */
         CHECK(ae_echo_stage_near_end_presence(self.stage) < 0.3f);
         destroy(&self);
     }
