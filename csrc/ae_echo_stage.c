@@ -8,7 +8,7 @@
 
 /* The net's gain to this power: near end lost in double talk from the first second falls from 14 to
  * 12 % of its tiles for 1 dB of echo (benchmarks of docs/echo.md). */
-static const float k_gain_exponent = 0.8f;
+static const float k_gain_exponent = 0.85f;
 static const float k_unheard_gain = 0.003f; /* -50 dB: an echo at -20 dBFS is not heard */
 /* 0.3 s after the far end has gone nothing is left of its echo; then the stage opens in 50 ms. */
 static const int k_tail_hops = 30;
