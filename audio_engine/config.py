@@ -90,7 +90,9 @@ class EchoConfig(_Checked):
     """Echo canceller: removes the loudspeaker from the microphone when a far end is given."""
 
     enabled: bool = _switch(True, "cancel echo when a far end is present")
-    tail_ms: int = _number(240, 40, 480, "ms", "length of the modelled echo path")
+    tail_ms: int = _number(
+        240, 40, 480, "ms", "length of the modelled echo path; half more in a ringing room"
+    )
     max_delay_ms: int = _number(1000, 0, 1000, "ms", "longest loudspeaker-to-microphone delay")
 
 

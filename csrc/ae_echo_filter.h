@@ -20,9 +20,10 @@
 /* ffi:begin */
 typedef struct {
     int sample_rate_hz; /* 8000 .. 96000 */
-    int tail_ms;        /* 40 .. 480, echo path the filter spans after the bulk delay */
-    int max_delay_ms;   /* 0 .. 1000, largest bulk delay to look for */
-    int far_channels;   /* 1 or 2, far-end channels, each with an echo path of its own */
+    int tail_ms; /* 40 .. 480, echo path the filter spans after the bulk delay; it grows by half
+                    where the room rings on */
+    int max_delay_ms; /* 0 .. 1000, largest bulk delay to look for */
+    int far_channels; /* 1 or 2, far-end channels, each with an echo path of its own */
 } ae_echo_filter_config;
 
 typedef struct {

@@ -13,13 +13,15 @@ static const float k_linear_first = 0.1f, k_linear_least = 1e-4f, k_linear_most 
 static const float k_spread_first = 0.01f, k_spread_least = 1e-6f, k_spread_most = 0.1f;
 static const float k_rate = 0.03f; /* of the shares, per hop */
 static const float k_knee = 4.0f;  /* error / residual from where on it teaches less: near end */
-static const float k_misadjustment = 0.3f;
-static const float k_output = 1.5f;
-static const float k_floor_rate = 0.3f; /* smoothing before the minimum, per hop */
-static const int k_floor_hops = 100;    /* window of the minimum, 1 s */
-static const float k_floor_bias = 3.0f;
-static const float k_least_power = 1e-9f;
-static const float k_active = 1e-4f;
+/* The covariance expects more than is left (its steps are shorter than a Kalman filter's); the
+ * shares find the median of a power whose mean is higher. Both tuned on scenes before there was a
+ * net, which has learned to read the estimate as it is. */
+static const float k_misadjustment = 0.3f, k_output = 1.5f;
+static const float k_floor_rate = 0.3f;   /* smoothing before the minimum, per hop */
+static const int k_floor_hops = 100;      /* window of the minimum, 1 s */
+static const float k_floor_bias = 3.0f;   /* a minimum over 1 s lies so far below the mean */
+static const float k_least_power = 1e-9f; /* of |FFT|^2: no signal */
+static const float k_active = 1e-4f; /* echo below this (some -65 dBFS in a band) teaches nothing */
 static const float k_most_power = 1e20f; /* mean |FFT|^2: far above full scale */
 enum { k_max_bands = 40 };
 

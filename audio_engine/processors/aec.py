@@ -26,14 +26,16 @@ class EchoCanceller(EchoProcessor):
         each gets an echo path of its own, behind one common delay, for 2.1 times the CPU time of
         the filter. More are mixed down to two: the mean of channels 0, 2, .. and that of 1, 3, ..
     tail_ms : int
-        Length of the modelled echo path after the delay, 40 to 480 ms.
+        Length of the modelled echo path after the delay, 40 to 480 ms; it grows by half where the
+        room rings on.
     max_delay_ms : int
         Longest delay from loudspeaker to microphone that is searched for, 0 to 1000 ms.
 
     Notes
     -----
     Partitioned-block frequency-domain Kalman filter (Enzner & Vary 2006; Kuech, Mabande & Enzner
-    2014), generalised cross-correlation delay search, residual echo suppression in one STFT. Two
+    2014), generalised cross-correlation delay search; what the filter leaves is judged by a small
+    recurrent net in 28 bands of one STFT, and noise is left as it is. Two
     references share a 2 x 2 covariance per bin and partition (Malik & Enzner 2011): the same signal
     in both costs nothing but time, and after a talker's move from one side to the other most of
     the echo is gone within a second.
