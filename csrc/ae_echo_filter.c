@@ -43,7 +43,7 @@ static const int k_rail_frames = 3, k_clip_blocks = 6;
  * rounds; another one must be better by a third, and by 2 where neither hears much. */
 static const float k_clarity_rate = 0.1f, k_clarity_keep = 0.998f;
 static const double k_moved_ms = 2.0; /* a lag that differs by less is the same */
-static const double k_reach = 0.5;    /* of the tail, between the first arrivals of two channels */
+static const double k_reach = 0.5;    /* of the tail: what a filter surely spans */
 static const float k_clearer = 1.33f, k_clearer_least = 2.0f;
 /* Shares of two channels in the view's far end: unequal, so that antiphase does not vanish. */
 static const float k_mix[AE_FAR_CHANNELS] = {0.6f, 0.4f};
@@ -309,12 +309,17 @@ static void take_lag(ae_echo_filter *self, int channel)
     self->lag_of[channel] = lag;
 }
 
+/* Frames behind the bulk delay that the filter surely spans: half of the tail. */
+static double reach_frames(const ae_echo_filter *self)
+{
+    return k_reach * (double)(self->kalman.first_partitions * self->block);
+}
+
 /* The believed finder's lag, or the other's where it is earlier and the tail spans both. */
 static double lag_of_both(const ae_echo_filter *self)
 {
     const double own = self->lag_of[self->ear], other = self->lag_of[1 - self->ear];
-    const double reach = k_reach * (double)(self->kalman.first_partitions * self->block);
-    return other >= 0.0 && other < own && own - other < reach ? other : own;
+    return other >= 0.0 && other < own && own - other < reach_frames(self) ? other : own;
 }
 
 /* Ask the finders. With two channels, believe the one that hears its echo clearly better. */
@@ -537,10 +542,9 @@ static void judge_trust(ae_echo_filter *self)
 static void judge_unheard(ae_echo_filter *self)
 {
     const float energy = ae_energy(self->capture, self->block);
-    const double reach = k_reach * (double)(self->kalman.first_partitions * self->block);
     const int louder = energy > k_unheard_rise * self->before_energy;
     if (self->view.lag_found && !self->was_found)
-        self->unheard_blocks = self->lag_frames > reach ? k_found_blocks : 0;
+        self->unheard_blocks = self->lag_frames > reach_frames(self) ? k_found_blocks : 0;
     self->was_found = self->view.lag_found;
     if (self->prior_power < k_trust_share * self->capture_power) self->unheard_blocks = 0;
     if (!self->view.far_active)
