@@ -52,7 +52,8 @@ ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
                                   .channels = 1,
                                   .noise = 1,
                                   .attenuation_limit_db = 20.0f,
-                                  .dereverb = 1.0f};
+                                  .dereverb = 1.0f,
+                                  .transients = 1};
 }
 
 static int config_is_valid(const ae_suppressor_config *config)
@@ -62,7 +63,8 @@ static int config_is_valid(const ae_suppressor_config *config)
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
            config->attenuation_limit_db >= 0.0f &&
            config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
-           config->dereverb <= 1.0f;
+           config->dereverb <= 1.0f && (config->transients == 0 || config->transients == 1) &&
+           (config->music_guard == 0 || config->music_guard == 1);
 }
 
 static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
@@ -211,6 +213,16 @@ void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb)
 {
     if (dereverb != dereverb) return;
     self->config.dereverb = ae_clamp(dereverb, 0.0f, 1.0f);
+}
+
+void ae_suppressor_set_transients(ae_suppressor *self, int transients)
+{
+    self->config.transients = transients != 0;
+}
+
+void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard)
+{
+    self->config.music_guard = music_guard != 0;
 }
 
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
@@ -366,6 +378,7 @@ static void find_noise_gain(ae_suppressor *self)
     const float *noise = ae_noise_psd_power(self->noise);
     ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
                           self->interference);
+    self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
     for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
     ae_cepstral_snr_update(self->cepstral, self->point_power, self->interference, self->prior_hint);
     ae_speech_gain_update(self->speech, self->point_power, self->interference, self->prior_hint,

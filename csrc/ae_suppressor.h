@@ -28,6 +28,8 @@ typedef struct {
                                    at two thirds of the cost, speech_probability stays 0 */
     float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down */
     float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
+    int transients;             /* 0, 1: take key strokes, clicks and taps away */
+    int music_guard;            /* 0, 1: where music plays, hold the attenuation at 6 dB */
 } ae_suppressor_config;
 
 typedef struct {
@@ -35,6 +37,11 @@ typedef struct {
     float noise_reduction_db; /* what the noise gain takes off it, >= 0, last 300 ms */
     float echo_reduction_db;  /* what the echo gain takes off the signal, >= 0, last 300 ms */
     float speech_probability; /* 0 .. 1, of the newest block (one ahead of the output) */
+    float reverb_time_s;      /* T60 of the room as the late-reverberation stage sees it; 0: not known or
+                                 dry */
+    float hum_hz;             /* base of the mains hum that is taken away; 0: none */
+    int music;                /* 1: music plays, says the music guard; 0 where that is off */
+    uint32_t transient_count; /* key strokes and clicks that were taken away since reset */
     float near_end_presence;  /* 0 (echo alone) .. 1 (near end; no echo filter; a silent far end) */
 } ae_suppressor_report;
 
@@ -49,6 +56,8 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                            const ae_echo_view *const *echo, float *const *out);
 void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuation_limit_db);
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb);
+void ae_suppressor_set_transients(ae_suppressor *self, int transients);
+void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard);
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
 /* ffi:end */
 
