@@ -49,9 +49,9 @@ static int step_is_valid(const ae_graph_config *config, int index)
     if (ae_step_verbs_of(step->kind) == NULL) return 0;
     if (!bus_exists(config, step->input_bus) || step->source_step >= index) return 0;
     const int channels = config->bus_channels[step->input_bus];
-    for (int c = 0; c < (step->kind == AE_STEP_ECHO ? channels : 1); c++) {
-        if (step->nodes[c] == NULL) return 0;
-    }
+    const int nodes = ae_step_node_count(step);
+    if (nodes < (step->kind == AE_STEP_ECHO ? channels : 1)) return 0;
+    if (step->kind == AE_STEP_SUPPRESSOR && nodes != 1 && nodes != channels) return 0;
     if (step->kind == AE_STEP_ECHO && !bus_exists(config, step->side_bus)) return 0;
     if (step->source_step >= 0) {
         const int wanted = step->kind == AE_STEP_SUPPRESSOR ? AE_STEP_ECHO : AE_STEP_SUPPRESSOR;

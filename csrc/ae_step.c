@@ -12,6 +12,14 @@ static float *const *output_rows(const ae_step_context *context, const ae_step *
     return context->buses[step->output_bus].rows;
 }
 
+int ae_step_node_count(const ae_step *step)
+{
+    const int most = (int)(sizeof step->nodes / sizeof step->nodes[0]);
+    int count = 0;
+    while (count < most && step->nodes[count] != NULL) count++;
+    return count;
+}
+
 static int no_latency(const ae_step *step)
 {
     (void)step;
@@ -82,22 +90,28 @@ static void echo_read(const ae_step *step, ae_step_report *out)
     ae_echo_filter_read(step->nodes[0], &out->echo);
 }
 
+/* One suppressor takes all channels, one of many its own. */
 static void suppressor_process(const ae_step_context *context, const ae_step *step)
 {
+    const float *const *in = input_rows(context, step);
+    float *const *out = output_rows(context, step);
     const ae_echo_view *views[AE_MAX_CHANNELS];
     const int has_echo = step->source_step >= 0 && context->heard[step->source_step];
     const ae_step *source = has_echo ? &context->steps[step->source_step] : NULL;
     for (int c = 0; source != NULL && c < context->buses[step->input_bus].channels; c++) {
         views[c] = ae_echo_filter_view(source->nodes[c]);
     }
-    ae_suppressor_process(step->nodes[0], input_rows(context, step), source == NULL ? NULL : views,
-                          output_rows(context, step));
+    const int count = ae_step_node_count(step);
+    for (int c = 0; c < count; c++) {
+        ae_suppressor_process(step->nodes[c], in + c, source == NULL ? NULL : views + c, out + c);
+    }
 }
 
 static void suppressor_reset(const ae_step *step, int channels)
 {
     (void)channels;
-    ae_suppressor_reset(step->nodes[0]);
+    const int count = ae_step_node_count(step);
+    for (int c = 0; c < count; c++) ae_suppressor_reset(step->nodes[c]);
 }
 
 static int suppressor_latency(const ae_step *step)
@@ -105,9 +119,37 @@ static int suppressor_latency(const ae_step *step)
     return ae_suppressor_latency_frames(step->nodes[0]);
 }
 
+/* What one channel says joins what the others said: what is heard in one counts for all. */
+static void join_findings(ae_suppressor_report *all, const ae_suppressor_report *one)
+{
+    all->speech_probability = ae_max(all->speech_probability, one->speech_probability);
+    all->reverb_time_s = ae_max(all->reverb_time_s, one->reverb_time_s);
+    all->hum_hz = ae_max(all->hum_hz, one->hum_hz);
+    all->music = all->music || one->music;
+    all->transient_count += one->transient_count;
+    all->near_end_presence = ae_max(all->near_end_presence, one->near_end_presence);
+}
+
+/* Reductions are those of the noise of all channels together, and of as much echo in each. */
 static void suppressor_read(const ae_step *step, ae_step_report *out)
 {
-    ae_suppressor_read(step->nodes[0], &out->suppressor);
+    ae_suppressor_report *all = &out->suppressor;
+    ae_suppressor_read(step->nodes[0], all);
+    const int count = ae_step_node_count(step);
+    if (count == 1) return;
+    float noise = 0.0f, noise_kept = 0.0f, echo_kept = 0.0f;
+    for (int c = 0; c < count; c++) {
+        ae_suppressor_report one;
+        ae_suppressor_read(step->nodes[c], &one);
+        const float power = ae_power_from_db(one.noise_level_dbfs);
+        noise += power;
+        noise_kept += power * ae_power_from_db(-one.noise_reduction_db);
+        echo_kept += ae_power_from_db(-one.echo_reduction_db);
+        if (c > 0) join_findings(all, &one);
+    }
+    all->noise_level_dbfs = ae_db_from_power(noise / (float)count);
+    all->noise_reduction_db = ae_max(-ae_db_from_power(noise_kept / (noise + 1e-20f)), 0.0f);
+    all->echo_reduction_db = ae_max(-ae_db_from_power(echo_kept / (float)count), 0.0f);
 }
 
 static void leveller_process(const ae_step_context *context, const ae_step *step)
@@ -226,6 +268,20 @@ const ae_step_verbs *ae_step_verbs_of(int kind)
     return kind >= 0 && kind < count ? &k_verbs[kind] : NULL;
 }
 
+static void set_suppressor(ae_suppressor *node, int parameter, float value)
+{
+    if (value != value) return;
+    if (parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
+        ae_suppressor_set_attenuation_limit_db(node, value);
+    } else if (parameter == AE_PARAMETER_DEREVERB) {
+        ae_suppressor_set_dereverb(node, value);
+    } else if (parameter == AE_PARAMETER_TRANSIENTS) {
+        ae_suppressor_set_transients(node, value >= 0.5f);
+    } else if (parameter == AE_PARAMETER_MUSIC_GUARD) {
+        ae_suppressor_set_music_guard(node, value >= 0.5f);
+    }
+}
+
 void ae_step_apply(const ae_step *step, const ae_command *command)
 {
     void *node = step->nodes[0];
@@ -233,11 +289,8 @@ void ae_step_apply(const ae_step *step, const ae_command *command)
     if (step->kind == AE_STEP_HIGHPASS && command->parameter == AE_PARAMETER_CUTOFF_HZ) {
         ae_highpass_set_cutoff_hz(node, value);
     } else if (step->kind == AE_STEP_SUPPRESSOR) {
-        if (command->parameter == AE_PARAMETER_ATTENUATION_LIMIT_DB) {
-            ae_suppressor_set_attenuation_limit_db(node, value);
-        } else if (command->parameter == AE_PARAMETER_DEREVERB) {
-            ae_suppressor_set_dereverb(node, value);
-        }
+        const int count = ae_step_node_count(step);
+        for (int c = 0; c < count; c++) set_suppressor(step->nodes[c], command->parameter, value);
     } else if (step->kind == AE_STEP_LEVELLER && command->parameter == AE_PARAMETER_TARGET_LUFS) {
         ae_leveller_set_target_lufs(node, value);
     } else if (step->kind == AE_STEP_LIMITER && command->parameter == AE_PARAMETER_CEILING_DBTP) {

@@ -20,7 +20,8 @@
 typedef enum {
     AE_STEP_HIGHPASS = 0, /* nodes[0]: ae_highpass */
     AE_STEP_ECHO = 1,     /* nodes[c]: ae_echo_filter of channel c, alike; side_bus: the far end */
-    AE_STEP_SUPPRESSOR = 2, /* nodes[0]: ae_suppressor; source_step: the echo step or -1 */
+    AE_STEP_SUPPRESSOR = 2, /* nodes[0]: ae_suppressor of all channels, or nodes[c]: a mono one of
+                               channel c, alike; source_step: the echo step or -1 */
     AE_STEP_LEVELLER = 3,   /* nodes[0]: ae_leveller; source_step: the suppressor step or -1 */
     AE_STEP_LIMITER = 4,    /* nodes[0]: ae_limiter */
     AE_STEP_LOUDNESS = 5,   /* nodes[0]: ae_loudness; reads input_bus, output_bus is -1 */
@@ -32,7 +33,7 @@ typedef struct {
     int side_bus;    /* second bus read (AE_STEP_ECHO), or -1 */
     int output_bus;  /* bus written, may equal input_bus; or -1 */
     int source_step; /* earlier step whose analysis this one uses, or -1 */
-    void *nodes[8];  /* borrowed kernel objects */
+    void *nodes[8];  /* borrowed kernel objects, NULL where there is none */
 } ae_step;
 
 typedef enum {
@@ -41,7 +42,9 @@ typedef enum {
     AE_PARAMETER_DEREVERB = 2,             /* suppressor */
     AE_PARAMETER_TARGET_LUFS = 3,          /* leveller */
     AE_PARAMETER_CEILING_DBTP = 4,         /* limiter */
-    AE_PARAMETER_ACTIVE = 5, /* 0, 1: high-pass, echo, suppressor, leveller; see ae_graph.h */
+    AE_PARAMETER_ACTIVE = 5,      /* 0, 1: high-pass, echo, suppressor, leveller; see ae_graph.h */
+    AE_PARAMETER_TRANSIENTS = 6,  /* 0, 1: suppressor */
+    AE_PARAMETER_MUSIC_GUARD = 7, /* 0, 1: suppressor */
 } ae_parameter;
 
 typedef struct {
@@ -52,6 +55,8 @@ typedef struct {
 
 typedef union {
     ae_echo_filter_report echo; /* of the first channel */
+    /* Of all channels. From one suppressor per channel: level and reductions from the mean powers,
+     * transients added up, of the rest the largest. */
     ae_suppressor_report suppressor;
     ae_leveller_report leveller;
     ae_limiter_report limiter;
@@ -88,6 +93,8 @@ typedef struct {
     int warm_up_blocks; /* after a pause, until the output holds nothing from before it */
 } ae_step_verbs;
 
+/* The kernels of a step: the nodes up to the first NULL. */
+int ae_step_node_count(const ae_step *step);
 /* The verbs of an ae_step_kind, or NULL. */
 const ae_step_verbs *ae_step_verbs_of(int kind);
 /* Hand a parameter to the step's kernel; a parameter that it does not have is ignored. */

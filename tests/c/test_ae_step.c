@@ -1,6 +1,6 @@
 /* Truths: a step gives what its kernel gives alone; a far end of several channels is mixed for the
- * filter, to as many as it takes, and left alone for others; commands reach their kernel and
- * nothing else. */
+ * filter, to as many as it takes, and left alone for others; one suppressor per channel gives what
+ * each gives alone; commands reach their kernels and nothing else. */
 #include "ae_graph.h"
 #include "ae_math.h"
 #include "ae_test.h"
@@ -140,11 +140,175 @@ static void test_commands_reach_their_kernel_only(void)
     ae_highpass_destroy(highpass);
 }
 
+static ae_suppressor *make_suppressor(int channels, int echo)
+{
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    config.channels = channels;
+    config.echo = echo;
+    ae_suppressor *self;
+    CHECK(ae_suppressor_create(&self, &config) == AE_OK);
+    return self;
+}
+
+static ae_echo_filter *make_filter(void)
+{
+    const ae_echo_filter_config config = ae_echo_filter_default_config(k_rate);
+    ae_echo_filter *self;
+    CHECK(ae_echo_filter_create(&self, &config) == AE_OK);
+    return self;
+}
+
+/* The means and the largest of two reports, worked out anew. */
+static void check_joined(const ae_suppressor_report *all, const ae_suppressor_report *a,
+                         const ae_suppressor_report *b)
+{
+    const double noise[] = {pow(10.0, 0.1 * (double)a->noise_level_dbfs),
+                            pow(10.0, 0.1 * (double)b->noise_level_dbfs)};
+    const double kept = noise[0] * pow(10.0, -0.1 * (double)a->noise_reduction_db) +
+                        noise[1] * pow(10.0, -0.1 * (double)b->noise_reduction_db);
+    const double echo_kept = 0.5 * (pow(10.0, -0.1 * (double)a->echo_reduction_db) +
+                                    pow(10.0, -0.1 * (double)b->echo_reduction_db));
+    CHECK_NEAR(all->noise_level_dbfs, 10.0 * log10(0.5 * (noise[0] + noise[1])), 1e-3);
+    CHECK_NEAR(all->noise_reduction_db, -10.0 * log10(kept / (noise[0] + noise[1])), 1e-3);
+    CHECK_NEAR(all->echo_reduction_db, -10.0 * log10(echo_kept), 1e-3);
+    CHECK(all->speech_probability == ae_max(a->speech_probability, b->speech_probability));
+    CHECK(all->reverb_time_s == ae_max(a->reverb_time_s, b->reverb_time_s));
+    CHECK(all->hum_hz == ae_max(a->hum_hz, b->hum_hz));
+    CHECK(all->music == (a->music || b->music));
+    CHECK(all->transient_count == a->transient_count + b->transient_count);
+    CHECK(all->near_end_presence == ae_max(a->near_end_presence, b->near_end_presence));
+}
+
+enum { k_filter, k_suppressor }; /* steps */
+
+/* Two microphones, each with a filter and a suppressor of its own: inside a graph and beside it. */
+typedef struct {
+    ae_echo_filter *filters[2], *filters_beside[2];
+    ae_suppressor *suppressors[2], *suppressors_beside[2];
+    ae_graph *graph;
+} two_mics;
+
+static two_mics make_two_mics(void)
+{
+    two_mics self;
+    for (int c = 0; c < 2; c++) {
+        self.filters[c] = make_filter();
+        self.filters_beside[c] = make_filter();
+        self.suppressors[c] = make_suppressor(1, 1);
+        self.suppressors_beside[c] = make_suppressor(1, 1);
+    }
+    const int channels[] = {2, 1}, inputs[] = {0, 1}, outputs[] = {0};
+    const ae_step steps[] = {
+        {AE_STEP_ECHO, 0, 1, 0, -1, {self.filters[0], self.filters[1]}},
+        {AE_STEP_SUPPRESSOR, 0, -1, 0, k_filter, {self.suppressors[0], self.suppressors[1]}}};
+    const ae_graph_config config = {k_rate, 2, channels, 2, inputs, 1, outputs, 2, steps};
+    CHECK(ae_graph_create(&self.graph, &config) == AE_OK);
+    return self;
+}
+
+static void destroy_two_mics(two_mics *self)
+{
+    ae_graph_destroy(self->graph);
+    for (int c = 0; c < 2; c++) {
+        ae_echo_filter_destroy(self->filters[c]);
+        ae_echo_filter_destroy(self->filters_beside[c]);
+        ae_suppressor_destroy(self->suppressors[c]);
+        ae_suppressor_destroy(self->suppressors_beside[c]);
+    }
+}
+
+static void change_parameters(two_mics *self)
+{
+    const ae_command commands[] = {{k_suppressor, AE_PARAMETER_ATTENUATION_LIMIT_DB, 6.0f},
+                                   {k_suppressor, AE_PARAMETER_DEREVERB, 0.5f},
+                                   {k_suppressor, AE_PARAMETER_TRANSIENTS, 0.0f},
+                                   {k_suppressor, AE_PARAMETER_TRANSIENTS, NAN},
+                                   {k_suppressor, AE_PARAMETER_MUSIC_GUARD, 1.0f}};
+    for (int i = 0; i < 5; i++) CHECK(ae_graph_post(self->graph, &commands[i]) == AE_OK);
+    for (int c = 0; c < 2; c++) {
+        ae_suppressor_set_attenuation_limit_db(self->suppressors_beside[c], 6.0f);
+        ae_suppressor_set_dereverb(self->suppressors_beside[c], 0.5f);
+        ae_suppressor_set_transients(self->suppressors_beside[c], 0);
+        ae_suppressor_set_music_guard(self->suppressors_beside[c], 1);
+    }
+}
+
+/* Echo and a tone that comes and goes in the first microphone, noise in the second. */
+static void run_block(two_mics *self, int block, uint32_t *seed)
+{
+    float mic[2][k_block], far[k_block], out[2][k_block], alone[k_block];
+    make_noise(far, k_block, 0.2f, seed);
+    make_noise(mic[1], k_block, 0.01f, seed);
+    for (int n = 0; n < k_block; n++) {
+        const float time_s = (float)(block * k_block + n) / (float)k_rate;
+        const float tone = block % 50 < 25 ? sinf(2.0f * k_ae_pi * 440.0f * time_s) : 0.0f;
+        mic[0][n] = 0.5f * far[n] + 0.1f * tone;
+    }
+    const float *in[] = {mic[0], mic[1], far}, *reference[] = {far}, *from[] = {alone};
+    float *outs[] = {out[0], out[1]}, *to[] = {alone};
+    ae_graph_process(self->graph, in, outs);
+    const ae_fp_mode mode = ae_fp_enter(); /* as the graph does */
+    for (int c = 0; c < 2; c++) {
+        ae_echo_filter_process(self->filters_beside[c], mic[c], reference, alone);
+        const ae_echo_view *view = ae_echo_filter_view(self->filters_beside[c]);
+        ae_suppressor_process(self->suppressors_beside[c], from, &view, to);
+        CHECK(memcmp(out[c], alone, sizeof alone) == 0);
+    }
+    ae_fp_leave(mode);
+}
+
+static void test_a_suppressor_per_channel_gives_what_it_gives_alone(void)
+{
+    two_mics self = make_two_mics();
+    CHECK(ae_graph_latency_frames(self.graph) ==
+          ae_suppressor_latency_frames(self.suppressors_beside[0]));
+    const uint64_t allocations = ae_allocation_count();
+    uint32_t seed = 5;
+    for (int run = 0; run < 2; run++) { /* parameters outlast a reset */
+        for (int b = 0; b < 150; b++) {
+            if (b == 75) change_parameters(&self);
+            run_block(&self, b, &seed);
+        }
+        static ae_graph_report report;
+        ae_suppressor_report one[2];
+        ae_graph_read(self.graph, &report);
+        for (int c = 0; c < 2; c++) ae_suppressor_read(self.suppressors_beside[c], &one[c]);
+        check_joined(&report.steps[k_suppressor].suppressor, &one[0], &one[1]);
+        CHECK(fabsf(one[0].echo_reduction_db - one[1].echo_reduction_db) > 1.0f);
+        ae_graph_reset(self.graph);
+        for (int c = 0; c < 2; c++) {
+            ae_echo_filter_reset(self.filters_beside[c]);
+            ae_suppressor_reset(self.suppressors_beside[c]);
+        }
+    }
+    CHECK(ae_allocation_count() == allocations);
+    destroy_two_mics(&self);
+}
+
+static void test_suppressors_are_one_or_one_per_channel(void)
+{
+    ae_suppressor *mono = make_suppressor(1, 0);
+    const int channels[] = {3}, buses[] = {0};
+    for (int count = 0; count <= 4; count++) {
+        ae_step step = {AE_STEP_SUPPRESSOR, 0, -1, 0, -1, {NULL}};
+        for (int c = 0; c < count; c++) step.nodes[c] = mono;
+        CHECK(ae_step_node_count(&step) == count);
+        const ae_graph_config config = {k_rate, 1, channels, 1, buses, 1, buses, 1, &step};
+        ae_graph *graph;
+        const int fits = count == 1 || count == channels[0];
+        CHECK(ae_graph_create(&graph, &config) == (fits ? AE_OK : AE_ERROR_ARGUMENT));
+        ae_graph_destroy(graph);
+    }
+    ae_suppressor_destroy(mono);
+}
+
 int main(void)
 {
     test_graph_equals_the_kernel();
     test_stereo_far_end_is_averaged_and_left_alone();
     test_two_references_are_the_even_and_the_odd_channels();
     test_commands_reach_their_kernel_only();
+    test_a_suppressor_per_channel_gives_what_it_gives_alone();
+    test_suppressors_are_one_or_one_per_channel();
     return AE_TEST_RESULT();
 }
