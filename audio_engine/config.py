@@ -98,13 +98,20 @@ class EchoConfig(_Checked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseConfig(_Checked):
-    """Noise and late-reverberation suppressor."""
+    """Noise suppressor: steady noise, hum, key strokes, late reverberation."""
 
     enabled: bool = _switch(True, "suppress noise and late reverberation")
     attenuation_limit_db: float = _number(
         20.0, 0.0, 40.0, "dB", "how far noise may be turned down; 0 leaves it alone"
     )
     dereverb: float = _number(1.0, 0.0, 1.0, "", "strength of late-reverberation removal")
+    transients: bool = _switch(True, "take key strokes, clicks and taps away")
+    music_guard: bool = _switch(False, "where music plays, turn it down by 6 dB at most")
+    link_channels: bool = _switch(
+        True,
+        "all channels share one gain per frequency, so the stereo picture stays; false: each "
+        "channel is cleaned by itself, for microphones of different people on one interface",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,19 @@ def test_set_and_only_reach_the_engine() -> None:
     np.testing.assert_allclose(before, after, atol=1)  # below the ceiling nothing may change
 
 
+def test_options_of_the_noise_suppressor() -> None:
+    outputs = []
+    for settings in ((), ("ns.transients=false", "ns.music_guard=true", "ns.dereverb=0")):
+        options = [word for text in settings for word in ("--set", text)]
+        result = run("process", "mic.wav", "-o", "out.wav", "--only", "ns", *options)
+        assert result.exit_code == 0, result.stderr
+        outputs.append(soundfile.read("out.wav")[0])
+    assert outputs[0].shape == outputs[1].shape
+    refused = run("process", "mic.wav", "-o", "out.wav", "--set", "ns.transients=loud")
+    assert refused.exit_code == 2
+    assert "use true or false" in refused.stderr
+
+
 def test_warnings_and_quiet() -> None:
     Path("cut.wav").write_bytes(Path("mic.wav").read_bytes()[:20001])
     result = run("process", "cut.wav", "-o", "out.wav")

@@ -100,6 +100,8 @@ EVERYTHING = {"highpass", "echo", "ns", "agc", "limiter", "meter"}
         ([], EVERYTHING),
         (["highpass.cutoff_hz=120", "ns.dereverb=0", "agc.target_lufs=-20"], EVERYTHING),
         (["ns.enabled=false"], EVERYTHING),  # its kernel removes residual echo all the same
+        (["ns.transients=false", "ns.music_guard=true"], EVERYTHING),
+        (["ns.link_channels=false"], EVERYTHING),  # one channel: nothing to link
         (["limiter.release_ms=200"], {"highpass", "echo", "ns", "agc"}),
         (["limiter.ceiling_dbtp=-2"], {"highpass", "echo", "ns"}),  # the leveller knows the ceiling
         (["agc.enabled=false"], {"highpass", "echo", "ns"}),
@@ -121,6 +123,18 @@ def test_plans_share_the_kernels_of_their_common_prefix(
         kernels = new.plan.steps[new.step_of[name]].kernels
         then = old.plan.steps[old.step_of[name]].kernels
         assert (kernels == then) == (name in shared)
+
+
+def test_channels_that_part_get_suppressors_of_their_own() -> None:
+    linked = compiled("cohost", "channels=2")
+    parted = compiled("cohost", "channels=2", "ns.link_channels=false", reuse=linked)
+    assert parted.shared == {"highpass", "echo"}
+    ns = parted.plan.steps[parted.step_of["ns"]]
+    assert [kernel.fields["channels"] for kernel in ns.kernels] == [1, 1]
+    again = compiled(
+        "cohost", "channels=2", "ns.link_channels=false", "ns.transients=false", reuse=parted
+    )
+    assert again.shared == EVERYTHING
 
 
 def test_the_last_plan_frees_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

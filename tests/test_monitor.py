@@ -140,11 +140,14 @@ def test_options_reach_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "_live", live)
     arguments = ["--input-device", "3", "--output-device", "USB", "--far", "far.wav", "--monitor"]
     arguments += ["--latency-ms", "50", "--block-frames", "256", "--in-process", "--preset", "pk"]
-    assert run(*arguments, "--set", "agc.target_lufs=-16", "--seconds", "0").exit_code == 0
+    settings = ("agc.target_lufs=-16", "ns.transients=false")
+    options = [word for text in settings for word in ("--set", text)]
+    assert run(*arguments, *options, "--seconds", "0").exit_code == 0
     choice, far, latency_s, block_frames, in_process = asked
     assert (choice.input_device, choice.output_device, choice.monitor) == (3, "USB", True)
     assert choice.config.agc.target_lufs == -16.0
-    assert choice.settings == {"agc.target_lufs": "-16"}
+    assert not choice.config.ns.transients
+    assert choice.settings == {"agc.target_lufs": "-16", "ns.transients": "false"}
     assert (far, latency_s, block_frames, in_process) == (Path("far.wav"), 0.05, 256, True)
 
 

@@ -9,7 +9,12 @@ from audio_engine._native.core import check, ffi, lib
 #: Fields of a kernel's configuration that may change while it runs, with the parameter's name.
 LIVE_FIELDS: dict[str, dict[str, str]] = {
     "highpass": {"cutoff_hz": "CUTOFF_HZ"},
-    "suppressor": {"attenuation_limit_db": "ATTENUATION_LIMIT_DB", "dereverb": "DEREVERB"},
+    "suppressor": {
+        "attenuation_limit_db": "ATTENUATION_LIMIT_DB",
+        "dereverb": "DEREVERB",
+        "transients": "TRANSIENTS",
+        "music_guard": "MUSIC_GUARD",
+    },
     "leveller": {"target_lufs": "TARGET_LUFS"},
     "limiter": {"ceiling_dbtp": "CEILING_DBTP"},
 }

@@ -180,8 +180,9 @@ class Engine(EchoProcessor):
         ----------
         name : str
             ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``; or ``echo.enabled``, ``ns.enabled``,
-            ``agc.enabled``, ``highpass.enabled`` for a stage that is in the chain: switched off it
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``; ``ns.transients`` or
+            ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
+            ``highpass.enabled`` for a stage that is in the chain: switched off it
             goes on listening, and is adapted when it is switched on again.
         value : float
             In the unit of the name, within the range of the configuration; 0 or 1 for a switch.

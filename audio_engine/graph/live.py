@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError
+from audio_engine.processors.steps import suppressor_values
 
-#: Values that may change while audio runs, with the C core's name for each.
+#: Values and options that may change while audio runs, with the C core's name for each.
 LIVE_PARAMETERS = {
     "highpass.cutoff_hz": "CUTOFF_HZ",
     "ns.attenuation_limit_db": "ATTENUATION_LIMIT_DB",
     "ns.dereverb": "DEREVERB",
+    "ns.transients": "TRANSIENTS",
+    "ns.music_guard": "MUSIC_GUARD",
     "agc.target_lufs": "TARGET_LUFS",
     "limiter.ceiling_dbtp": "CEILING_DBTP",
 }
@@ -42,7 +45,7 @@ def change_live(
     name : str
         One of `LIVE_PARAMETERS` or `LIVE_SWITCHES`.
     value : float
-        In the unit of the name; 0 or 1 for a switch.
+        In the unit of the name; 0 or 1 for a switch or an option.
     stages : collection of str
         Names of the stages in the running graph. A stage that is in it, but switched off, takes
         changes too: they are heard when it is on again.
@@ -64,20 +67,25 @@ def change_live(
         raise ConfigError(f"{name} cannot change while audio runs; these can: {known}")
     if stage not in stages:
         raise ConfigError(f"{name} cannot change: {stage} is not enabled in this engine")
-    if name in LIVE_PARAMETERS:
-        changed = config.with_settings({name: repr(float(value))})
-        if stage == "ns":
-            return changed, _suppressor_values(changed)
-        return changed, [LiveCommand(stage, LIVE_PARAMETERS[name], float(value))]
-    if value not in (0, 1):
-        raise ConfigError(f"{name}={value!r} is not a switch; use 0 or 1")
-    changed = config.with_settings({name: "true" if value else "false"})
+    changed = config.with_settings({name: _as_text(config, name, value)})
     if stage != "ns":
-        return changed, [LiveCommand(stage, "ACTIVE", float(value))]
-    commands = _suppressor_values(changed)
-    if "echo" not in stages:
+        return changed, [LiveCommand(stage, LIVE_PARAMETERS.get(name, "ACTIVE"), float(value))]
+    commands = [
+        LiveCommand("ns", LIVE_PARAMETERS[f"ns.{field}"], float(each))
+        for field, each in suppressor_values(changed.ns).items()
+    ]
+    if name == "ns.enabled" and "echo" not in stages:
         commands.append(LiveCommand("ns", "ACTIVE", float(value)))
     return changed, commands
+
+
+def _as_text(config: EngineConfig, name: str, value: float) -> str:
+    stage, _, field = name.partition(".")
+    if not isinstance(getattr(getattr(config, stage), field), bool):
+        return repr(float(value))
+    if value not in (0, 1):
+        raise ConfigError(f"{name}={value!r} is not a switch; use 0 or 1")
+    return "true" if value else "false"
 
 
 def live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | None:
@@ -98,11 +106,3 @@ def live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | Non
             text = str(value).lower() if isinstance(value, bool) else repr(value)
             config = config.with_settings({name: text})
     return changes if config == new else None
-
-
-def _suppressor_values(config: EngineConfig) -> list[LiveCommand]:
-    on = config.ns.enabled
-    return [
-        LiveCommand("ns", "ATTENUATION_LIMIT_DB", config.ns.attenuation_limit_db if on else 0.0),
-        LiveCommand("ns", "DEREVERB", config.ns.dereverb if on else 0.0),
-    ]

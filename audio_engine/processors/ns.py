@@ -17,11 +17,19 @@ class NoiseSuppressor(Processor):
     sample_rate_hz : int
         8000 to 96000.
     channels : int
-        1 to 8. All channels share one gain per frequency, so the stereo picture stays.
+        1 to 8.
     attenuation_limit_db : float
         How far noise may be turned down, 0 to 40 dB.
     dereverb : float
         Strength of late-reverberation removal, 0 to 1; it engages in boomy rooms only.
+    transients : bool
+        Take key strokes, clicks and taps away.
+    music_guard : bool
+        Where music plays, turn it down by 6 dB at most: for rooms whose music is wanted.
+    link_channels : bool
+        All channels share one gain per frequency, so the stereo picture stays. False: each channel
+        is cleaned by itself, for microphones of different people on one interface; the cost grows
+        with the channels.
 
     Notes
     -----
@@ -45,14 +53,23 @@ class NoiseSuppressor(Processor):
         *,
         attenuation_limit_db: float = 20.0,
         dereverb: float = 1.0,
+        transients: bool = True,
+        music_guard: bool = False,
+        link_channels: bool = True,
     ) -> None:
         check_format(sample_rate_hz, channels)
-        config = NoiseConfig(attenuation_limit_db=attenuation_limit_db, dereverb=dereverb)
+        config = NoiseConfig(
+            attenuation_limit_db=attenuation_limit_db,
+            dereverb=dereverb,
+            transients=transients,
+            music_guard=music_guard,
+            link_channels=link_channels,
+        )
         steps = [suppressor_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
         super().__init__(
             Plan(sample_rate_hz, [channels], [0], [0], steps), sample_rate_hz, channels
         )
 
     def stats(self) -> NoiseStats:
-        """Return the noise level, what is taken off it, and the speech probability."""
+        """Return noise, reverberation, hum, transients and speech as they are judged now."""
         return NoiseStats.from_report(self._plan.report().steps[0].suppressor)

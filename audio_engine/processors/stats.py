@@ -68,12 +68,41 @@ class EchoStats(Stats):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseStats(Stats):
-    """Suppressor: noise level in dBFS, what is taken off it in dB, speech probability 0 to 1."""
+    """Suppressor: noise, echo, room and speech as it judges them.
+
+    Of all channels together. Where each has a suppressor of its own (``link_channels=False``),
+    level and reductions are those of the mean powers, transients are added up, and of the rest
+    the largest counts.
+
+    Attributes
+    ----------
+    noise_level_dbfs : float
+        Level of the steady noise, all frequencies together.
+    noise_reduction_db : float
+        What is taken off it, 0 or more, over the last 0.3 s.
+    echo_reduction_db : float
+        What the residual-echo gain takes off the signal, 0 or more, over the last 0.3 s.
+    speech_probability : float
+        That the newest 10 ms hold speech, 0 to 1.
+    reverb_time_s : float
+        Reverberation time of the room (T60) as the late-reverberation stage sees it; 0: not known
+        yet, or dry.
+    hum_hz : float
+        Base frequency of the mains hum that is taken away; 0: none.
+    music : bool
+        Music plays, says the music guard; False where that is off.
+    transient_count : int
+        Key strokes and clicks taken away since the start or the last reset.
+    """
 
     noise_level_dbfs: float
     noise_reduction_db: float
     echo_reduction_db: float
     speech_probability: float
+    reverb_time_s: float
+    hum_hz: float
+    music: bool
+    transient_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,17 @@ def echo_step(
     )
 
 
+def suppressor_values(config: NoiseConfig) -> dict[str, float]:
+    """Return what a suppressor is set to; disabled it still runs, and leaves noise alone."""
+    on = config.enabled
+    return {
+        "attenuation_limit_db": config.attenuation_limit_db if on else 0.0,
+        "dereverb": config.dereverb if on else 0.0,
+        "transients": int(on and config.transients),
+        "music_guard": int(on and config.music_guard),
+    }
+
+
 def suppressor_step(
     config: NoiseConfig,
     rate_hz: int,
@@ -83,20 +94,24 @@ def suppressor_step(
 ) -> Step:
     """Make the suppressor step; with an echo step it removes the residual echo too.
 
-    Without `noise` it does only that, and gives no speech probability.
+    Without `noise` it does only that, and gives no speech probability. Where the channels are not
+    linked, each has a suppressor of its own.
     """
-    kernel = make(
-        "suppressor",
-        sample_rate_hz=rate_hz,
-        channels=channels,
-        echo=int(echo_step_index >= 0),
-        noise=int(noise),
-        attenuation_limit_db=config.attenuation_limit_db if config.enabled else 0.0,
-        dereverb=config.dereverb if config.enabled else 0.0,
+    count = 1 if config.link_channels else channels
+    kernels = tuple(
+        make(
+            "suppressor",
+            sample_rate_hz=rate_hz,
+            channels=channels // count,
+            echo=int(echo_step_index >= 0),
+            noise=int(noise),
+            **suppressor_values(config),
+        )
+        for _ in range(count)
     )
     return Step(
         kind="SUPPRESSOR",
-        kernels=(kernel,),
+        kernels=kernels,
         input_bus=bus,
         output_bus=output_bus,
         source_step=echo_step_index,

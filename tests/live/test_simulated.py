@@ -63,7 +63,10 @@ def test_stats_are_of_a_running_stream(stream: ae.SimulatedStream) -> None:
 def test_settings_and_switches_reach_the_chain(stream: ae.SimulatedStream) -> None:
     stream.set("ns.attenuation_limit_db", 6.0)
     stream.set("agc.enabled", 0)
+    stream.set("ns.transients", 0)
+    stream.set("ns.music_guard", 1)
     assert stream.config.ns.attenuation_limit_db == 6.0
+    assert (stream.config.ns.transients, stream.config.ns.music_guard) == (False, True)
     wait_until(lambda: stream.stats().engine.agc is None, 10.0)
     with pytest.raises(ConfigError, match="tail_ms"):
         stream.set("echo.tail_ms", 100)

@@ -147,8 +147,9 @@ class LiveSession(Closable):
         ----------
         name : str
             A value (``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``) or a switch (``echo.enabled``,
-            ``ns.enabled``, ``agc.enabled``, ``highpass.enabled``).
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``) or a switch (``ns.transients``,
+            ``ns.music_guard``, ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
+            ``highpass.enabled``).
         value : float
             In the unit of the name, within the configuration's range; 0 or 1 for a switch.
 
