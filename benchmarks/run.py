@@ -1,4 +1,4 @@
-"""``make bench``: measure the kernels, the whole chain, and the echo canceller.
+"""``make bench``: measure the kernels, the whole chain, noise suppressor and echo canceller.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
 terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` runs
@@ -20,7 +20,7 @@ from benchmarks import bench_fft, echo_cost, far_end_trouble, soak_echo
 
 Record = dict[str, Any]
 
-PARTS = ("fft", "chain", "stereo", "echo-cost", "echo-trouble")
+PARTS = ("fft", "chain", "stereo", "noise-cost", "echo-cost", "echo-trouble")
 ON_REQUEST = ("echo-soak",)
 
 
@@ -55,9 +55,10 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         except bench_fft.Skipped as reason:
             print(f"FFT benchmark skipped: {reason}", file=sys.stderr)
     runs = ("--runs", str(options.runs))
-    for part in ("chain", "stereo"):
+    modules = {"chain": "bench_chain", "stereo": "bench_stereo", "noise-cost": "noise_cost"}
+    for part, module in modules.items():
         for build in builds if part in wanted else ():
-            yield from _lines(build, f"bench_{part}", *runs, "--seconds", str(options.seconds))
+            yield from _lines(build, module, *runs, "--seconds", str(options.seconds))
     if "echo-cost" in wanted:
         for build in builds:
             yield from _lines(build, "echo_cost", *runs, "--json", statuses=(0, 1))
@@ -119,6 +120,9 @@ def table(records: list[Record]) -> str:
                 f"{name} {record['share_of_core']:8.2%} of a core, "
                 f"{record['times_real_time']:.0f} x real time"
             )
+        elif "times_default" in record:
+            share, ratio = record["share_of_core"], record["times_default"]
+            lines.append(f"{name} {share:8.3%} at {record['rate_hz']} Hz, {ratio:.2f} of default")
         elif "share_of_core" in record:
             lines.append(f"{name} {record['share_of_core']:8.2%}")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks import bench_stereo, echo_cost, far_end_trouble, soak_echo
+from benchmarks import bench_stereo, echo_cost, far_end_trouble, noise_cost, soak_echo
 from benchmarks.bench_chain import measure
 from benchmarks.echo_scene import EchoPath, longest_run, tile_gains_db, voice
 from benchmarks.run import missed_goal, table
@@ -108,6 +108,15 @@ def test_a_far_end_in_trouble_is_measured() -> None:
     assert records[0]["near_alone_db"] > -0.5, "there is no reference yet"
     assert records[1]["bounded"]
     assert len(table(records).splitlines()) >= len(records)
+
+
+def test_the_cost_of_the_noise_suppressor_and_its_options_is_measured() -> None:
+    records = list(noise_cost.measure(16000, 1.0, runs=3))
+    assert [record["case"] for record in records] == [f"noise_cost_{x}" for x in noise_cost.CASES]
+    assert records[0]["times_default"] == 1.0
+    assert all(0.0 < record["share_of_core"] < 0.1 for record in records)
+    assert records[-1]["times_default"] > 1.0, "a suppressor for each of two channels"
+    assert len(table(records).splitlines()) == len(records)
 
 
 def test_the_cost_of_the_echo_canceller_is_measured() -> None:
