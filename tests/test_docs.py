@@ -67,6 +67,35 @@ def test_files_named_in_the_text_exist(page: Path) -> None:
     assert not missing
 
 
+def test_the_noise_examples_are_made_and_the_page_shows_them(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
+    script = str(ROOT / "docs" / "make_noise_examples.py")
+    result = subprocess.run(
+        [sys.executable, script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    written = {path.name for path in tmp_path.glob("*.wav")}
+    shown, told = (
+        set(re.findall(r"^\| ([\w.-]+\.wav) \|", text, re.MULTILINE))
+        for text in (page, result.stdout)
+    )
+    assert shown == told, "run: .venv/bin/python docs/make_noise_examples.py DIR --pages"
+    assert {name for name in written if not name.endswith("-before.wav")} == told
+    for name in told:
+        assert soundfile.info(tmp_path / name).duration == 20.0
+    pictures = re.findall(r"\]\((noise-\w+\.svg)\)", page)
+    assert len(pictures) == 4
+    assert all((ROOT / "docs" / name).stat().st_size < 150_000 for name in pictures)
+
+
+def test_the_noise_page_has_an_example_that_runs() -> None:
+    page = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert examples
+    for code in examples:
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder with demo-output/ in it, as far as the examples need it."""
