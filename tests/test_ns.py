@@ -138,6 +138,15 @@ def test_stats_are_typed() -> None:
     assert 0.0 <= stats.speech_probability <= 1.0
 
 
+def test_what_is_off_finds_nothing() -> None:
+    mic = two_people(4.0)[:, 0]
+    mic[:: RATE_HZ // 4] += 0.2  # clicks
+    with ae.NoiseSuppressor(RATE_HZ, transients=False, dereverb=0.0) as ns:
+        ns.process(mic)
+        assert ns.stats().transient_count == 0
+        assert not ns.stats().music
+
+
 def test_nothing_is_taken_away_without_attenuation() -> None:
     mic = two_people(3.0)
     nothing = suppressed(mic, attenuation_limit_db=0.0, dereverb=0.0, music_guard=True)

@@ -73,6 +73,7 @@ def change_live(
     commands = [
         LiveCommand("ns", LIVE_PARAMETERS[f"ns.{field}"], float(each))
         for field, each in suppressor_values(changed.ns).items()
+        if name in ("ns.enabled", f"ns.{field}")
     ]
     if name == "ns.enabled" and "echo" not in stages:
         commands.append(LiveCommand("ns", "ACTIVE", float(value)))
