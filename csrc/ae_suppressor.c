@@ -59,7 +59,8 @@ ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
 static int config_is_valid(const ae_suppressor_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
-           config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
+           config->channels >= 1 && config->first_channel >= 0 &&
+           config->first_channel <= AE_MAX_CHANNELS - config->channels &&
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
            config->attenuation_limit_db >= 0.0f &&
            config->attenuation_limit_db <= k_most_attenuation_db && config->dereverb >= 0.0f &&
@@ -315,8 +316,8 @@ static void add_comfort_noise(ae_suppressor *self)
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) amplitude[k] *= scale;
     for (int c = 0; c < self->config.channels; c++)
-        ae_comfort_noise_add(self->comfort, c, amplitude, self->channels[c].re,
-                             self->channels[c].im);
+        ae_comfort_noise_add(self->comfort, self->config.first_channel + c, amplitude,
+                             self->channels[c].re, self->channels[c].im);
 }
 
 static void measure(ae_suppressor *self, int has_echo)

@@ -21,11 +21,13 @@
 typedef struct ae_suppressor ae_suppressor;
 
 typedef struct {
-    int sample_rate_hz;         /* 8000 .. 96000 */
-    int channels;               /* 1 .. 8 */
-    int echo;                   /* 0, 1: make room for the residual echo stage */
-    int noise;                  /* 0, 1: turn noise down and judge speech; 0 takes echo alone away
-                                   at two thirds of the cost, speech_probability stays 0 */
+    int sample_rate_hz; /* 8000 .. 96000 */
+    int channels;       /* 1 .. 8 */
+    int first_channel;  /* 0 .. 7: number of the first of them among all that are heard together, so
+                           that no two have the same comfort noise */
+    int echo;           /* 0, 1: make room for the residual echo stage */
+    int noise;          /* 0, 1: turn noise down and judge speech; 0 takes echo alone away
+                           at two thirds of the cost, speech_probability stays 0 */
     float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down */
     float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
     int transients;             /* 0, 1: take key strokes, clicks and taps away */

@@ -77,10 +77,26 @@ def test_unlinked_channels_are_those_of_mono_chains(far_end: bool) -> None:
     both = ae.enhance(mic, sample_rate_hz=RATE_HZ, far_end=far, config=config)
     for c in range(2):
         one = ae.enhance(mic[:, c], sample_rate_hz=RATE_HZ, far_end=far, config=config)
-        assert np.array_equal(both[:, c], one)
+        first = mic[:, [c, 1 - c]]  # the second channel's comfort noise is another one
+        beside = ae.enhance(first, sample_rate_hz=RATE_HZ, far_end=far, config=config)
+        assert np.array_equal(beside[:, 0], one)
     linked = replace(config, ns=replace(config.ns, link_channels=True))
     together = ae.enhance(mic, sample_rate_hz=RATE_HZ, far_end=far, config=linked)
     assert not np.array_equal(together, both)
+
+
+def test_unlinked_channels_have_comfort_noise_of_their_own() -> None:
+    """The same noise in both would be a voice in the middle, and 3 dB too loud when mixed."""
+    far = voice(6.0, RATE_HZ, pitch_hz=190.0, seed=5)
+    mic = echo_of(far, RATE_HZ) + noise(6.0, RATE_HZ, 0.001)
+    differences_db = []
+    for link in ("true", "false"):
+        config = ae.EngineConfig().with_settings(NS_ALONE | {"ns.link_channels": link})
+        both = np.stack([mic, mic], axis=1)
+        out = ae.enhance(both, sample_rate_hz=RATE_HZ, far_end=far, config=config)[3 * RATE_HZ :]
+        differences_db.append(level_db(out[:, 0] - out[:, 1]) - level_db(out[:, 0]))
+    assert differences_db[0] > -30.0, "equal but for the comfort noise"
+    assert differences_db[1] == pytest.approx(differences_db[0], abs=1.0)
 
 
 @pytest.mark.parametrize("block", [1, 7, 160, 4800])

@@ -103,11 +103,12 @@ def suppressor_step(
             "suppressor",
             sample_rate_hz=rate_hz,
             channels=channels // count,
+            first_channel=c,
             echo=int(echo_step_index >= 0),
             noise=int(noise),
             **suppressor_values(config),
         )
-        for _ in range(count)
+        for c in range(count)
     )
     return Step(
         kind="SUPPRESSOR",

@@ -140,11 +140,11 @@ static void test_commands_reach_their_kernel_only(void)
     ae_highpass_destroy(highpass);
 }
 
-static ae_suppressor *make_suppressor(int channels, int echo)
+static ae_suppressor *make_suppressor(int echo, int first_channel)
 {
     ae_suppressor_config config = ae_suppressor_default_config(k_rate);
-    config.channels = channels;
     config.echo = echo;
+    config.first_channel = first_channel;
     ae_suppressor *self;
     CHECK(ae_suppressor_create(&self, &config) == AE_OK);
     return self;
@@ -194,8 +194,8 @@ static two_mics make_two_mics(void)
     for (int c = 0; c < 2; c++) {
         self.filters[c] = make_filter();
         self.filters_beside[c] = make_filter();
-        self.suppressors[c] = make_suppressor(1, 1);
-        self.suppressors_beside[c] = make_suppressor(1, 1);
+        self.suppressors[c] = make_suppressor(1, c);
+        self.suppressors_beside[c] = make_suppressor(1, c);
     }
     const int channels[] = {2, 1}, inputs[] = {0, 1}, outputs[] = {0};
     const ae_step steps[] = {
@@ -287,7 +287,7 @@ static void test_a_suppressor_per_channel_gives_what_it_gives_alone(void)
 
 static void test_suppressors_are_one_or_one_per_channel(void)
 {
-    ae_suppressor *mono = make_suppressor(1, 0);
+    ae_suppressor *mono = make_suppressor(0, 0);
     const int channels[] = {3}, buses[] = {0};
     for (int count = 0; count <= 4; count++) {
         ae_step step = {AE_STEP_SUPPRESSOR, 0, -1, 0, -1, {NULL}};
@@ -300,6 +300,11 @@ static void test_suppressors_are_one_or_one_per_channel(void)
         ae_graph_destroy(graph);
     }
     ae_suppressor_destroy(mono);
+    ae_suppressor_config unheard = ae_suppressor_default_config(k_rate);
+    for (int channel = -1; channel <= AE_MAX_CHANNELS; channel += AE_MAX_CHANNELS + 1) {
+        unheard.first_channel = channel;
+        CHECK(ae_suppressor_create(&mono, &unheard) == AE_ERROR_ARGUMENT && mono == NULL);
+    }
 }
 
 int main(void)
