@@ -23,6 +23,8 @@ static const float k_step_ratio = 2.0f;     /* 3 dB above the estimate: the nois
 static const float k_steady_ms = 480.0f;
 static const float k_steady_range = 2.0f; /* 3 dB: no speech is that even */
 static const float k_steady_now = 3.0f;   /* this hop against the window's least */
+/* 6 dB: what a hop without speech may add at once; the onset of a word is judged too late. */
+static const float k_absence_most = 4.0f;
 
 /* Extremes of a plane over a sliding window of k_parts parts. */
 typedef struct {
@@ -235,4 +237,16 @@ void ae_noise_psd_update(ae_noise_psd *self, const float *power, const float *fo
     find_posterior(self);
     learn(self);
     if (self->frames < 1000000) self->frames++;
+}
+
+void ae_noise_psd_learn_absence(ae_noise_psd *self, float absence)
+{
+    const float rate = self->smoothing * absence;
+    float *restrict noise = self->noise;
+    const float *restrict own = self->own;
+#pragma omp simd
+    for (int k = 0; k < self->points; k++) {
+        const float heard = ae_min(own[k], k_absence_most * noise[k]);
+        noise[k] = ae_max(noise[k] + rate * (heard - noise[k]), k_floor_power);
+    }
 }

@@ -3,9 +3,11 @@
  * Method: a priori SNR = geometric mean of the decision-directed one (Ephraim & Malah 1984, eq. 51)
  * and the cepstrally smoothed one; log-spectral amplitude gain (Ephraim & Malah 1985, eq. 20) mixed
  * with the floor by the speech presence probability (OM-LSA, Cohen & Berdugo 2001), whose prior
- * comes from local, global and frame means of the smoothed SNR.
- * Gains are log2 of an amplitude ratio, <= 0. Thread: audio, no allocation after create.
- * Cost: four logarithms or exponentials per point. */
+ * comes from local, global and frame means of the smoothed SNR. Two steps, so that the caller can
+ * judge the hop by its a priori SNR in between: where a hop is no speech as a whole, what looks
+ * like speech in single points is a burst of noise, and goes most of the way to the floor. Gains
+ * are log2 of an amplitude ratio, <= 0. Thread: audio, no allocation after create. Cost: four
+ * logarithms or exponentials per point. */
 #ifndef AE_SPEECH_GAIN_H
 #define AE_SPEECH_GAIN_H
 
@@ -25,10 +27,14 @@ void ae_speech_gain_reset(ae_speech_gain *self);
 /* log2 of the log-spectral amplitude gain for one a priori SNR and v = prior / (1 + prior) *
  * posterior. */
 float ae_speech_gain_lsa_log2(const ae_speech_gain *self, float prior_snr, float v);
-/* One hop. power, interference [points]; prior_hint [hint_points]: cepstrally smoothed a priori SNR
- * of the first points; least_log2 <= 0: the floor. */
-void ae_speech_gain_update(ae_speech_gain *self, const float *power, const float *interference,
-                           const float *prior_hint, float least_log2, float *gain_log2);
+/* First step of a hop: the a priori SNR. power, interference [points]; prior_hint [hint_points]:
+ * cepstrally smoothed a priori SNR of the first points. */
+void ae_speech_gain_find_prior(ae_speech_gain *self, const float *power, const float *interference,
+                               const float *prior_hint);
+/* Second step: the gain. power as in the first; speech_probability 0 .. 1 of the whole hop;
+ * least_log2 <= 0: the floor. */
+void ae_speech_gain_find_gain(ae_speech_gain *self, const float *power, float speech_probability,
+                              float least_log2, float *gain_log2);
 /* Of the newest hop, [points]. */
 const float *ae_speech_gain_prior_snr(const ae_speech_gain *self);
 

@@ -6,6 +6,7 @@
 #include "ae_late_reverb.h"
 #include "ae_musical_noise.h"
 #include "ae_noise_psd.h"
+#include "ae_rumble.h"
 #include "ae_spectral_points.h"
 #include "ae_speech_gain.h"
 #include "ae_speech_presence.h"
@@ -17,6 +18,7 @@ static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voic
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
+static const float k_sure_absence = 0.3f; /* speech probability below which noise is learned */
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
                                                               5000.0f};
 
@@ -36,6 +38,7 @@ struct ae_suppressor {
     ae_late_reverb *reverb;
     ae_cepstral_snr *cepstral;
     ae_musical_noise *musical;
+    ae_rumble *rumble;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
@@ -99,6 +102,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_late_reverb_destroy(self->reverb);
     ae_cepstral_snr_destroy(self->cepstral);
     ae_musical_noise_destroy(self->musical);
+    ae_rumble_destroy(self->rumble);
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_echo_stage_destroy(self->echo);
@@ -145,6 +149,9 @@ static ae_status create_parts(ae_suppressor *shape)
     status = ae_speech_presence_create(&shape->speech_presence, &presence);
     if (status != AE_OK) return status;
     const int kept = ae_spectral_points_bins_kept(shape->points);
+    const ae_rumble_config rumble = {kept, ae_spectral_points_bin_hz(shape->points), shape->bins};
+    status = ae_rumble_create(&shape->rumble, &rumble);
+    if (status != AE_OK) return status;
     const ae_cepstral_snr_config cepstral = {kept, ae_spectral_points_bin_hz(shape->points),
                                              k_hop_ms};
     status = ae_cepstral_snr_create(&shape->cepstral, &cepstral);
@@ -191,6 +198,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_noise_psd_reset(self->noise);
     ae_late_reverb_reset(self->reverb);
     ae_cepstral_snr_reset(self->cepstral);
+    ae_rumble_reset(self->rumble);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     if (self->config.echo) {
@@ -373,19 +381,25 @@ static void judge_speech(ae_suppressor *self, int has_echo)
         ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
 }
 
-/* Gain against noise and late reverberation. */
-static void find_noise_gain(ae_suppressor *self)
+/* Gain against noise and late reverberation, and what the hop says about the noise. */
+static void find_noise_gain(ae_suppressor *self, int has_echo)
 {
-    const float *noise = ae_noise_psd_power(self->noise);
-    ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
-                          self->interference);
+    const float *noise = ae_noise_psd_power(self->noise), *power = self->point_power;
+    float *gain_log2 = self->point_gain;
+    const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
+    ae_late_reverb_update(self->reverb, power, noise, self->config.dereverb, self->interference);
     self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
     for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
-    ae_cepstral_snr_update(self->cepstral, self->point_power, self->interference, self->prior_hint);
-    ae_speech_gain_update(self->speech, self->point_power, self->interference, self->prior_hint,
-                          -0.5f * k_ae_log2_per_db * self->attenuation_db, self->point_gain);
-    ae_musical_noise_smooth(self->musical, self->point_power, self->point_gain);
-    for (int k = 0; k < self->point_count; k++) self->point_gain[k] = ae_exp2(self->point_gain[k]);
+    ae_cepstral_snr_update(self->cepstral, power, self->interference, self->prior_hint);
+    ae_speech_gain_find_prior(self->speech, power, self->interference, self->prior_hint);
+    judge_speech(self, has_echo);
+    const float speech = self->report.speech_probability;
+    ae_speech_gain_find_gain(self->speech, power, speech, least_log2, gain_log2);
+    ae_musical_noise_smooth(self->musical, power, gain_log2);
+    ae_rumble_suppress(self->rumble, power, noise, ae_cepstral_snr_pitch_hz(self->cepstral),
+                       ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
+    for (int k = 0; k < self->point_count; k++) gain_log2[k] = ae_exp2(gain_log2[k]);
+    ae_noise_psd_learn_absence(self->noise, ae_max(1.0f - speech / k_sure_absence, 0.0f));
 }
 
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
@@ -405,8 +419,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     if (has_echo) find_residual(self);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     if (self->config.noise) {
-        find_noise_gain(self);
-        judge_speech(self, has_echo);
+        find_noise_gain(self, has_echo);
     } else {
         ae_fill(self->point_gain, 1.0f, self->point_count);
     }

@@ -104,6 +104,35 @@ static void test_speech_is_not_learned(void)
     ae_noise_psd_destroy(self);
 }
 
+/* The same bursts, known to be no speech: the estimate comes to the mean of all. */
+static void test_gusts_are_learned(void)
+{
+    ae_noise_psd *self = make();
+    static process noise = {.seed = 8}, gust = {.seed = 99};
+    float power[k_points], more[k_points];
+    double loud_db = 0.0;
+    for (int t = 0; t < 800; t++) {
+        next(&noise, 1e-6f, power);
+        next(&gust, 1e-4f, more);
+        for (int k = 0; k < k_points && t > 100 && t % 45 < 30; k++) power[k] += more[k];
+        ae_noise_psd_update(self, power, NULL);
+        ae_noise_psd_learn_absence(self, 1.0f);
+        if (t > 100 && t % 45 == 29) loud_db = level_db(self);
+    }
+    CHECK_NEAR(loud_db, -40.0, 3.0);
+    ae_noise_psd_reset(self);
+    next(&noise, 1e-6f, power);
+    ae_noise_psd_update(self, power, NULL);
+    const double before_db = level_db(self);
+    for (int k = 0; k < k_points; k++) power[k] += 1.0f; /* a word's first hop, judged too late */
+    ae_noise_psd_update(self, power, NULL);
+    const double updated_db = level_db(self);
+    ae_noise_psd_learn_absence(self, 1.0f);
+    CHECK(level_db(self) < updated_db + 1.6); /* 72 ms towards 6 dB more */
+    CHECK(updated_db >= before_db);
+    ae_noise_psd_destroy(self);
+}
+
 static void test_foreign_power_is_not_learned(void)
 {
     ae_noise_psd *self = make();
@@ -136,6 +165,8 @@ static void test_reset_is_new_and_no_allocation(void)
         if (t % 50 == 49) ae_zero(power, k_points);
         ae_noise_psd_update(self, power, NULL);
         ae_noise_psd_update(fresh, power, NULL);
+        ae_noise_psd_learn_absence(self, t % 2 ? 0.5f : 0.0f);
+        ae_noise_psd_learn_absence(fresh, t % 2 ? 0.5f : 0.0f);
     }
     CHECK(ae_allocation_count() == allocations);
     CHECK(memcmp(ae_noise_psd_power(self), ae_noise_psd_power(fresh), sizeof power) == 0);
@@ -151,6 +182,7 @@ static void test_extremes_stay_finite(void)
     for (int t = 0; t < 500; t++) {
         ae_fill(power, values[t / 100], k_points);
         ae_noise_psd_update(self, power, t % 3 ? NULL : power);
+        ae_noise_psd_learn_absence(self, 1.0f);
         for (int k = 0; k < k_points; k++)
             CHECK(ae_noise_psd_power(self)[k] > 0.0f && ae_noise_psd_power(self)[k] <= 1e4f);
     }
@@ -163,6 +195,7 @@ int main(void)
     test_unbiased_and_quick_from_cold();
     test_follows_steps();
     test_speech_is_not_learned();
+    test_gusts_are_learned();
     test_foreign_power_is_not_learned();
     test_reset_is_new_and_no_allocation();
     test_extremes_stay_finite();
