@@ -1,10 +1,10 @@
 /* ae_speech_presence.h - how likely the newest hop holds speech.
  *
  * Method: a classifier of one hidden layer of tanh units on what ae_speech_features says of the
- * hop; p = 0.5 is where speech is as likely as none, if both are as frequent. The weights were
- * fitted by tools/speech_presence on made-up scenes in which it is known when somebody speaks. No
- * memory but that of the features, no look-ahead. Thread: audio, no allocation after create.
- * Cost: that of the features and 900 multiplications per hop. */
+ * hop; p = 0.5 is where speech is as likely as none, if somebody speaks two fifths of the time. The
+ * weights were fitted by tools/speech_presence on made-up scenes in which it is known when somebody
+ * speaks. No memory but that of the features, no look-ahead. Thread: audio, no allocation after
+ * create. Cost: that of the features and 650 multiplications per hop. */
 #ifndef AE_SPEECH_PRESENCE_H
 #define AE_SPEECH_PRESENCE_H
 

@@ -92,7 +92,10 @@ class DataSet:
             build(library)
             with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
                 shares = list(pool.map(self._make_share, range(self.jobs), [library] * self.jobs))
-        return np.concatenate([x for x, _ in shares]), np.concatenate([y for _, y in shares])
+        numbers = [range(job, self.scenes, self.jobs) for job in range(self.jobs)]
+        order = np.argsort(np.concatenate(numbers))
+        features, speech = (np.concatenate(part)[order] for part in zip(*shares, strict=True))
+        return features, speech
 
     def _make_share(self, job: int, library: Path) -> tuple[Float32, npt.NDArray[np.bool_]]:
         """Make every `jobs`-th scene."""
