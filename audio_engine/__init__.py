@@ -49,6 +49,7 @@ from audio_engine.processors.loudness import (
 )
 from audio_engine.processors.ns import NoiseSuppressor
 from audio_engine.processors.resample import Resampler, resample
+from audio_engine.processors.segments import SpeechSegment
 from audio_engine.processors.stats import (
     EchoStats,
     EngineStats,
@@ -56,6 +57,7 @@ from audio_engine.processors.stats import (
     LimiterStats,
     LoudnessStats,
     NoiseStats,
+    SpeechStats,
 )
 from audio_engine.processors.vad import VoiceActivityDetector
 
@@ -121,6 +123,8 @@ __all__ = [
     "Processor",
     "Resampler",
     "SimulatedStream",
+    "SpeechSegment",
+    "SpeechStats",
     "StateError",
     "StreamError",
     "TruePeakLimiter",

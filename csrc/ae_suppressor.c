@@ -19,6 +19,8 @@ static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.3f; /* speech probability below which noise is learned */
+/* What is left of echo that was taken away counts as noise up to -20 dB of it. */
+static const float k_echo_left = 0.01f;
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
                                                               5000.0f};
 
@@ -143,9 +145,8 @@ static ae_status create_parts(ae_suppressor *shape)
     status =
         ae_musical_noise_create(&shape->musical, &(ae_musical_noise_config){shape->point_count});
     if (status != AE_OK) return status;
-    ae_speech_presence_config presence = {.hop_ms = k_hop_ms};
-    for (int b = 0; b <= k_ae_presence_bands; b++)
-        presence.band_edges[b] = ae_spectral_points_at(shape->points, k_ae_presence_edges_hz[b]);
+    const ae_speech_features_config presence = {ae_spectral_points_bins_kept(shape->points),
+                                                ae_spectral_points_bin_hz(shape->points), k_hop_ms};
     status = ae_speech_presence_create(&shape->speech_presence, &presence);
     if (status != AE_OK) return status;
     const int kept = ae_spectral_points_bins_kept(shape->points);
@@ -360,25 +361,30 @@ static void measure(ae_suppressor *self, int has_echo)
 /* The voice of this room is what the echo gain leaves: echo alone is no speech. */
 static void judge_speech(ae_suppressor *self, int has_echo)
 {
-    const float *restrict prior = ae_speech_gain_prior_snr(self->speech);
-    float pitch_strength = ae_cepstral_snr_pitch_strength(self->cepstral);
+    ae_speech_hop hop = {
+        self->point_power, ae_noise_psd_power(self->noise), ae_speech_gain_prior_snr(self->speech),
+        ae_cepstral_snr_pitch_strength(self->cepstral), ae_cepstral_snr_pitch_hz(self->cepstral)};
     if (has_echo) {
-        float *restrict judged = self->prior_hint; /* no longer needed in this hop */
-        const float *restrict power = self->point_power;
-        ae_spectral_points_gather(self->points, self->echo_gain, judged);
+        /* Planes that are no longer needed in this hop. */
+        float *restrict prior = self->prior_hint, *restrict left = self->interference;
+        float *restrict noise = self->point_residual;
+        ae_spectral_points_gather(self->points, self->echo_gain, prior);
         float before = 1e-20f, after = 0.0f;
 #pragma omp simd reduction(+ : before, after)
         for (int k = 0; k < self->point_count; k++) {
-            const float kept = judged[k] * judged[k];
-            before += power[k];
-            after += power[k] * kept;
-            judged[k] = prior[k] * kept;
+            const float kept = prior[k] * prior[k];
+            left[k] = hop.power[k] * kept;
+            noise[k] = hop.noise[k] + k_echo_left * (hop.power[k] - left[k]);
+            prior[k] = hop.prior_snr[k] * kept * hop.noise[k] / noise[k];
+            before += hop.power[k];
+            after += left[k];
         }
-        pitch_strength *= after / before;
-        prior = judged;
+        hop.pitch_strength *= after / before;
+        hop.power = left;
+        hop.noise = noise;
+        hop.prior_snr = prior;
     }
-    self->report.speech_probability =
-        ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
+    self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop);
 }
 
 /* Gain against noise and late reverberation, and what the hop says about the noise. */

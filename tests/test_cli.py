@@ -167,8 +167,13 @@ def test_measure_prints_a_table_or_json() -> None:
     assert table.exit_code == 0
     assert len(table.stdout.splitlines()) == 3
     assert "\x1b" not in table.stdout
+    assert {"floor", "speech", "clips"} <= set(table.stdout.splitlines()[0].split())
     document = json.loads(run("measure", "mic.wav", "--json").stdout)
     assert document["files"][0]["integrated_lufs"] < -10
+    assert -120 <= document["files"][0]["noise_floor_dbfs"] < -10
+    assert 0.0 <= document["files"][0]["speech_share"] <= 1.0
+    share = round(100 * document["files"][0]["speech_share"])
+    assert table.stdout.splitlines()[1].split()[-1] == f"{share}%"
     assert "series" not in document["files"][0]
     document = json.loads(run("measure", "mic.wav", "--json", "--series").stdout)
     assert len(document["files"][0]["series"]) == 10

@@ -105,6 +105,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_voice_activity_example_runs(folder: Path) -> None:
+    page = (ROOT / "docs" / "voice-activity.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "% speech" in done.stdout
+
+
 @pytest.mark.parametrize("number", range(len(LIVE_EXAMPLES)))
 def test_the_live_examples_run(number: int, folder: Path) -> None:
     code, env = LIVE_EXAMPLES[number], None

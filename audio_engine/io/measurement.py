@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audio_engine.io.files import AudioReader, open_reader
 from audio_engine.io.offline import Progress, file_warnings, full_scale
@@ -36,8 +35,8 @@ class FileMeasurement:
 
     Loudness after ITU-R BS.1770-5 and EBU Tech 3341/3342. `noise_floor_dbfs` is the RMS level that
     a tenth of all 50 ms stretches stay below (-120 at least). `speech_share` is the part of the
-    time in which somebody speaks, 0 to 1. `clipped_count` counts samples at full scale,
-    `invalid_count` samples that are no numbers or beyond +36 dBFS.
+    time in which somebody speaks, pauses up to 150 ms included, 0 to 1. `clipped_count` counts
+    samples at full scale, `invalid_count` samples that are no numbers or beyond +36 dBFS.
     """
 
     input: str
@@ -87,14 +86,13 @@ def measure_file(
         levels = _Levels(reader)
         meter = LoudnessMeter(reader.sample_rate_hz, reader.channels)
         detector = VoiceActivityDetector(reader.sample_rate_hz, reader.channels)
-        probabilities: list[NDArray[np.float32]] = [np.zeros(0, np.float32)]
         points: list[LoudnessPoint] = []
         done = 0
         with meter, detector:
             for block in reader.blocks(max(1, round(SERIES_SECONDS * reader.sample_rate_hz))):
                 meter.process(block)
                 levels.add(block)
-                probabilities.append(detector.process(block))
+                detector.process(block)
                 done += len(block)
                 if series:
                     now = meter.stats()
@@ -108,7 +106,8 @@ def measure_file(
                 if progress is not None:
                     progress(done, reader.frames)
             stats = meter.stats()
-            speech = detector.decide(np.concatenate(probabilities))
+            detector.flush()
+            speech_share = detector.stats().speech_share
     return FileMeasurement(
         input=str(reader.path),
         sample_rate_hz=reader.sample_rate_hz,
@@ -123,7 +122,7 @@ def measure_file(
         true_peak_dbtp=stats.true_peak_dbtp,
         sample_peak_dbfs=levels.sample_peak_dbfs(),
         noise_floor_dbfs=levels.noise_floor_dbfs(),
-        speech_share=float(speech.mean()) if len(speech) else 0.0,
+        speech_share=speech_share,
         clipped_count=levels.clipped_count,
         invalid_count=reader.invalid_count,
         warnings=tuple(f"{reader.path}: {text}" for text in file_warnings(reader)),

@@ -106,6 +106,18 @@ class NoiseStats(Stats):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechStats(Stats):
+    """Voice activity: the newest block's probability 0 to 1 and decision, and the share so far.
+
+    The decision and the share, 0 to 1 of the blocks judged, count the hang-over.
+    """
+
+    speech_probability: float
+    speaking: bool
+    speech_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LevelStats(Stats):
     """Leveller: gain in dB, loudness of the voice and of the noise before it, in LUFS."""
 

@@ -1,4 +1,4 @@
-"""Voice activity: a speech probability every 10 ms, decisions with hang-over, and segments."""
+"""Voice activity: a speech probability every 10 ms, decisions with hang-over, and stretches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Plan, block_frames
 from audio_engine.config import NoiseConfig, check_format
-from audio_engine.errors import ConfigError
+from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import AudioArray, as_audio
 from audio_engine.processors.closing import Closable
 from audio_engine.processors.resample import Resampler
+from audio_engine.processors.segments import SpeechSegment, SpeechSegmenter, decisions
+from audio_engine.processors.stats import SpeechStats
 from audio_engine.processors.steps import suppressor_step
 
 BLOCK_MS = 10
@@ -55,8 +57,9 @@ class _KernelEngine:
 
 
 class _WebRtcEngine:
-    """The webrtcvad package (mode 2), at 16 kHz where it does not know the rate."""
+    """The webrtcvad package, at 16 kHz where it does not know the rate."""
 
+    _MODE = 2  # of 0 .. 3: mode 3 hears less noise as speech, and less speech
     _RATES_HZ = (8000, 16000, 32000, 48000)
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -74,7 +77,7 @@ class _WebRtcEngine:
         self._waiting = np.concatenate([self._waiting, block])
         while len(self._waiting) >= self._frames:
             frame, self._waiting = np.split(self._waiting, [self._frames])
-            pcm = np.clip(np.nan_to_num(frame) * 32768.0, -32768, 32767).astype("<i2")
+            pcm = np.clip(32768.0 * _audible(frame), -32768, 32767).astype("<i2")
             self._speech = bool(self._vad.is_speech(pcm.tobytes(), self._rate_hz))
         return float(self._speech)
 
@@ -82,7 +85,7 @@ class _WebRtcEngine:
         """Begin again with a new detector, which has no reset of its own."""
         import webrtcvad
 
-        self._vad = webrtcvad.Vad(2)
+        self._vad = webrtcvad.Vad(self._MODE)
         self._waiting = np.zeros(0, np.float32)
         self._speech = False
         if self._resampler is not None:
@@ -92,6 +95,11 @@ class _WebRtcEngine:
         """Free the resampler."""
         if self._resampler is not None:
             self._resampler.close()
+
+
+def _audible(block: AudioArray) -> AudioArray:
+    """Return a block with silence for what is no number or beyond +36 dBFS, as in the C graph."""
+    return np.where(np.abs(block) <= 64.0, block, np.float32(0.0))
 
 
 class _EnergyEngine:
@@ -105,7 +113,7 @@ class _EnergyEngine:
 
     def judge(self, block: AudioArray) -> float:
         """Return the level over the minimum as a probability."""
-        power = float(np.mean(np.nan_to_num(block, posinf=0.0, neginf=0.0) ** 2)) + 1e-10
+        power = float(np.mean(_audible(block) ** 2)) + 1e-10
         self._powers = [*self._powers[1 - self._MEMORY_BLOCKS :], power]
         over_db = 10.0 * np.log10(power / min(self._powers))
         return float(1.0 / (1.0 + np.exp(-(over_db - 6.0))))
@@ -136,19 +144,33 @@ class VoiceActivityDetector(Closable):
         1 to 8; their mean is judged.
     engine : {"kernel", "webrtcvad", "energy"}
         The suppressor's own speech probability, the webrtcvad package for compatibility (any rate,
-        through resampling), or plain level over the noise floor.
+        through resampling; 0 or 1), or plain level over the noise floor.
     threshold : float
         Probability from which on a block counts as speech, 0 to 1.
     hangover_ms : float
-        How long a decision for speech is kept after the last block over the threshold, 0 to 2000.
+        How long a decision for speech is kept after the last block at or over the threshold, 0 to
+        2000. Shorter pauses do not part a stretch of speech.
+    min_speech_ms : float
+        Stretches that are shorter, without their hang-over, are left out, 0 to 2000.
+    lead_ms : float
+        How much earlier than its first block a stretch begins, 0 to 500. The kernel engine is sure
+        some 30 ms into a word: whoever cuts audio by the stretches wants a lead.
+
+    Notes
+    -----
+    A block is judged as soon as its last frame has been given, and never anew; at rates that
+    webrtcvad does not know, its answers are later by the resampler's latency. A stretch is known
+    when its hang-over is over. Blocking never changes the result.
 
     Examples
     --------
     >>> import numpy as np
     >>> with VoiceActivityDetector(sample_rate_hz=16000) as detector:
     ...     probabilities = detector.process(np.zeros(1650, np.float32))
-    >>> probabilities.shape, bool(np.any(detector.decide(probabilities)))
-    ((10,), False)
+    ...     detector.speaking, detector.take_segments()
+    (False, [])
+    >>> probabilities.shape
+    (10,)
     """
 
     def __init__(
@@ -159,26 +181,42 @@ class VoiceActivityDetector(Closable):
         engine: str = "kernel",
         threshold: float = 0.5,
         hangover_ms: float = 150.0,
+        min_speech_ms: float = 50.0,
+        lead_ms: float = 0.0,
     ) -> None:
         check_format(sample_rate_hz, channels)
         if engine not in _ENGINES:
             raise ConfigError(f"engine={engine!r} is not known; use {', '.join(_ENGINES)}")
         if not 0.0 <= threshold <= 1.0:
             raise ConfigError(f"threshold={threshold} is outside 0 .. 1")
-        if not 0.0 <= hangover_ms <= 2000.0:
-            raise ConfigError(f"hangover_ms={hangover_ms} is outside 0 .. 2000 ms")
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self.engine = engine
         self.threshold = threshold
-        self.hangover_ms = hangover_ms
+        self.hangover_ms = _checked_ms("hangover_ms", hangover_ms, 2000.0)
+        self.min_speech_ms = _checked_ms("min_speech_ms", min_speech_ms, 2000.0)
+        self.lead_ms = _checked_ms("lead_ms", lead_ms, 500.0)
         self._engine: _Engine = _ENGINES[engine](sample_rate_hz)
+        self._segmenter = SpeechSegmenter(
+            threshold,
+            hangover_blocks=self._hangover_blocks,
+            shortest_blocks=-int(-self.min_speech_ms // BLOCK_MS),
+            lead_blocks=int(self.lead_ms // BLOCK_MS),
+        )
         self._waiting = np.zeros(0, np.float32)
+        self._frames = 0
+        self._probability = 0.0
+        self._flushed = False
 
     @property
     def latency_frames(self) -> int:
         """Frames of one block: a block is judged as soon as it is complete."""
         return block_frames(self.sample_rate_hz)
+
+    @property
+    def speaking(self) -> bool:
+        """The decision for the newest block, with the hang-over; `min_speech_ms` does not count."""
+        return self._segmenter.speaking
 
     def process(self, audio: ArrayLike) -> NDArray[np.float32]:
         """Judge every 10 ms block that is complete now.
@@ -192,19 +230,66 @@ class VoiceActivityDetector(Closable):
         -------
         ndarray of float32, shape (blocks,)
             Speech probability of each block, 0 to 1.
+
+        Raises
+        ------
+        FormatError
+            If shape or dtype do not fit.
+        StreamError
+            If the detector is closed, or flushed and not reset.
         """
         self._check_open()
+        if self._flushed:
+            raise StreamError("the stream was flushed; call reset() before the next one")
         mono = as_audio(audio, self.channels).mean(axis=1)
+        self._frames += len(mono)
         signal = np.concatenate([self._waiting, mono])
         size = self.latency_frames
         whole = len(signal) // size * size
         self._waiting = signal[whole:]
-        return np.array(
+        probabilities = np.array(
             [self._engine.judge(block) for block in signal[:whole].reshape(-1, size)], np.float32
         )
+        self._segmenter.add(probabilities)
+        if len(probabilities):
+            self._probability = float(probabilities[-1])
+        return probabilities
+
+    def flush(self) -> NDArray[np.float32]:
+        """Judge the incomplete last block and end the stream; only `reset` or `close` may follow.
+
+        Returns
+        -------
+        ndarray of float32, shape (0,) or (1,)
+            Speech probability of the last block, which silence completes; empty where none waits.
+        """
+        frames = self._frames
+        missing = -len(self._waiting) % self.latency_frames
+        last = self.process(np.zeros((missing, self.channels), np.float32))
+        self._frames = frames
+        self._segmenter.finish()
+        self._flushed = True
+        return last
+
+    def take_segments(self) -> list[SpeechSegment]:
+        """Return the stretches of speech that have ended since the last call.
+
+        Returns
+        -------
+        list of SpeechSegment
+            Start and end in seconds from the start of the stream, in order. The one that is still
+            going on comes later, at the latest after `flush`.
+        """
+        self._check_open()
+        block_s = self.latency_frames / self.sample_rate_hz
+        given_s = self._frames / self.sample_rate_hz
+        return [
+            SpeechSegment(start * block_s, min(end * block_s, given_s))
+            for start, end in self._segmenter.take()
+        ]
 
     def decide(self, probabilities: ArrayLike) -> NDArray[np.bool_]:
-        """Turn probabilities into decisions, with the hang-over.
+        """Turn probabilities into decisions, with the hang-over; the detector's state is not used.
 
         Parameters
         ----------
@@ -216,12 +301,9 @@ class VoiceActivityDetector(Closable):
         ndarray of bool, shape (blocks,)
             True where there is speech, or was at most `hangover_ms` ago.
         """
-        over = np.asarray(probabilities) >= self.threshold
-        last = np.maximum.accumulate(np.where(over, np.arange(len(over)), -(10**9)))
-        keep_blocks = int(self.hangover_ms // BLOCK_MS)
-        return np.asarray(np.arange(len(over)) - last <= keep_blocks)
+        return decisions(probabilities, self.threshold, self._hangover_blocks)
 
-    def segments(self, audio: ArrayLike) -> list[tuple[float, float]]:
+    def segments(self, audio: ArrayLike) -> list[SpeechSegment]:
         """Return where a whole recording holds speech.
 
         Parameters
@@ -231,22 +313,39 @@ class VoiceActivityDetector(Closable):
 
         Returns
         -------
-        list of (float, float)
+        list of SpeechSegment
             Start and end of each stretch in seconds.
         """
         self.reset()
-        speech = self.decide(self.process(audio)).astype(np.int8)
+        self.process(audio)
+        self.flush()
+        found = self.take_segments()
         self.reset()
-        edges = np.diff(speech, prepend=0, append=0)
-        block_s = self.latency_frames / self.sample_rate_hz
-        starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
-        return [(float(a * block_s), float(b * block_s)) for a, b in zip(starts, ends, strict=True)]
+        return found
+
+    def stats(self) -> SpeechStats:
+        """Return the newest probability and decision, and the share of speech so far."""
+        self._check_open()
+        blocks = self._segmenter.block_count
+        return SpeechStats(
+            speech_probability=self._probability,
+            speaking=self.speaking,
+            speech_share=self._segmenter.speech_block_count / blocks if blocks else 0.0,
+        )
 
     def reset(self) -> None:
         """Return to the state of a new detector."""
         self._check_open()
         self._waiting = np.zeros(0, np.float32)
+        self._frames = 0
+        self._probability = 0.0
+        self._flushed = False
+        self._segmenter.reset()
         self._engine.reset()
+
+    @property
+    def _hangover_blocks(self) -> int:
+        return int(self.hangover_ms // BLOCK_MS)
 
     def _release(self) -> None:
         self._engine.close()
@@ -255,5 +354,12 @@ class VoiceActivityDetector(Closable):
         return (
             f"VoiceActivityDetector(sample_rate_hz={self.sample_rate_hz}, "
             f"channels={self.channels}, engine={self.engine!r}, threshold={self.threshold}, "
-            f"hangover_ms={self.hangover_ms})"
+            f"hangover_ms={self.hangover_ms}, min_speech_ms={self.min_speech_ms}, "
+            f"lead_ms={self.lead_ms})"
         )
+
+
+def _checked_ms(name: str, value: float, most: float) -> float:
+    if not 0.0 <= value <= most:
+        raise ConfigError(f"{name}={value} is outside 0 .. {most:.0f} ms")
+    return value

@@ -1,0 +1,1 @@
+"""Fit the classifier of ae_speech_presence to made-up scenes of speech in noise."""
