@@ -7,6 +7,7 @@
  *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
  *   ae_echo_stage       gain against residual echo
+ *   ae_music_guard      where music plays, less is taken and its tones are not learned as noise
  * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
  * the hole. With attenuation_limit_db = 0 and no echo the output is the input, one hop late.
  * Latency: one block of 10 ms. Cost: two FFTs of 32 ms per channel and block.
