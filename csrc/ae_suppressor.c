@@ -3,6 +3,7 @@
 #include "ae_cepstral_snr.h"
 #include "ae_comfort_noise.h"
 #include "ae_echo_stage.h"
+#include "ae_hum.h"
 #include "ae_late_reverb.h"
 #include "ae_music_guard.h"
 #include "ae_musical_noise.h"
@@ -18,6 +19,7 @@ static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 static const float k_music_limit_db = 6.0f;
+static const float k_hum_depth = 1.125f; /* 22.5 dB for hum where noise is turned down by 20 */
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.3f; /* speech probability below which noise is learned */
@@ -44,6 +46,7 @@ struct ae_suppressor {
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
     ae_music_guard *music;
+    ae_hum *hum;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
     float *power, *bin_gain, *echo_gain, *taken, *scratch;                        /* [bins] */
@@ -109,6 +112,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_music_guard_destroy(self->music);
+    ae_hum_destroy(self->hum);
     ae_echo_stage_destroy(self->echo);
     ae_comfort_noise_destroy(self->comfort);
 }
@@ -163,6 +167,15 @@ static ae_status create_parts(ae_suppressor *shape)
     const ae_music_guard_config music = {kept, cepstral.bin_hz, k_hop_ms};
     status = ae_music_guard_create(&shape->music, &music);
     if (status != AE_OK) return status;
+    const ae_hum_config hum = {.bins = shape->bins,
+                               .fft_size = ae_stft_fft_size(stft),
+                               .channels = shape->config.channels,
+                               .sample_rate_hz = shape->config.sample_rate_hz,
+                               .hop_frames = shape->hop,
+                               .window = ae_stft_window(stft),
+                               .window_frames = ae_stft_window_frames(stft)};
+    status = ae_hum_create(&shape->hum, &hum);
+    if (status != AE_OK) return status;
     const ae_speech_gain_config speech = {shape->point_count, kept, k_hop_ms};
     status = ae_speech_gain_create(&shape->speech, &speech);
     if (status != AE_OK || !shape->config.echo) return status;
@@ -209,6 +222,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     ae_music_guard_reset(self->music);
+    ae_hum_reset(self->hum);
     if (self->config.echo) {
         ae_echo_stage_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
@@ -262,15 +276,20 @@ static void measure_power(ae_suppressor *self)
     }
 }
 
+static void collect_spectra(const ae_suppressor *self, float **re, float **im)
+{
+    for (int c = 0; c < self->config.channels; c++) {
+        re[c] = self->channels[c].re;
+        im[c] = self->channels[c].im;
+    }
+}
+
 /* Run the echo stage: echo_gain, and in point_residual the share of the power that it and the
  * filter's last learning step take. */
 static void find_echo_gain(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
-    for (int c = 0; c < self->config.channels; c++) {
-        re[c] = self->channels[c].re;
-        im[c] = self->channels[c].im;
-    }
+    collect_spectra(self, re, im);
     ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain, self->taken);
     self->report.near_end_presence = ae_echo_stage_near_end_presence(self->echo);
     measure_power(self);
@@ -296,6 +315,23 @@ static void find_residual(ae_suppressor *self)
         const float taken = residual[k];
         residual[k] = taken < k_most_taken ? taken * power[k] : k_all_echo;
     }
+}
+
+static void remove_hum(ae_suppressor *self)
+{
+    float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
+    collect_spectra(self, re, im);
+    ae_hum_remove(self->hum, re, im);
+    self->report.hum_hz = ae_hum_hz(self->hum);
+}
+
+/* Hum is to be a little further down than noise, not gone: with no attenuation all of it is back.
+ */
+static void restore_hum(ae_suppressor *self)
+{
+    float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
+    collect_spectra(self, re, im);
+    ae_hum_restore(self->hum, ae_amplitude_from_db(-k_hum_depth * self->attenuation_db), re, im);
 }
 
 /* Look for music in the sum of the channels. Its steady tones are not the noise's: they are marked
@@ -463,6 +499,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     ramp_attenuation(self);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
+    if (self->config.noise) remove_hum(self);
     self->report.near_end_presence = 1.0f;
     if (has_echo)
         find_echo_gain(self, echo);
@@ -483,6 +520,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     if (has_echo)
         for (int k = 0; k < self->bins; k++) self->bin_gain[k] *= self->echo_gain[k];
     apply_gain(self);
+    if (self->report.hum_hz > 0.0f) restore_hum(self);
     if (has_echo) add_comfort_noise(self);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_synthesise(self->channels[c].stft, self->channels[c].re, self->channels[c].im,

@@ -4,6 +4,7 @@
  * One gain per bin = noise and late-reverberation gain x residual-echo gain, the same for all
  * channels (it is worked out from their mean power, so the stereo picture stays). The parts:
  *   ae_spectral_points  every bin to 8 kHz, third octaves above
+ *   ae_hum              mains hum, line by line, before all else
  *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
  *   ae_echo_stage       gain against residual echo
