@@ -17,7 +17,7 @@ enum {
 static const float k_highest_hz = 2400.0f;
 static const float k_rate_least = 0.01f; /* 1 s */
 static const float k_step_most = 4.0f;   /* power of a step over the quiet residual */
-static const float k_quiet_up = 0.004f, k_quiet_down = 0.04f;
+static const float k_quiet_up = 0.001f, k_quiet_down = 0.04f;
 static const float k_unsure = 0.1f; /* line's power over the residual's that is all noise */
 static const float k_benefit_ms = 300.0f, k_benefit_least = -0.3f;
 static const float k_power_least = 1e-16f, k_power_most = 1e12f;

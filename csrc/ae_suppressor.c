@@ -19,7 +19,9 @@ static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 static const float k_music_limit_db = 6.0f;
-static const float k_hum_depth = 1.125f; /* 22.5 dB for hum where noise is turned down by 20 */
+/* Hum is taken out without the sound around it, so it may go far where noise may not: that far down
+ * from a limit of k_hum_full_from_db on, and 1/8 further than noise above 20 dB. */
+static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.125f;
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.3f; /* speech probability below which noise is learned */
@@ -325,13 +327,14 @@ static void remove_hum(ae_suppressor *self)
     self->report.hum_hz = ae_hum_hz(self->hum);
 }
 
-/* Hum is to be a little further down than noise, not gone: with no attenuation all of it is back.
- */
+/* Some of it stays, so that the room keeps its sound; with no attenuation all of it is back. */
 static void restore_hum(ae_suppressor *self)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
+    const float full = ae_min(self->attenuation_db / k_hum_full_from_db, 1.0f);
+    const float down_db = ae_max(full * k_hum_db, k_hum_depth * self->attenuation_db);
     collect_spectra(self, re, im);
-    ae_hum_restore(self->hum, ae_amplitude_from_db(-k_hum_depth * self->attenuation_db), re, im);
+    ae_hum_restore(self->hum, ae_amplitude_from_db(-down_db), re, im);
 }
 
 /* Look for music in the sum of the channels. Its steady tones are not the noise's: they are marked

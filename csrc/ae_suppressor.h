@@ -30,7 +30,8 @@ typedef struct {
     int echo;           /* 0, 1: make room for the residual echo stage */
     int noise;          /* 0, 1: turn noise down and judge speech; 0 takes echo alone away
                            at two thirds of the cost, speech_probability stays 0 */
-    float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down */
+    float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down; from
+                                   0.5 on mains hum goes by 22.5 dB at least */
     float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
     int transients;             /* 0, 1: take key strokes, clicks and taps away */
     int music_guard;            /* 0, 1: where music plays, hold the attenuation at 6 dB */
