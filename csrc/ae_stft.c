@@ -101,6 +101,8 @@ void ae_stft_reset(ae_stft *self)
 int ae_stft_latency_frames(const ae_stft *self) { return self->hop; }
 int ae_stft_fft_size(const ae_stft *self) { return self->fft_size; }
 int ae_stft_bins(const ae_stft *self) { return self->fft_size / 2 + 1; }
+const float *ae_stft_window(const ae_stft *self) { return self->analysis; }
+int ae_stft_window_frames(const ae_stft *self) { return self->window; }
 float ae_stft_window_power(const ae_stft *self) { return self->window_power; }
 
 void ae_stft_analyse(ae_stft *self, const float *in, float *re, float *im)

@@ -36,4 +36,8 @@ void ae_stft_analyse(ae_stft *self, const float *in, float *re, float *im);
 void ae_stft_synthesise(ae_stft *self, const float *re, const float *im, float *out);
 /* ffi:end */
 
+/* The analysis window, [window_frames]. */
+const float *ae_stft_window(const ae_stft *self);
+int ae_stft_window_frames(const ae_stft *self);
+
 #endif

@@ -3,7 +3,9 @@
 #include "ae_cepstral_snr.h"
 #include "ae_comfort_noise.h"
 #include "ae_echo_stage.h"
+#include "ae_hum.h"
 #include "ae_late_reverb.h"
+#include "ae_music_guard.h"
 #include "ae_musical_noise.h"
 #include "ae_noise_psd.h"
 #include "ae_rumble.h"
@@ -16,6 +18,10 @@
 static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+static const float k_music_limit_db = 6.0f;
+/* Hum is taken out without the sound around it, so it may go far where noise may not: that far down
+ * from a limit of k_hum_full_from_db on, and 1/8 further than noise above 20 dB. */
+static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.125f;
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.3f; /* speech probability below which noise is learned */
@@ -43,6 +49,8 @@ struct ae_suppressor {
     ae_rumble *rumble;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
+    ae_music_guard *music;
+    ae_hum *hum;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
     float *power, *bin_gain, *echo_gain, *taken, *scratch;                        /* [bins] */
@@ -107,6 +115,8 @@ static void destroy_parts(ae_suppressor *self)
     ae_rumble_destroy(self->rumble);
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
+    ae_music_guard_destroy(self->music);
+    ae_hum_destroy(self->hum);
     ae_echo_stage_destroy(self->echo);
     ae_comfort_noise_destroy(self->comfort);
 }
@@ -157,6 +167,18 @@ static ae_status create_parts(ae_suppressor *shape)
                                              k_hop_ms};
     status = ae_cepstral_snr_create(&shape->cepstral, &cepstral);
     if (status != AE_OK) return status;
+    const ae_music_guard_config music = {kept, cepstral.bin_hz, k_hop_ms};
+    status = ae_music_guard_create(&shape->music, &music);
+    if (status != AE_OK) return status;
+    const ae_hum_config hum = {.bins = shape->bins,
+                               .fft_size = ae_stft_fft_size(stft),
+                               .channels = shape->config.channels,
+                               .sample_rate_hz = shape->config.sample_rate_hz,
+                               .hop_frames = shape->hop,
+                               .window = ae_stft_window(stft),
+                               .window_frames = ae_stft_window_frames(stft)};
+    status = ae_hum_create(&shape->hum, &hum);
+    if (status != AE_OK) return status;
     const ae_speech_gain_config speech = {shape->point_count, kept, k_hop_ms};
     status = ae_speech_gain_create(&shape->speech, &speech);
     if (status != AE_OK || !shape->config.echo) return status;
@@ -202,6 +224,8 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_rumble_reset(self->rumble);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
+    ae_music_guard_reset(self->music);
+    ae_hum_reset(self->hum);
     if (self->config.echo) {
         ae_echo_stage_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
@@ -233,6 +257,7 @@ void ae_suppressor_set_transients(ae_suppressor *self, int transients)
 void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard)
 {
     self->config.music_guard = music_guard != 0;
+    if (!music_guard) ae_music_guard_reset(self->music);
 }
 
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
@@ -254,15 +279,20 @@ static void measure_power(ae_suppressor *self)
     }
 }
 
+static void collect_spectra(const ae_suppressor *self, float **re, float **im)
+{
+    for (int c = 0; c < self->config.channels; c++) {
+        re[c] = self->channels[c].re;
+        im[c] = self->channels[c].im;
+    }
+}
+
 /* Run the echo stage: echo_gain, and in point_residual the share of the power that it and the
  * filter's last learning step take. */
 static void find_echo_gain(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
-    for (int c = 0; c < self->config.channels; c++) {
-        re[c] = self->channels[c].re;
-        im[c] = self->channels[c].im;
-    }
+    collect_spectra(self, re, im);
     ae_echo_stage_update(self->echo, echo, re, im, self->echo_gain, self->taken);
     self->report.near_end_presence = ae_echo_stage_near_end_presence(self->echo);
     measure_power(self);
@@ -288,6 +318,58 @@ static void find_residual(ae_suppressor *self)
         const float taken = residual[k];
         residual[k] = taken < k_most_taken ? taken * power[k] : k_all_echo;
     }
+}
+
+static void remove_hum(ae_suppressor *self)
+{
+    float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
+    collect_spectra(self, re, im);
+    ae_hum_remove(self->hum, re, im);
+    self->report.hum_hz = ae_hum_hz(self->hum);
+}
+
+/* Some of it stays, so that the room keeps its sound; with no attenuation all of it is back. */
+static void restore_hum(ae_suppressor *self)
+{
+    float *re[AE_MAX_CHANNELS], *im[AE_MAX_CHANNELS];
+    const float full = ae_min(self->attenuation_db / k_hum_full_from_db, 1.0f);
+    const float down_db = ae_max(full * k_hum_db, k_hum_depth * self->attenuation_db);
+    collect_spectra(self, re, im);
+    ae_hum_restore(self->hum, ae_amplitude_from_db(-down_db), re, im);
+}
+
+/* Look for music in the sum of the channels. Its steady tones are not the noise's: they are marked
+ * in point_residual as another's. Returns 1 where that was written. */
+static int guard_music(ae_suppressor *self, int has_echo)
+{
+    if (!self->config.music_guard || !self->config.noise) return 0;
+    const int kept = ae_spectral_points_bins_kept(self->points);
+    const float *re = self->channels[0].re, *im = self->channels[0].im;
+    if (self->config.channels > 1) {
+        float *restrict sum_re = self->bin_gain, *restrict sum_im = self->scratch;
+        ae_copy(sum_re, re, kept);
+        ae_copy(sum_im, im, kept);
+        for (int c = 1; c < self->config.channels; c++)
+            for (int k = 0; k < kept; k++) {
+                sum_re[k] += self->channels[c].re[k];
+                sum_im[k] += self->channels[c].im[k];
+            }
+        re = sum_re;
+        im = sum_im;
+    }
+    ae_music_guard_update(self->music, re, im, self->power_scale,
+                          has_echo ? self->echo_gain : NULL);
+    self->report.music = ae_music_guard_music(self->music);
+    if (!self->report.music) return 0;
+    if (!has_echo) ae_zero(self->point_residual, self->point_count);
+    const float *restrict power = self->point_power;
+    const float *restrict noise = ae_noise_psd_power(self->noise);
+    const float *restrict tones = ae_music_guard_tones(self->music);
+    float *restrict residual = self->point_residual;
+#pragma omp simd
+    for (int k = 0; k < kept; k++)
+        residual[k] = power[k] > noise[k] || tones[k] > 0.5f ? k_all_echo : residual[k];
+    return 1;
 }
 
 static void apply_gain(ae_suppressor *self)
@@ -393,29 +475,40 @@ static void find_noise_gain(ae_suppressor *self, int has_echo)
     const float *noise = ae_noise_psd_power(self->noise), *power = self->point_power;
     float *gain_log2 = self->point_gain;
     const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
-    ae_late_reverb_update(self->reverb, power, noise, self->config.dereverb, self->interference);
+    const float music = ae_music_guard_presence(self->music);
+    const float dereverb = self->config.dereverb * (1.0f - music);
+    ae_late_reverb_update(self->reverb, power, noise, dereverb, self->interference);
     self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
     for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
     ae_cepstral_snr_update(self->cepstral, power, self->interference, self->prior_hint);
     ae_speech_gain_find_prior(self->speech, power, self->interference, self->prior_hint);
     judge_speech(self, has_echo);
     const float speech = self->report.speech_probability;
-    ae_speech_gain_find_gain(self->speech, power, speech, least_log2, gain_log2);
+    ae_speech_gain_find_gain(self->speech, power, ae_max(speech, music), least_log2, gain_log2);
     ae_musical_noise_smooth(self->musical, power, gain_log2);
-    ae_rumble_suppress(self->rumble, power, noise, ae_cepstral_snr_pitch_hz(self->cepstral),
-                       ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
+    if (!self->report.music) /* its bass is no rumble */
+        ae_rumble_suppress(self->rumble, power, noise, ae_cepstral_snr_pitch_hz(self->cepstral),
+                           ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
     for (int k = 0; k < self->point_count; k++) gain_log2[k] = ae_exp2(gain_log2[k]);
     ae_noise_psd_learn_absence(self->noise, ae_max(1.0f - speech / k_sure_absence, 0.0f));
+}
+
+/* While music plays, no more than k_music_limit_db; the guard fades it in and out. */
+static void ramp_attenuation(ae_suppressor *self)
+{
+    float limit_db = self->config.noise ? self->config.attenuation_limit_db : 0.0f;
+    limit_db -= ae_music_guard_presence(self->music) * ae_max(limit_db - k_music_limit_db, 0.0f);
+    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) * (limit_db - self->attenuation_db);
 }
 
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                            const ae_echo_view *const *echo, float *const *out)
 {
     const int has_echo = echo != NULL && self->config.echo;
-    const float limit_db = self->config.noise ? self->config.attenuation_limit_db : 0.0f;
-    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) * (limit_db - self->attenuation_db);
+    ramp_attenuation(self);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_analyse(self->channels[c].stft, in[c], self->channels[c].re, self->channels[c].im);
+    if (self->config.noise) remove_hum(self);
     self->report.near_end_presence = 1.0f;
     if (has_echo)
         find_echo_gain(self, echo);
@@ -423,7 +516,9 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
     if (has_echo) find_residual(self);
-    ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
+    self->report.music = 0;
+    const int has_foreign = guard_music(self, has_echo) || has_echo;
+    ae_noise_psd_update(self->noise, self->point_power, has_foreign ? self->point_residual : NULL);
     if (self->config.noise) {
         find_noise_gain(self, has_echo);
     } else {
@@ -434,6 +529,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     if (has_echo)
         for (int k = 0; k < self->bins; k++) self->bin_gain[k] *= self->echo_gain[k];
     apply_gain(self);
+    if (self->report.hum_hz > 0.0f) restore_hum(self);
     if (has_echo) add_comfort_noise(self);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_synthesise(self->channels[c].stft, self->channels[c].re, self->channels[c].im,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks import bench_stereo, echo_cost, far_end_trouble, noise_cost, soak_echo
+from benchmarks import bench_stereo, echo_cost, far_end_trouble, music_guard, noise_cost, soak_echo
 from benchmarks.bench_chain import measure
 from benchmarks.echo_scene import EchoPath, longest_run, tile_gains_db, voice
 from benchmarks.run import missed_goal, table
@@ -131,3 +131,15 @@ def test_the_cost_of_the_echo_canceller_is_measured() -> None:
 def test_a_missed_goal_of_the_echo_canceller_is_named() -> None:
     record = {"case": "trouble_clean", "build": "baseline", "missed": ["a", "b"]}
     assert missed_goal(record) == "trouble_clean (baseline): a; b"
+
+
+def test_music_through_its_preset_stays() -> None:
+    records = list(music_guard.measure(16000, 6.0))
+    preset = [r for r in records if r["case"].startswith("preset ")]
+    assert len(preset) == 14  # ten pieces, four quiet sounds
+    assert [r["missed"] for r in preset] == [[]] * 14
+    assert any(r["guard_on"] > 0.5 for r in preset)
+    hum = [r["hum_reduction_db"] for r in records if "hum_reduction_db" in r]
+    assert len(hum) == 10
+    assert min(hum) > 10.0
+    assert all(music_guard.row(record) for record in records)

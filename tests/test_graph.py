@@ -72,7 +72,9 @@ def test_one_signal_may_feed_many_stages() -> None:
 
 
 def test_only_enabled_stages_are_in_the_chain() -> None:
-    config = EngineConfig.preset("music-asmr").with_settings({"echo.enabled": "false"})
+    config = EngineConfig.preset("music-asmr").with_settings(
+        {"echo.enabled": "false", "ns.enabled": "false", "highpass.enabled": "true"}
+    )
     names = [node.name for node in engine_graph(config).ordered_nodes()]
     assert names == ["highpass", "limiter", "meter"]
     full = [node.name for node in engine_graph(EngineConfig()).ordered_nodes()]
@@ -203,7 +205,9 @@ def test_values_of_shared_kernels_are_set_with_the_first_block() -> None:
 
 def test_a_switchable_chain_listens_while_it_is_off() -> None:
     config = EngineConfig.preset("music-asmr", sample_rate_hz=RATE_HZ).with_settings(
-        {"echo.enabled": "false", "highpass.enabled": "false", "limiter.enabled": "false"}
+        dict.fromkeys(
+            ("echo.enabled", "ns.enabled", "highpass.enabled", "limiter.enabled"), "false"
+        )
     )
     graph = engine_graph(config, switchable=True)
     assert [node.name for node in graph.ordered_nodes()] == [

@@ -87,6 +87,88 @@ static void test_create_checks_every_field(void)
     ae_suppressor_destroy(NULL);
 }
 
+/* Half-second chords; loss in dB of seconds 4 .. 8, and whether music was said. */
+static double loss_of_chords_db(int music_guard, int *music)
+{
+    const double notes_hz[4][3] = {
+        {261.6, 329.6, 392.0}, {349.2, 440.0, 523.3}, {392.0, 493.9, 587.3}, {220.0, 261.6, 329.6}};
+    ae_suppressor *self = make(16000, 1, 20.0f);
+    ae_suppressor_set_music_guard(self, music_guard);
+    float in[160], out[160];
+    const float *from = in;
+    float *to = out;
+    uint32_t seed = 4;
+    double before = 0.0, after = 0.0;
+    for (int b = 0; b < 800; b++) {
+        for (int i = 0; i < 160; i++) {
+            const double time_s = (double)(b * 160 + i) / 16000.0;
+            in[i] = 1e-4f * ae_random(&seed);
+            for (int n = 0; n < 12; n++)
+                in[i] += 0.02f * (float)sin(6.283185307179586 * time_s * (double)(1 + n / 3) *
+                                            notes_hz[(int)(time_s * 2.0) % 4][n % 3]);
+        }
+        ae_suppressor_process(self, &from, NULL, &to);
+        if (b < 400) continue;
+        before += (double)ae_energy(in, 160);
+        after += (double)ae_energy(out, 160);
+    }
+    ae_suppressor_report report;
+    ae_suppressor_read(self, &report);
+    *music = report.music;
+    ae_suppressor_destroy(self);
+    return 10.0 * log10(before / after);
+}
+
+static void test_music_guard_keeps_music(void)
+{
+    int music;
+    CHECK_NEAR(loss_of_chords_db(1, &music), 0.0, 0.3);
+    CHECK(music == 1);
+    printf("chords without the music guard: %.1f dB lost\n", loss_of_chords_db(0, &music));
+    CHECK(music == 0);
+}
+
+/* 20 multiples of `hum_hz` (0: none) in white noise: what is reported after 5 s, and the loss of
+ * everything after that. */
+static ae_suppressor_report report_of_hum(float hum_hz, double *loss_db)
+{
+    ae_suppressor *self = make(16000, 1, 20.0f);
+    float in[160], out[160];
+    const float *from = in;
+    float *to = out;
+    uint32_t seed = 4;
+    double before = 0.0, after = 0.0;
+    for (int b = 0; b < 800; b++) {
+        for (int i = 0; i < 160; i++) {
+            const double turns = (double)hum_hz * (double)(b * 160 + i) / 16000.0;
+            in[i] = 1e-3f * ae_random(&seed);
+            for (int h = 1; h <= 20; h++)
+                in[i] += 0.02f * (float)sin(6.283185307179586 * h * turns) / (float)h;
+        }
+        ae_suppressor_process(self, &from, NULL, &to);
+        if (b < 500) continue;
+        before += (double)ae_energy(in, 160);
+        after += (double)ae_energy(out, 160);
+    }
+    ae_suppressor_report report;
+    ae_suppressor_read(self, &report);
+    ae_suppressor_destroy(self);
+    *loss_db = 10.0 * log10(before / after);
+    return report;
+}
+
+/* Hum is a little further down than the limit, so that the room keeps its sound. */
+static void test_hum_is_named_and_turned_down(void)
+{
+    double loss_db;
+    CHECK_NEAR(report_of_hum(50.0f, &loss_db).hum_hz, 50.0, 0.1);
+    CHECK_NEAR(loss_db, 22.5, 1.0);
+    CHECK_NEAR(report_of_hum(60.1f, &loss_db).hum_hz, 60.1, 0.1);
+    CHECK_NEAR(loss_db, 22.5, 1.0);
+    CHECK(report_of_hum(0.0f, &loss_db).hum_hz == 0.0f);
+    CHECK(report_of_hum(53.0f, &loss_db).hum_hz == 0.0f);
+}
+
 /* ---- beside an echo filter ---- */
 
 enum { k_rate = 16000, k_block = 160, k_delay = 320 };
@@ -300,6 +382,8 @@ static void test_in_place_reset_and_bad_weather(void)
 int main(void)
 {
     test_create_checks_every_field();
+    test_music_guard_keeps_music();
+    test_hum_is_named_and_turned_down();
     test_unit_gain_is_a_delay();
     test_white_noise_falls_to_the_limit();
     test_an_echo_is_taken_away();
