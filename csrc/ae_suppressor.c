@@ -372,13 +372,26 @@ static void judge_speech(ae_suppressor *self, int has_echo)
         ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
 }
 
+/* interference: the late reverberation. Where the sound falls it is no noise, so its power joins
+ * that of the residual echo as foreign; where it stays, a noise that has become louder must be
+ * learned. Noise: the estimate of the hop before. */
+static void find_reverb(ae_suppressor *self, int has_echo)
+{
+    ae_late_reverb_update(self->reverb, self->point_power, ae_noise_psd_power(self->noise),
+                          self->config.dereverb, self->interference);
+    self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
+    const float foreign = ae_late_reverb_fall(self->reverb);
+    const float *restrict reverb = self->interference;
+    float *restrict residual = self->point_residual;
+    if (!has_echo) ae_zero(residual, self->point_count);
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) residual[k] += foreign * reverb[k];
+}
+
 /* Gain against noise and late reverberation. */
 static void find_noise_gain(ae_suppressor *self)
 {
     const float *noise = ae_noise_psd_power(self->noise);
-    ae_late_reverb_update(self->reverb, self->point_power, noise, self->config.dereverb,
-                          self->interference);
-    self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
     for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
     ae_cepstral_snr_update(self->cepstral, self->point_power, self->interference, self->prior_hint);
     ae_speech_gain_update(self->speech, self->point_power, self->interference, self->prior_hint,
@@ -402,7 +415,9 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
     if (has_echo) find_residual(self);
-    ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
+    if (self->config.noise) find_reverb(self, has_echo);
+    const int has_foreign = has_echo || (self->config.noise && self->config.dereverb > 0.0f);
+    ae_noise_psd_update(self->noise, self->point_power, has_foreign ? self->point_residual : NULL);
     if (self->config.noise) {
         find_noise_gain(self);
         judge_speech(self, has_echo);
