@@ -339,10 +339,11 @@ static void restore_hum(ae_suppressor *self)
 }
 
 /* Look for music in the sum of the channels. Its steady tones are not the noise's: they are marked
- * in point_residual as another's. Returns 1 where that was written. */
-static int guard_music(ae_suppressor *self, int has_echo)
+ * in point_residual as another's. */
+static void guard_music(ae_suppressor *self, int has_echo)
 {
-    if (!self->config.music_guard || !self->config.noise) return 0;
+    self->report.music = 0;
+    if (!self->config.music_guard) return;
     const int kept = ae_spectral_points_bins_kept(self->points);
     const float *re = self->channels[0].re, *im = self->channels[0].im;
     if (self->config.channels > 1) {
@@ -360,8 +361,7 @@ static int guard_music(ae_suppressor *self, int has_echo)
     ae_music_guard_update(self->music, re, im, self->power_scale,
                           has_echo ? self->echo_gain : NULL);
     self->report.music = ae_music_guard_music(self->music);
-    if (!self->report.music) return 0;
-    if (!has_echo) ae_zero(self->point_residual, self->point_count);
+    if (!self->report.music) return;
     const float *restrict power = self->point_power;
     const float *restrict noise = ae_noise_psd_power(self->noise);
     const float *restrict tones = ae_music_guard_tones(self->music);
@@ -369,7 +369,6 @@ static int guard_music(ae_suppressor *self, int has_echo)
 #pragma omp simd
     for (int k = 0; k < kept; k++)
         residual[k] = power[k] > noise[k] || tones[k] > 0.5f ? k_all_echo : residual[k];
-    return 1;
 }
 
 static void apply_gain(ae_suppressor *self)
@@ -469,6 +468,22 @@ static void judge_speech(ae_suppressor *self, int has_echo)
     self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop);
 }
 
+/* interference: the late reverberation. Where the sound falls it is no noise, so its power joins
+ * that of the residual echo as foreign; where it stays, a noise that has become louder must be
+ * learned. Noise: the estimate of the hop before. Music keeps its reverberation. */
+static void find_reverb(ae_suppressor *self)
+{
+    const float strength = self->config.dereverb * (1.0f - ae_music_guard_presence(self->music));
+    ae_late_reverb_update(self->reverb, self->point_power, ae_noise_psd_power(self->noise),
+                          strength, self->interference);
+    self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
+    const float foreign = ae_late_reverb_fall(self->reverb);
+    const float *restrict reverb = self->interference;
+    float *restrict residual = self->point_residual;
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) residual[k] += foreign * reverb[k];
+}
+
 /* Gain against noise and late reverberation, and what the hop says about the noise. */
 static void find_noise_gain(ae_suppressor *self, int has_echo)
 {
@@ -476,9 +491,6 @@ static void find_noise_gain(ae_suppressor *self, int has_echo)
     float *gain_log2 = self->point_gain;
     const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
     const float music = ae_music_guard_presence(self->music);
-    const float dereverb = self->config.dereverb * (1.0f - music);
-    ae_late_reverb_update(self->reverb, power, noise, dereverb, self->interference);
-    self->report.reverb_time_s = ae_late_reverb_decay_s(self->reverb);
     for (int k = 0; k < self->point_count; k++) self->interference[k] += noise[k];
     ae_cepstral_snr_update(self->cepstral, power, self->interference, self->prior_hint);
     ae_speech_gain_find_prior(self->speech, power, self->interference, self->prior_hint);
@@ -515,10 +527,15 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     else
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
-    if (has_echo) find_residual(self);
-    self->report.music = 0;
-    const int has_foreign = guard_music(self, has_echo) || has_echo;
-    ae_noise_psd_update(self->noise, self->point_power, has_foreign ? self->point_residual : NULL);
+    if (has_echo)
+        find_residual(self);
+    else
+        ae_zero(self->point_residual, self->point_count);
+    if (self->config.noise) {
+        guard_music(self, has_echo);
+        find_reverb(self);
+    }
+    ae_noise_psd_update(self->noise, self->point_power, self->point_residual);
     if (self->config.noise) {
         find_noise_gain(self, has_echo);
     } else {

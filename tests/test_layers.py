@@ -166,7 +166,7 @@ C_ROWS: list[set[str]] = [
     | row("comfort_noise musical_noise rumble music_guard hum_search")
     | row("speech_loudness")
     | row("loudness_gate"),
-    row("far_end drift echo_spectra echo_bands") | row("speech_features"),
+    row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too
     row("echo_view echo_net_weights speech_presence_weights"),
     row("stft biquad kweight true_peak ring dll")

@@ -64,6 +64,60 @@ static void test_white_noise_falls_to_the_limit(void)
     ae_suppressor_destroy(self);
 }
 
+/* Bursts of noise in a room whose tail is noise that decays exponentially. Returns the level of
+ * the late tails, 80 .. 250 ms after a burst, after and before, dB. */
+static double burst_in_a_room(ae_suppressor *self, int rate, float decay_s, float tail_gain)
+{
+    const int block = ae_block_frames(rate);
+    static float in[k_max_block], out[k_max_block];
+    const float *from = in;
+    float *to = out;
+    uint32_t seed = 3;
+    float tail = 0.0f;
+    double before = 1e-12, after = 1e-12, last = 0.0;
+    for (int b = 0; b < 1200; b++) {
+        const int phase = b % 60, late = phase >= 25 + 8 && phase < 25 + 25;
+        const float direct = phase < 25 && phase % 12 < 10 ? 0.01f : 0.0f;
+        const float decay = powf(10.0f, -6.0f / (decay_s * (float)rate));
+        for (int i = 0; i < block; i++) {
+            tail = decay * tail + (1.0f - decay) * tail_gain * direct;
+            in[i] = sqrtf(direct) * ae_random(&seed) + sqrtf(tail) * ae_random(&seed) +
+                    3e-5f * ae_random(&seed);
+        }
+        ae_suppressor_process(self, &from, NULL, &to);
+        if (b > 400 && late) {
+            before += last; /* the output is one block late */
+            after += (double)ae_energy(out, block);
+        }
+        last = (double)ae_energy(in, block);
+    }
+    return 10.0 * log10(after / before);
+}
+
+static void test_the_rooms_decay_time_is_reported_and_its_tail_goes(void)
+{
+    const int rates[] = {8000, 16000, 48000};
+    const float rooms_s[] = {0.4f, 0.6f, 0.9f};
+    for (int i = 0; i < 3; i++) {
+        ae_suppressor *self = make(rates[i], 1, 20.0f);
+        ae_suppressor_report report;
+        const double with_db = burst_in_a_room(self, rates[i], rooms_s[i], 2.0f);
+        ae_suppressor_read(self, &report);
+        CHECK_NEAR(report.reverb_time_s / rooms_s[i], 1.0, 0.25);
+        ae_suppressor_reset(self);
+        ae_suppressor_read(self, &report);
+        CHECK(report.reverb_time_s == 0.0f);
+        ae_suppressor_set_dereverb(self, 0.0f);
+        CHECK(with_db < burst_in_a_room(self, rates[i], rooms_s[i], 2.0f) - 4.0);
+        ae_suppressor_reset(self);
+        ae_suppressor_set_dereverb(self, 1.0f);
+        burst_in_a_room(self, rates[i], 0.5f, 1e-4f);
+        ae_suppressor_read(self, &report);
+        CHECK(report.reverb_time_s == 0.0f); /* dry */
+        ae_suppressor_destroy(self);
+    }
+}
+
 static void test_create_checks_every_field(void)
 {
     ae_suppressor_config bad[12];
@@ -381,6 +435,7 @@ static void test_in_place_reset_and_bad_weather(void)
 
 int main(void)
 {
+    test_the_rooms_decay_time_is_reported_and_its_tail_goes();
     test_create_checks_every_field();
     test_music_guard_keeps_music();
     test_hum_is_named_and_turned_down();
