@@ -10,11 +10,13 @@
 #include "ae_speech_gain.h"
 #include "ae_speech_presence.h"
 #include "ae_stft.h"
+#include "ae_transients.h"
 #include "ae_vector_math.h"
 
 static const float k_most_attenuation_db = 40.0f;
 static const float k_window_hops = 3.2f; /* 32 ms: keeps the harmonics of a voice apart */
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
+static const float k_stroke_depth = 3.0f; /* a stroke stands so much higher than noise, in dB */
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
@@ -36,12 +38,14 @@ struct ae_suppressor {
     ae_late_reverb *reverb;
     ae_cepstral_snr *cepstral;
     ae_musical_noise *musical;
+    ae_transients *transients;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *bin_gain, *echo_gain, *taken, *scratch;                        /* [bins] */
-    float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
+    float *power, *bin_gain, *echo_gain, *taken, *scratch; /* [bins] */
+    float *point_power, *point_residual, *point_gain, *prior_hint, *interference,
+        *stroke_gain; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
 };
@@ -73,8 +77,8 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
     ae_suppressor filled = *shape;
     float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain, &filled.taken,
                             &filled.scratch};
-    float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
-                              &filled.interference, &filled.point_gain};
+    float **point_planes[] = {&filled.point_power,  &filled.point_residual, &filled.prior_hint,
+                              &filled.interference, &filled.point_gain,     &filled.stroke_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
         *bin_planes[i] = AE_TAKE(arena, shape->bins, float);
     for (size_t i = 0; i < sizeof point_planes / sizeof *point_planes; i++)
@@ -98,6 +102,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_late_reverb_destroy(self->reverb);
     ae_cepstral_snr_destroy(self->cepstral);
     ae_musical_noise_destroy(self->musical);
+    ae_transients_destroy(self->transients);
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_echo_stage_destroy(self->echo);
@@ -137,6 +142,11 @@ static ae_status create_parts(ae_suppressor *shape)
     if (status != AE_OK) return status;
     status =
         ae_musical_noise_create(&shape->musical, &(ae_musical_noise_config){shape->point_count});
+    if (status != AE_OK) return status;
+    const ae_transients_config transients = {shape->config.sample_rate_hz, shape->hop,
+                                             shape->point_count,
+                                             ae_spectral_points_bin_hz(shape->points)};
+    status = ae_transients_create(&shape->transients, &transients);
     if (status != AE_OK) return status;
     ae_speech_presence_config presence = {.hop_ms = k_hop_ms};
     for (int b = 0; b <= k_ae_presence_bands; b++)
@@ -190,6 +200,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_noise_psd_reset(self->noise);
     ae_late_reverb_reset(self->reverb);
     ae_cepstral_snr_reset(self->cepstral);
+    ae_transients_reset(self->transients);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     if (self->config.echo) {
@@ -372,6 +383,27 @@ static void judge_speech(ae_suppressor *self, int has_echo)
         ae_speech_presence_update(self->speech_presence, prior, pitch_strength);
 }
 
+/* Takes strokes out of point_power before anything learns from it, the deeper the more noise may
+ * be turned down at all; stroke_gain says by how much. */
+static void remove_transients(ae_suppressor *self, const float *const *in)
+{
+    float *restrict power = self->point_power, *restrict gain = self->stroke_gain;
+    if (!self->config.transients || !self->config.noise) {
+        ae_fill(gain, 1.0f, self->point_count);
+        return;
+    }
+    ae_transients_update(
+        self->transients, in, self->config.channels, power, ae_noise_psd_power(self->noise),
+        ae_cepstral_snr_pitch_strength(self->cepstral), self->report.speech_probability, gain);
+    self->report.transient_count = ae_transients_count(self->transients);
+    const float least = ae_amplitude_from_db(-k_stroke_depth * self->attenuation_db);
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) {
+        gain[k] = ae_max(gain[k], least);
+        power[k] *= gain[k] * gain[k];
+    }
+}
+
 /* Gain against noise and late reverberation. */
 static void find_noise_gain(ae_suppressor *self)
 {
@@ -401,6 +433,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     else
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
+    remove_transients(self, in);
     if (has_echo) find_residual(self);
     ae_noise_psd_update(self->noise, self->point_power, has_echo ? self->point_residual : NULL);
     if (self->config.noise) {
@@ -410,6 +443,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_fill(self->point_gain, 1.0f, self->point_count);
     }
     measure(self, has_echo);
+    for (int k = 0; k < self->point_count; k++) self->point_gain[k] *= self->stroke_gain[k];
     ae_spectral_points_spread(self->points, self->point_gain, self->bin_gain);
     if (has_echo)
         for (int k = 0; k < self->bins; k++) self->bin_gain[k] *= self->echo_gain[k];

@@ -5,6 +5,7 @@
  * channels (it is worked out from their mean power, so the stereo picture stays). The parts:
  *   ae_spectral_points  every bin to 8 kHz, third octaves above
  *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
+ *   ae_transients       takes key strokes and clicks out before anything learns from them
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
  *   ae_echo_stage       gain against residual echo
  * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
@@ -37,10 +38,10 @@ typedef struct {
     float noise_reduction_db; /* what the noise gain takes off it, >= 0, last 300 ms */
     float echo_reduction_db;  /* what the echo gain takes off the signal, >= 0, last 300 ms */
     float speech_probability; /* 0 .. 1, of the newest block (one ahead of the output) */
-    float reverb_time_s;      /* T60 of the room as the late-reverberation stage sees it; 0: not known or
-                                 dry */
-    float hum_hz;             /* base of the mains hum that is taken away; 0: none */
-    int music;                /* 1: music plays, says the music guard; 0 where that is off */
+    float reverb_time_s; /* T60 of the room as the late-reverberation stage sees it; 0: not known or
+                            dry */
+    float hum_hz;        /* base of the mains hum that is taken away; 0: none */
+    int music;           /* 1: music plays, says the music guard; 0 where that is off */
     uint32_t transient_count; /* key strokes and clicks that were taken away since reset */
     float near_end_presence;  /* 0 (echo alone) .. 1 (near end; no echo filter; a silent far end) */
 } ae_suppressor_report;
