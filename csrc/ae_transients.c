@@ -37,10 +37,10 @@ static const float k_take[k_features] = {
     0.2832f,   0.03337f, -0.1009f,   0.1149f,   0.3561f,   -0.0969f,  0.0059f,
     0.008863f, 1.193f,   -0.005976f, -0.01283f, 13.19f,    0.09877f,  -0.03264f,
     -0.7731f,  -0.266f,  0.04468f,   -0.09118f, -0.06271f, -0.01515f, -0.33f};
-static const float k_find_bias = -5.763f, k_take_bias = -12.733f;
+static const float k_find_bias = -5.763f, k_take_bias = -12.5f;
 static const float k_full = 1.03f; /* 0.97 is sure enough to take all */
 
-static const float k_sure = 1.5f;  /* log-odds from which on a stroke teaches */
+static const float k_sure = 1.8f;  /* log-odds from which on a stroke teaches */
 static const float k_learn = 0.1f; /* per stroke */
 static const float k_enough = 3.0f, k_memory_ms = 20000.0f; /* strokes that make a keyboard */
 static const float k_confirm_db = 15.0f;    /* a stroke has fallen by so much in k_confirm_hops */

@@ -2,14 +2,17 @@
  * of the spectrum must come down for the speech and the room's noise under them to stay.
  *
  * Method: a short spectrum of the newest hop (13 ms) in twelve bands; the rise, level, evenness and
- * tilt of the bands above 2 kHz, the peak within the hop and the pitch of the hop before make a
- * logistic regression. How often strokes were found in the last seconds is its prior: in a room
- * with a keyboard it takes less to believe the next one. In a stroke a point keeps at most what
- * was there in the hop before and a little more, so that a voice that goes on stays (its harmonics
- * were there before) and a pause falls to the noise estimate. What was taken rings on in the room:
- * it is subtracted, falling, from the hops after.
+ * tilt of those above 2 kHz, the peak within the hop and the pitch of the hop before go into a
+ * logistic regression. A stroke that has died away with no voice in it is confirmed; one confirmed
+ * stroke opens the gate and three make a keyboard, whose level and colour then tell its strokes
+ * from plosives (speech alone opens nothing and passes bit by bit). In a stroke a point keeps at
+ * most what was there in the hop before and a little more: a voice that goes on stays, a pause
+ * falls to the noise estimate. What was taken rings on in the room: that is subtracted from the
+ * hops after, by the tail that strokes have here.
  * Different from the usual transient suppressors (Talmon, Cohen & Gannot 2011; WebRTC's): nothing
- * looks ahead, and the decision is one trained on mixtures.
+ * looks ahead, and the decision is trained on mixtures.
+ * Weak: the first strokes pass; percussion in music opens the gate; a plosive out of silence that
+ * looks like this keyboard's stroke is cut.
  * Thread: audio, no allocation after create. Cost: one real FFT of 1.3 hops. */
 #ifndef AE_TRANSIENTS_H
 #define AE_TRANSIENTS_H
