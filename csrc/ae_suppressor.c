@@ -13,6 +13,7 @@
 #include "ae_speech_gain.h"
 #include "ae_speech_presence.h"
 #include "ae_stft.h"
+#include "ae_transients.h"
 #include "ae_vector_math.h"
 
 static const float k_most_attenuation_db = 40.0f;
@@ -22,6 +23,7 @@ static const float k_music_limit_db = 6.0f;
 /* Hum is taken out without the sound around it, so it may go far where noise may not: that far down
  * from a limit of k_hum_full_from_db on, and 1/8 further than noise above 20 dB. */
 static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.125f;
+static const float k_stroke_depth = 3.0f; /* a stroke stands so much higher than noise, in dB */
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.05f; /* speech probability below which noise is learned */
@@ -47,14 +49,16 @@ struct ae_suppressor {
     ae_cepstral_snr *cepstral;
     ae_musical_noise *musical;
     ae_rumble *rumble;
+    ae_transients *transients;
     ae_speech_presence *speech_presence;
     ae_speech_gain *speech;
     ae_music_guard *music;
     ae_hum *hum;
     ae_echo_stage *echo; /* NULL without the echo stage, as is the next */
     ae_comfort_noise *comfort;
-    float *power, *bin_gain, *echo_gain, *taken, *scratch;                        /* [bins] */
-    float *point_power, *point_residual, *point_gain, *prior_hint, *interference; /* [points] */
+    float *power, *bin_gain, *echo_gain, *taken, *scratch; /* [bins] */
+    float *point_power, *point_residual, *point_gain, *prior_hint, *interference,
+        *stroke_gain; /* [points] */
     ae_suppressor_report report;
     float noise_kept, echo_kept; /* smoothed power ratios behind the report */
 };
@@ -87,8 +91,8 @@ static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
     ae_suppressor filled = *shape;
     float **bin_planes[] = {&filled.power, &filled.bin_gain, &filled.echo_gain, &filled.taken,
                             &filled.scratch};
-    float **point_planes[] = {&filled.point_power, &filled.point_residual, &filled.prior_hint,
-                              &filled.interference, &filled.point_gain};
+    float **point_planes[] = {&filled.point_power,  &filled.point_residual, &filled.prior_hint,
+                              &filled.interference, &filled.point_gain,     &filled.stroke_gain};
     for (size_t i = 0; i < sizeof bin_planes / sizeof *bin_planes; i++)
         *bin_planes[i] = AE_TAKE(arena, shape->bins, float);
     for (size_t i = 0; i < sizeof point_planes / sizeof *point_planes; i++)
@@ -113,6 +117,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_cepstral_snr_destroy(self->cepstral);
     ae_musical_noise_destroy(self->musical);
     ae_rumble_destroy(self->rumble);
+    ae_transients_destroy(self->transients);
     ae_speech_presence_destroy(self->speech_presence);
     ae_speech_gain_destroy(self->speech);
     ae_music_guard_destroy(self->music);
@@ -154,6 +159,11 @@ static ae_status create_parts(ae_suppressor *shape)
     if (status != AE_OK) return status;
     status =
         ae_musical_noise_create(&shape->musical, &(ae_musical_noise_config){shape->point_count});
+    if (status != AE_OK) return status;
+    const ae_transients_config transients = {shape->config.sample_rate_hz, shape->hop,
+                                             shape->point_count,
+                                             ae_spectral_points_bin_hz(shape->points)};
+    status = ae_transients_create(&shape->transients, &transients);
     if (status != AE_OK) return status;
     const ae_speech_features_config presence = {ae_spectral_points_bins_kept(shape->points),
                                                 ae_spectral_points_bin_hz(shape->points), k_hop_ms};
@@ -222,6 +232,7 @@ void ae_suppressor_reset(ae_suppressor *self)
     ae_late_reverb_reset(self->reverb);
     ae_cepstral_snr_reset(self->cepstral);
     ae_rumble_reset(self->rumble);
+    ae_transients_reset(self->transients);
     ae_speech_presence_reset(self->speech_presence);
     ae_speech_gain_reset(self->speech);
     ae_music_guard_reset(self->music);
@@ -468,6 +479,27 @@ static void judge_speech(ae_suppressor *self, int has_echo)
     self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop);
 }
 
+/* Takes strokes out of point_power before anything learns from it, the deeper the more noise may
+ * be turned down at all; stroke_gain says by how much. */
+static void remove_transients(ae_suppressor *self, const float *const *in)
+{
+    float *restrict power = self->point_power, *restrict gain = self->stroke_gain;
+    if (!self->config.transients || !self->config.noise || self->report.music) { /* drums */
+        ae_fill(gain, 1.0f, self->point_count);
+        return;
+    }
+    ae_transients_update(
+        self->transients, in, self->config.channels, power, ae_noise_psd_power(self->noise),
+        ae_cepstral_snr_pitch_strength(self->cepstral), self->report.speech_probability, gain);
+    self->report.transient_count = ae_transients_count(self->transients);
+    const float least = ae_amplitude_from_db(-k_stroke_depth * self->attenuation_db);
+#pragma omp simd
+    for (int k = 0; k < self->point_count; k++) {
+        gain[k] = ae_max(gain[k], least);
+        power[k] *= gain[k] * gain[k];
+    }
+}
+
 /* interference: the late reverberation. Where the sound falls it is no noise, so its power joins
  * that of the residual echo as foreign; where it stays, a noise that has become louder must be
  * learned. Noise: the estimate of the hop before. Music keeps its reverberation. */
@@ -527,6 +559,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     else
         measure_power(self);
     ae_spectral_points_gather(self->points, self->power, self->point_power);
+    remove_transients(self, in);
     if (has_echo)
         find_residual(self);
     else
@@ -542,6 +575,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_fill(self->point_gain, 1.0f, self->point_count);
     }
     measure(self, has_echo);
+    for (int k = 0; k < self->point_count; k++) self->point_gain[k] *= self->stroke_gain[k];
     ae_spectral_points_spread(self->points, self->point_gain, self->bin_gain);
     if (has_echo)
         for (int k = 0; k < self->bins; k++) self->bin_gain[k] *= self->echo_gain[k];

@@ -6,6 +6,7 @@
  *   ae_spectral_points  every bin to 8 kHz, third octaves above
  *   ae_hum              mains hum, line by line, before all else
  *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
+ *   ae_transients       takes key strokes and clicks out before anything learns from them
  *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
  *   ae_echo_stage       gain against residual echo
  *   ae_music_guard      where music plays, less is taken and its tones are not learned as noise

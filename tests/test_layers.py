@@ -163,7 +163,7 @@ C_ROWS: list[set[str]] = [
     row("echo_align echo_stage hum"),
     row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
-    | row("comfort_noise musical_noise rumble music_guard hum_search")
+    | row("comfort_noise musical_noise rumble music_guard hum_search transients")
     | row("speech_loudness")
     | row("loudness_gate"),
     row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
