@@ -9,7 +9,7 @@ struct ae_stft {
     int hop;
     int window;
     int fft_size;
-    float window_power;
+    float window_power, random_power;
     ae_fft *fft;
     float *analysis;  /* [window] */
     float *synthesis; /* [2 hop] */
@@ -34,11 +34,14 @@ static void make_windows(ae_stft *self)
         power += squared;
     }
     self->window_power = (float)power;
+    double passed = 0.0;
     for (int i = 0; i < 2 * hop; i++) {
         const double product = i < hop ? hann_rise(i, hop) : 1.0 - hann_rise(i - hop, hop);
         const double analysis = (double)self->analysis[skipped + i];
         self->synthesis[i] = product > 0.0 ? (float)(product / analysis) : 0.0f;
+        passed += pow((double)self->synthesis[i], 2.0);
     }
+    self->random_power = (float)(power / self->fft_size * passed / hop);
 }
 
 static ae_stft *lay_out(ae_arena *arena, const ae_stft_config *config, int fft_size)
@@ -104,6 +107,7 @@ int ae_stft_bins(const ae_stft *self) { return self->fft_size / 2 + 1; }
 const float *ae_stft_window(const ae_stft *self) { return self->analysis; }
 int ae_stft_window_frames(const ae_stft *self) { return self->window; }
 float ae_stft_window_power(const ae_stft *self) { return self->window_power; }
+float ae_stft_random_power(const ae_stft *self) { return self->random_power; }
 
 void ae_stft_analyse(ae_stft *self, const float *in, float *re, float *im)
 {

@@ -29,6 +29,9 @@ int ae_stft_fft_size(const ae_stft *self);       /* the window, zero padded to a
 int ae_stft_bins(const ae_stft *self);           /* fft_size / 2 + 1 */
 /* Sum of the squared analysis window: the expected |X|^2 of white noise of power 1 in one bin. */
 float ae_stft_window_power(const ae_stft *self);
+/* Power of the output when each hop's bins are drawn anew with that |X|^2: less than 1, because
+ * the parts that overlap do not add up in phase. */
+float ae_stft_random_power(const ae_stft *self);
 
 /* Takes the next hop of `in`; `re` and `im` receive the bins of the last window_frames frames. */
 void ae_stft_analyse(ae_stft *self, const float *in, float *re, float *im);

@@ -413,7 +413,8 @@ static void add_comfort_noise(ae_suppressor *self)
     if (!ae_comfort_noise_missing(self->comfort, gain, ae_amplitude_from_db(-self->attenuation_db),
                                   amplitude))
         return;
-    const float scale = 1.0f / sqrtf(self->power_scale * (float)self->config.channels);
+    const float expected = self->power_scale * (float)self->config.channels;
+    const float scale = 1.0f / sqrtf(expected * ae_stft_random_power(self->channels[0].stft));
 #pragma omp simd
     for (int k = 0; k < self->bins; k++) amplitude[k] *= scale;
     for (int c = 0; c < self->config.channels; c++)

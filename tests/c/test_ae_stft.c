@@ -123,6 +123,27 @@ static void test_tone_and_noise_levels(void)
     close_bench(&b);
 }
 
+/* Noise that is drawn in the spectrum, as comfort noise is, against the power it is said to have. */
+static void test_power_of_drawn_noise(void)
+{
+    bench b = open_bench(160, 512);
+    uint32_t seed = 3;
+    double power = 0.0;
+    const float scale = sqrtf(1.5f * ae_stft_window_power(b.stft)); /* |X|^2 of noise of power 1 */
+    for (int h = 0; h < k_hops; h++) {
+        for (int k = 0; k < b.bins; k++) {
+            b.re[k] = scale * ae_random(&seed);
+            b.im[k] = scale * ae_random(&seed);
+        }
+        b.im[0] = b.im[b.bins - 1] = 0.0f;
+        ae_stft_synthesise(b.stft, b.re, b.im, b.out);
+        for (int i = 0; h > 0 && i < b.hop; i++) power += pow((double)b.out[i], 2.0);
+    }
+    power /= (k_hops - 1.0) * b.hop;
+    CHECK_NEAR(power / (double)ae_stft_random_power(b.stft), 1.0, 0.05);
+    close_bench(&b);
+}
+
 static void test_reset_is_new(void)
 {
     bench used = open_bench(160, 512), fresh = open_bench(160, 512);
@@ -189,6 +210,7 @@ int main(void)
     test_reconstruction();
     test_window_closed_forms();
     test_tone_and_noise_levels();
+    test_power_of_drawn_noise();
     test_reset_is_new();
     test_directions_are_independent();
     test_bad_weather();
