@@ -26,7 +26,7 @@ static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.
 static const float k_stroke_depth = 3.0f; /* a stroke stands so much higher than noise, in dB */
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
-static const float k_sure_absence = 0.05f; /* speech probability below which noise is learned */
+static const float k_sure_absence = 0.2f; /* speech probability below which noise is learned */
 /* What is left of echo that was taken away counts as noise up to -20 dB of it. */
 static const float k_echo_left = 0.01f;
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
