@@ -1,17 +1,16 @@
 /* ae_suppressor.h - takes noise, residual echo and late reverberation away in one short-time
  * spectrum, and says how likely speech is.
  *
- * One gain per bin = noise and late-reverberation gain x residual-echo gain, the same for all
- * channels (it is worked out from their mean power, so the stereo picture stays). The parts:
- *   ae_spectral_points  every bin to 8 kHz, third octaves above
- *   ae_hum              mains hum, line by line, before all else
- *   ae_noise_psd        noise power (speech-presence-probability MMSE tracker)
- *   ae_transients       takes key strokes and clicks out before anything learns from them
- *   ae_speech_gain      a priori SNR and log-spectral amplitude gain
- *   ae_echo_stage       gain against residual echo
- *   ae_music_guard      where music plays, less is taken and its tones are not learned as noise
- * Where the echo gain digs below the room's floor, comfort noise of the same level and colour fills
- * the hole. With attenuation_limit_db = 0 and no echo the output is the input, one hop late.
+ * Analysis, hum, echo stage, noise stage, one gain per bin = noise gain x residual-echo gain, the
+ * same for all channels (it is worked out from their mean power, so the stereo picture stays),
+ * comfort noise, synthesis. The parts:
+ *   ae_stft           there and back
+ *   ae_hum            mains hum, line by line, before all else
+ *   ae_echo_stage     gain against residual echo
+ *   ae_noise_stage    gain against noise and late reverberation, and how likely speech is
+ *   ae_comfort_noise  where the echo gain digs below the room's floor, noise of the same level and
+ *                     colour fills the hole
+ * With attenuation_limit_db = 0 and no echo the output is the input, one hop late.
  * Latency: one block of 10 ms. Cost: two FFTs of 32 ms per channel and block.
  * Thread: audio, no allocation after create. */
 #ifndef AE_SUPPRESSOR_H

@@ -160,7 +160,7 @@ C_ROWS: list[set[str]] = [
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
-    row("echo_align echo_stage hum"),
+    row("echo_align echo_stage noise_stage hum"),
     row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("comfort_noise musical_noise rumble music_guard hum_search transients")
