@@ -76,11 +76,11 @@ def measure() -> Iterator[dict[str, Any]]:
         for noise_dbfs in NOISES_DBFS:
             mic = (echo + room_noise(kind, noise_dbfs, rng)).astype(np.float32)
             for limit_db in LIMITS_DB:
-                yield _record(kind, noise_dbfs, limit_db, mic, far, echo)
+                yield _record(kind, noise_dbfs, limit_db, mic=mic, far=far, echo=echo)
 
 
 def _record(
-    kind: str, noise_dbfs: float, limit_db: float, mic: Any, far: Signal, echo: Signal
+    kind: str, noise_dbfs: float, limit_db: float, *, mic: Any, far: Signal, echo: Signal
 ) -> dict[str, Any]:
     config = EngineConfig(sample_rate_hz=RATE_HZ)
     config = replace(

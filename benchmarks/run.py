@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from audio_engine import kernel_build
-from benchmarks import bench_fft, echo_cost, far_end_trouble, soak_echo
+from benchmarks import bench_fft, echo_cost, echo_floor, far_end_trouble, soak_echo
 
 Record = dict[str, Any]
 
-PARTS = ("fft", "chain", "stereo", "noise-cost", "echo-cost", "echo-trouble")
+PARTS = ("fft", "chain", "stereo", "noise-cost", "echo-cost", "echo-trouble", "echo-floor")
 ON_REQUEST = ("echo-soak",)
 
 
@@ -64,6 +64,8 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
             yield from _lines(build, "echo_cost", *runs, "--json", statuses=(0, 1))
     if "echo-trouble" in wanted:
         yield from _lines(builds[-1], "far_end_trouble", "--json", statuses=(0, 1))
+    if "echo-floor" in wanted:
+        yield from _lines(builds[-1], "echo_floor", "--json", statuses=(0, 1))
     if "echo-soak" in wanted:
         yield from _lines(builds[-1], "soak_echo", "--json", statuses=(0, 1))
 
@@ -102,6 +104,7 @@ def table(records: list[Record]) -> str:
         "echo_cost": echo_cost.row,
         "trouble": far_end_trouble.row,
         "loop": far_end_trouble.row,
+        "echo_floor": echo_floor.row,
         "soak": soak_echo.row,
     }
     for record in records:

@@ -16,9 +16,12 @@ static const float k_most_attenuation_db = 40.0f;
 static const float k_ramp_ms = 30.0f, k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 static const float k_music_limit_db = 6.0f;
 static const float k_stroke_depth = 3.0f; /* a stroke stands so much higher than noise, in dB */
+/* Where more than half of the power was strokes, what is left is hardly speech: typing on its own
+ * had passed for it in every second hop. */
+static const float k_speech_left = 0.5f, k_strokeless_ms = 100.0f;
 /* From this share on a point's residual echo is said to be all there is. */
 static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
-static const float k_sure_absence = 0.2f; /* speech probability below which noise is learned */
+static const float k_sure_absence = 0.05f; /* speech probability below which noise is learned */
 /* What is left of echo that was taken away counts as noise up to -20 dB of it. */
 static const float k_echo_left = 0.01f;
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
@@ -40,7 +43,8 @@ struct ae_noise_stage {
     ae_rumble *rumble;
     float *power, *residual, *interference, *prior_hint, *gain, *stroke_gain; /* [points] */
     ae_noise_stage_report report;
-    float kept; /* smoothed power ratio behind report.reduction_db */
+    float strokeless; /* 1 .. 0 (the hop was little else), back within 100 ms */
+    float kept;       /* smoothed power ratio behind report.reduction_db */
 };
 
 static int config_is_valid(const ae_noise_stage_config *config)
@@ -167,7 +171,7 @@ void ae_noise_stage_reset(ae_noise_stage *self)
     ae_speech_gain_reset(self->speech);
     ae_rumble_reset(self->rumble);
     self->attenuation_db = self->config.suppress ? self->config.attenuation_limit_db : 0.0f;
-    self->kept = 1.0f;
+    self->strokeless = self->kept = 1.0f;
     self->report = (ae_noise_stage_report){.level_dbfs = -120.0f};
 }
 
@@ -221,6 +225,7 @@ static void remove_transients(ae_noise_stage *self, const float *const *samples)
     float *restrict power = self->power, *restrict gain = self->stroke_gain;
     if (!self->config.transients || !self->config.suppress || self->report.music) { /* drums */
         ae_fill(gain, 1.0f, self->point_count);
+        self->strokeless = 1.0f;
         return;
     }
     ae_transients_update(
@@ -228,11 +233,15 @@ static void remove_transients(ae_noise_stage *self, const float *const *samples)
         ae_cepstral_snr_pitch_strength(self->cepstral), self->report.speech_probability, gain);
     self->report.transient_count = ae_transients_count(self->transients);
     const float least = ae_amplitude_from_db(-k_stroke_depth * self->attenuation_db);
-#pragma omp simd
+    float before = 1e-20f, after = 1e-20f;
+#pragma omp simd reduction(+ : before, after)
     for (int k = 0; k < self->point_count; k++) {
         gain[k] = ae_max(gain[k], least);
+        before += power[k];
         power[k] *= gain[k] * gain[k];
+        after += power[k];
     }
+    self->strokeless = ae_min(after / before, self->strokeless + k_hop_ms / k_strokeless_ms);
 }
 
 /* Residual echo is what the echo gain takes away, but it takes noise along with it: a point of
@@ -343,7 +352,8 @@ static void judge_speech(ae_noise_stage *self, const float *echo_gain)
         hop.noise = noise;
         hop.prior_snr = prior;
     }
-    self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop);
+    self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop) *
+                                      ae_min(self->strokeless / k_speech_left, 1.0f);
 }
 
 /* The classical gain, from the a priori SNR and the probability of speech. */

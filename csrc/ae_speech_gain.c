@@ -21,7 +21,7 @@ static const float k_smooth_snr_ms = 28.0f; /* Cohen's beta 0.7 per 10 ms */
 static const float k_local_low_db = -10.0f, k_local_span_db = 7.0f;
 static const float k_frame_low_db = -8.0f, k_frame_span_db = 8.0f;
 static const float k_absence_most = 0.98f;
-static const float k_sure_speech = 0.15f;  /* hop probability from which on nothing is held back */
+static const float k_sure_speech = 0.15f; /* hop probability from which on nothing is held back */
 static const float k_held_back = 0.8f;    /* share of the way to the floor where it is 0 */
 static const float k_release_ms = 200.0f; /* from speech to holding back */
 

@@ -123,7 +123,8 @@ static void test_tone_and_noise_levels(void)
     close_bench(&b);
 }
 
-/* Noise that is drawn in the spectrum, as comfort noise is, against the power it is said to have. */
+/* Noise that is drawn in the spectrum, as comfort noise is, against the power it is said to have.
+ */
 static void test_power_of_drawn_noise(void)
 {
     bench b = open_bench(160, 512);
