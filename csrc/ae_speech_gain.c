@@ -105,20 +105,25 @@ void ae_speech_gain_reset(ae_speech_gain *self)
 
 const float *ae_speech_gain_prior_snr(const ae_speech_gain *self) { return self->prior; }
 
-static inline float lsa_log2(const float *table, float prior_snr, float v)
+/* Position of v in the table. */
+static inline float table_position(float v)
 {
-    const float at =
-        (ae_log2(ae_max(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
-    const float held = ae_clamp(at, 0.0f, (float)(k_table_size - 2));
-    const int low = (int)held;
-    const float slope = table[low + 1] - table[low];
-    const float half_e1 = table[low] + slope * (ae_min(at, held) - (float)low);
-    return ae_log2(prior_snr / (1.0f + prior_snr)) + half_e1;
+    return (ae_log2(ae_max(v, 1e-30f)) - (float)k_table_first) * (float)k_table_per_octave;
 }
+
+/* Between two entries, and before the first on the line of the first two. */
+static inline float look_up(const float *table, float position)
+{
+    const float held = ae_clamp(position, 0.0f, (float)(k_table_size - 2));
+    const int low = (int)held;
+    return table[low] + (table[low + 1] - table[low]) * (ae_min(position, held) - (float)low);
+}
+
+static inline float wiener_log2(float prior_snr) { return ae_log2(prior_snr / (1.0f + prior_snr)); }
 
 float ae_speech_gain_lsa_log2(const ae_speech_gain *self, float prior_snr, float v)
 {
-    return lsa_log2(self->half_e1_log2, prior_snr, v);
+    return wiener_log2(prior_snr) + look_up(self->half_e1_log2, table_position(v));
 }
 
 void ae_speech_gain_find_prior(ae_speech_gain *self, const float *power, const float *interference,
@@ -173,25 +178,38 @@ static void find_presence(ae_speech_gain *self)
     for (int k = 0; k < points; k++) present[k] *= share(mean[k], k_local_low_db, k_local_span_db);
 }
 
+/* Into mean. The table keeps the loop of all the rest from being vectorised, so it has its own. */
+static void find_half_e1(ae_speech_gain *self)
+{
+    const int points = self->points;
+    float *restrict half_e1 = self->mean;
+    const float *restrict v = self->v;
+#pragma omp simd
+    for (int k = 0; k < points; k++) half_e1[k] = table_position(v[k]);
+    for (int k = 0; k < points; k++) half_e1[k] = look_up(self->half_e1_log2, half_e1[k]);
+}
+
 void ae_speech_gain_find_gain(ae_speech_gain *self, const float *power, float speech_probability,
                               float least_log2, float *gain_log2)
 {
     const int points = self->points;
-    const float *table = self->half_e1_log2;
     float *restrict speech = self->speech_power;
     find_presence(self);
+    find_half_e1(self);
     const float speech_now = ae_clamp(speech_probability / k_sure_speech, 0.0f, 1.0f);
     self->speech_hop = ae_max(speech_now, self->speech_hop - self->release);
     const float held_back = k_held_back * (1.0f - self->speech_hop);
     const float *restrict prior = self->prior, *restrict v = self->v;
-    const float *restrict present = self->present;
+    const float *restrict present = self->present, *restrict half_e1 = self->mean;
+    float *restrict gains = gain_log2;
+#pragma omp simd
     for (int k = 0; k < points; k++) {
-        const float gain = ae_min(lsa_log2(table, prior[k], v[k]), 0.0f);
+        const float gain = ae_min(wiener_log2(prior[k]) + half_e1[k], 0.0f);
         speech[k] = ae_exp2(2.0f * gain) * power[k];
         const float absent = ae_min(1.0f - present[k], k_absence_most);
         const float odds = absent / (1.0f - absent) * (1.0f + prior[k]);
         const float probability =
             (1.0f - held_back) / (1.0f + odds * ae_exp2(-k_ae_log2_of_e * ae_min(v[k], 80.0f)));
-        gain_log2[k] = least_log2 + probability * (ae_max(gain, least_log2) - least_log2);
+        gains[k] = least_log2 + probability * (ae_max(gain, least_log2) - least_log2);
     }
 }
