@@ -1,6 +1,7 @@
 #include "ae_transients.h"
 
 #include "ae_fft.h"
+#include "ae_transients_weights.h"
 #include "ae_vector_math.h"
 
 enum {
@@ -25,19 +26,6 @@ static const float k_least_power = 1e-14f, k_most_power = 1e20f;
 static const float k_crest_rate_hz = 16000.0f; /* the difference over one sample of it: highs */
 static const float k_peak_up = 0.05f, k_peak_down_db = 0.02f; /* per hop */
 
-/* Log-odds of a stroke in the newest hop per feature of find_features, by logistic regression on
- * mixtures of 10 s: 240 for the first row (144 with made-up keyboards, 96 without any, 23 talkers,
- * five kinds of noise), 294 with keyboards for the second. The first row finds strokes in any room
- * and learns from them; the second, which takes them away, knows the room's strokes and is worth
- * nothing without. */
-static const float k_find[k_features] = {0.3801f,   0.03589f, -0.2579f, 0.1195f,   0.5788f,
-                                         -0.1074f,  0.06589f, 0.06814f, 1.54f,     -0.01005f,
-                                         -0.01829f, 3.065f,   0.05646f, -0.02471f, -0.3985f};
-static const float k_take[k_features] = {
-    0.2832f,   0.03337f, -0.1009f,   0.1149f,   0.3561f,   -0.0969f,  0.0059f,
-    0.008863f, 1.193f,   -0.005976f, -0.01283f, 13.19f,    0.09877f,  -0.03264f,
-    -0.7731f,  -0.266f,  0.04468f,   -0.09118f, -0.06271f, -0.01515f, -0.33f};
-static const float k_find_bias = -5.763f, k_take_bias = -12.5f;
 static const float k_full = 1.03f; /* 0.97 is sure enough to take all */
 
 static const float k_sure = 1.8f;  /* log-odds from which on a stroke teaches */
