@@ -88,18 +88,18 @@ def test_a_fit_finds_what_tells_the_two_apart() -> None:
     stroke = (rng.random((10, 1000)) < 0.1).astype(np.int8)
     heard = rng.standard_normal((10, 1000, 21)).astype(np.float32)
     heard[..., 1] = 5.0 + 0.1 * heard[..., 1]  # says nothing, at another scale
-    heard[..., 2] += np.where(stroke == 1, 3.0, 0.0)
-    heard[..., 20] += np.where(stroke == 1, 3.0, 0.0)
+    heard[..., 2] += np.where(stroke == 1, 1.0, 0.0)
+    heard[..., 20] += np.where(stroke == 1, 1.0, 0.0)
     heard[..., logistic.KNOWN] = 1.0
     none = np.zeros(stroke.shape, bool)
     rows = logistic.fit(features.Heard(heard, stroke, none, none))
-    # Two normal distributions 3 apart: log-odds 3 x - 4.5 + log(0.1 / 0.9).
-    assert rows.find.weights[2] == pytest.approx(3.0, rel=0.1)
+    # Two normal distributions 1 apart: log-odds x - 0.5 + log(0.1 / 0.9).
+    assert rows.find.weights[2] == pytest.approx(1.0, rel=0.1)
     mean = np.zeros(21)
     mean[1], mean[logistic.KNOWN] = 5.0, 1.0
-    assert rows.find.log_odds(mean) == pytest.approx(-4.5 - np.log(9), rel=0.1)
+    assert rows.find.log_odds(mean) == pytest.approx(-0.5 - np.log(9), rel=0.1)
     assert not rows.find.weights[logistic.FIND_FEATURES :].any()
-    assert rows.take.weights[20] == pytest.approx(3.0, rel=0.15)
+    assert rows.take.weights[20] == pytest.approx(1.0, rel=0.15)
 
 
 def test_weights_come_back(tmp_path: Path) -> None:

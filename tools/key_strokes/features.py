@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from tools.echo_net.features import compiler, sources_behind
 from tools.echo_net.simulate import SAMPLE_RATE_HZ, Recordings
-from tools.key_strokes.scenes import HOPS_PER_S, Scene, make_scene
+from tools.key_strokes.scenes import Scene, make_scene
+from tools.speech_presence.scenes import HOPS_PER_S
 
 Float32 = npt.NDArray[np.float32]
 SCENE_SECONDS = 10.0
@@ -74,6 +75,12 @@ class Heard(NamedTuple):
     stroke: npt.NDArray[np.int8]
     speech: npt.NDArray[np.bool_]
     onset: npt.NDArray[np.bool_]
+
+    def of(self, scenes: slice) -> Heard:
+        """Return what was heard of some of the scenes."""
+        return Heard(
+            self.features[scenes], self.stroke[scenes], self.speech[scenes], self.onset[scenes]
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.key_strokes.features import Heard
 from tools.speech_presence.net import Array
+
+Truth = npt.NDArray[np.bool_]
 
 HEAD = """\
 /* ae_transients_weights.h - made by tools/key_strokes, not by hand. */
@@ -29,7 +32,7 @@ FIND_FEATURES = 15  # the first: those that are worth something without a known 
 _WARM_HOPS = 30
 GATE = 0.3  # of KNOWN: from here on strokes are taken away
 _RIDGE = 1e-3
-_SPEECH_WEIGHT, _ONSET_WEIGHT = 2.0, 10.0  # of a hop that would be lost with a stroke
+_FIND_ONSET_WEIGHT, _TAKE_ONSET_WEIGHT = 1.5, 6.0  # of a hop in which a word begins
 
 
 @dataclass
@@ -70,7 +73,7 @@ def fit_row(features: Array, stroke: Array, weight: Array, count: int) -> Row:
     return Row(weights, float(now[-1] - weights[:count] @ mean))
 
 
-def usable(heard: Heard) -> tuple[Array, Array, Array, Array]:
+def usable(heard: Heard) -> tuple[Array, Array, Truth, Truth]:
     """Return features, stroke, speech and onset of the hops for which the truth is known."""
     kept = (heard.stroke >= 0) & np.any(heard.features != 0.0, axis=-1)
     kept[:, :_WARM_HOPS] = False
@@ -84,13 +87,14 @@ def usable(heard: Heard) -> tuple[Array, Array, Array, Array]:
 
 def fit(heard: Heard) -> Rows:
     """Fit both: one to all hops, the other to those where strokes are known."""
-    features, stroke, speech, onset = usable(heard)
-    weight = np.where(speech & (stroke == 0), _SPEECH_WEIGHT, 1.0)
-    weight[onset & (stroke == 0)] = _ONSET_WEIGHT
+    features, stroke, _, onset = usable(heard)
+    lost = onset & (stroke == 0)
+    find = np.where(lost, _FIND_ONSET_WEIGHT, 1.0)
+    take = np.where(lost, _TAKE_ONSET_WEIGHT, 1.0)
     known = features[:, KNOWN] >= GATE
     return Rows(
-        fit_row(features, stroke, weight, FIND_FEATURES),
-        fit_row(features[known], stroke[known], weight[known], features.shape[1]),
+        fit_row(features, stroke, find, FIND_FEATURES),
+        fit_row(features[known], stroke[known], take[known], features.shape[1]),
     )
 
 

@@ -9,6 +9,7 @@ makes the same scene. Talkers, rooms, music and noise come from the other tools.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -56,28 +57,37 @@ def strokes(rng: Random, frames: int) -> Signal:
         out = simulate.convolved(out, room).astype(np.float32)
     if rng.random() < 0.5:
         out = simulate.coloured(rng, out)
-    return out / np.sqrt(np.mean(np.sort(out**2)[-frames // 20 :]) + 1e-12)
+    return np.asarray(out / np.sqrt(np.mean(np.sort(out**2)[-frames // 20 :]) + 1e-12))
 
 
-def _hit(rng: Random, modes: list[tuple[float, float]], decay_s: float, hiss: float,
-         tilt: float, thump: tuple[float, float]) -> Signal:  # fmt: skip
-    """Return one stroke: resonances, a burst and a thump, perhaps with a bounce."""
-    t = simulate.times_s(int(0.15 * SAMPLE_RATE_HZ))
-    burst = rng.standard_normal(len(t))
-    burst[1:] += tilt * burst[:-1].copy()
-    out = hiss * burst * np.exp(-t / (decay_s * rng.uniform(0.5, 1.0)))
-    for f_hz, weight in modes:
-        ring = np.sin(2 * np.pi * f_hz * rng.uniform(0.93, 1.07) * t + rng.uniform(0, 6))
-        out += weight * ring * np.exp(-t / (decay_s * rng.uniform(0.6, 1.5)))
-    low = np.sin(2 * np.pi * thump[0] * t) * np.exp(-t / rng.uniform(0.006, 0.025))
-    out += thump[1] * low
-    rise = int(rng.integers(2, 16))
-    out[:rise] *= np.linspace(0, 1, rise)
-    for _ in range(2):
-        if rng.random() < 0.35:
-            gap = int(rng.uniform(0.003, 0.025) * SAMPLE_RATE_HZ)
-            out[gap:] += rng.uniform(0.2, 1.0) * out[:-gap].copy()
-    return out
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What strikes: resonances (Hz, strength), their decay, a burst, a thump (Hz, strength)."""
+
+    modes: list[tuple[float, float]]
+    decay_s: float
+    hiss: float
+    tilt: float  # of the burst: bright below 0, dull above
+    thump: tuple[float, float]
+
+    def strike(self, rng: Random) -> Signal:
+        """Return one stroke, perhaps with a bounce."""
+        t = simulate.times_s(int(0.15 * SAMPLE_RATE_HZ))
+        burst = rng.standard_normal(len(t))
+        burst[1:] += self.tilt * burst[:-1].copy()
+        out = self.hiss * burst * np.exp(-t / (self.decay_s * rng.uniform(0.5, 1.0)))
+        for f_hz, weight in self.modes:
+            ring = np.sin(2 * np.pi * f_hz * rng.uniform(0.93, 1.07) * t + rng.uniform(0, 6))
+            out += weight * ring * np.exp(-t / (self.decay_s * rng.uniform(0.6, 1.5)))
+        low = np.sin(2 * np.pi * self.thump[0] * t) * np.exp(-t / rng.uniform(0.006, 0.025))
+        out += self.thump[1] * low
+        rise = int(rng.integers(2, 16))
+        out[:rise] *= np.linspace(0, 1, rise)
+        for _ in range(2):
+            if rng.random() < 0.35:
+                gap = int(rng.uniform(0.003, 0.025) * SAMPLE_RATE_HZ)
+                out[gap:] += rng.uniform(0.2, 1.0) * out[:-gap].copy()
+        return np.asarray(out)
 
 
 def _modes(rng: Random, low_hz: float, high_hz: float) -> list[tuple[float, float]]:
@@ -91,15 +101,15 @@ def _keyboard(rng: Random, out: Signal) -> None:
     decay_s = np.exp(rng.uniform(np.log(0.002), np.log(0.025 if mechanical else 0.01)))
     hiss, tilt = rng.uniform(0.3, 2.5), rng.uniform(-0.9, 0.9)
     thump = (rng.uniform(80, 450), rng.uniform(0, 1.0 if mechanical else 2.5))
-    modes = _modes(rng, low_hz, high_hz)
+    key = _Key(_modes(rng, low_hz, high_hz), decay_s, hiss, tilt, thump)
     up, up_s, pace_s = rng.uniform(0.1, 0.8), rng.uniform(0.05, 0.15), rng.uniform(0.05, 0.25)
     at_s = rng.uniform(0.1, 0.6)
     while at_s < len(out) / SAMPLE_RATE_HZ:
         for delay_s, gain in ((0.0, 1.0), (up_s * rng.uniform(0.7, 1.3), up)):
             start = int((at_s + delay_s) * SAMPLE_RATE_HZ)
             if start < len(out):
-                stroke = _hit(rng, modes, decay_s, hiss, tilt, thump)
-                simulate.add_at(out, start, gain * ratio(rng.normal(0, 3)) * stroke)
+                stroke = gain * ratio(rng.normal(0, 3)) * key.strike(rng)
+                simulate.add_at(out, start, stroke)
         at_s += rng.gamma(2, pace_s) + 0.05 + (rng.random() < 0.1) * rng.uniform(0.3, 1.5)
 
 
@@ -112,7 +122,8 @@ def _mouse(rng: Random, out: Signal) -> None:
         for gain in (1.0, rng.uniform(0.4, 1.2)):
             start = int(at_s * SAMPLE_RATE_HZ)
             if start < len(out):
-                click = _hit(rng, modes, decay_s, hiss, -0.5, (300.0, rng.uniform(0, 0.4)))
+                key = _Key(modes, decay_s, hiss, -0.5, (300.0, rng.uniform(0, 0.4)))
+                click = key.strike(rng)
                 simulate.add_at(out, start, gain * ratio(rng.normal(0, 2)) * click)
             at_s += rng.uniform(0.06, 0.14)
         at_s += rng.gamma(2, 0.3) * (rng.random() < 0.8)
@@ -125,7 +136,8 @@ def _taps(rng: Random, out: Signal) -> None:
     pace_s = rng.uniform(0.12, 0.5)
     at_s = rng.uniform(0.1, 0.6)
     while at_s < len(out) / SAMPLE_RATE_HZ:
-        tap = _hit(rng, modes, decay_s, rng.uniform(0.2, 1.2), rng.uniform(-0.5, 0.9), thump)
+        key = _Key(modes, decay_s, rng.uniform(0.2, 1.2), rng.uniform(-0.5, 0.9), thump)
+        tap = key.strike(rng)
         simulate.add_at(out, int(at_s * SAMPLE_RATE_HZ), ratio(rng.normal(0, 3)) * tap)
         at_s += pace_s * rng.uniform(0.8, 1.2) + (rng.random() < 0.1) * rng.uniform(0.3, 1.5)
 
@@ -171,7 +183,7 @@ def band_levels(x: Signal) -> Signal:
     pieces = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     power = np.abs(np.fft.rfft(pieces * np.hanning(window + 2)[1:-1] ** 0.3, axis=1)) ** 2 / window
     bins = np.round(EDGES_HZ * window / SAMPLE_RATE_HZ).astype(int)
-    bands = [power[:, a : max(b, a + 1)].mean(1) for a, b in zip(bins, bins[1:], strict=False)]
+    bands = [power[:, a : max(b, a + 1)].mean(1) for a, b in pairwise(bins)]
     return np.asarray(10 * np.log10(np.stack(bands, 1) + 1e-14))
 
 
@@ -206,7 +218,7 @@ def make_scene(rng: Random, recordings: Recordings, seconds: float = 10.0) -> Sc
         voice = voice / simulate.level(voice)
     if rng.random() < 0.08:
         voice, label = 0.0 * voice, np.zeros_like(label)
-    typed = np.zeros(frames)
+    typed: Signal = np.zeros(frames)
     if rng.random() < 0.67:
         typed = strokes(rng, frames) * ratio(rng.uniform(-18, 12))
         noise, snr_db = _steady(rng, recordings, frames), rng.uniform(10, 60)
