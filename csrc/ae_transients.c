@@ -1,6 +1,7 @@
 #include "ae_transients.h"
 
 #include "ae_fft.h"
+#include "ae_transients_weights.h"
 #include "ae_vector_math.h"
 
 enum {
@@ -9,7 +10,7 @@ enum {
     k_low_bands = 3,  /* 100 .. 1000 Hz */
     k_high_first = 5, /* from 2 kHz on */
     k_parts = 8,      /* of a hop */
-    k_features = 21,
+    k_features = 25,
     k_warm_hops = 15,    /* the noise estimate settles */
     k_same_stroke = 4,   /* hops: press and bounce count once */
     k_confirm_hops = 12, /* by then a stroke has died away */
@@ -25,20 +26,9 @@ static const float k_least_power = 1e-14f, k_most_power = 1e20f;
 static const float k_crest_rate_hz = 16000.0f; /* the difference over one sample of it: highs */
 static const float k_peak_up = 0.05f, k_peak_down_db = 0.02f; /* per hop */
 
-/* Log-odds of a stroke in the newest hop per feature of find_features, by logistic regression on
- * mixtures of 10 s: 240 for the first row (144 with made-up keyboards, 96 without any, 23 talkers,
- * five kinds of noise), 294 with keyboards for the second. The first row finds strokes in any room
- * and learns from them; the second, which takes them away, knows the room's strokes and is worth
- * nothing without. */
-static const float k_find[k_features] = {0.3801f,   0.03589f, -0.2579f, 0.1195f,   0.5788f,
-                                         -0.1074f,  0.06589f, 0.06814f, 1.54f,     -0.01005f,
-                                         -0.01829f, 3.065f,   0.05646f, -0.02471f, -0.3985f};
-static const float k_take[k_features] = {
-    0.2832f,   0.03337f, -0.1009f,   0.1149f,   0.3561f,   -0.0969f,  0.0059f,
-    0.008863f, 1.193f,   -0.005976f, -0.01283f, 13.19f,    0.09877f,  -0.03264f,
-    -0.7731f,  -0.266f,  0.04468f,   -0.09118f, -0.06271f, -0.01515f, -0.33f};
-static const float k_find_bias = -5.763f, k_take_bias = -12.5f;
 static const float k_full = 1.03f; /* 0.97 is sure enough to take all */
+/* The fit weighs word onsets six times, which makes it timid: log-odds are moved and stretched. */
+static const float k_timid = 0.25f, k_stretch = 3.0f;
 
 static const float k_sure = 1.8f;  /* log-odds from which on a stroke teaches */
 static const float k_learn = 0.1f; /* per stroke */
@@ -56,7 +46,7 @@ static const float k_pause = 0.2f, k_tail_rate = 0.15f, k_tail_down = 0.3f,
 static const float k_grow = 2.0f; /* what a voice may rise in a hop while a stroke hides it */
 static const float k_noise_margin = 2.0f;
 static const float k_loudest = 1e6f; /* power: 60 dB over full scale; more is no signal */
-static const float k_over_speech = 0.7f, k_over_pause = 4.0f; /* a tail is subtracted so often */
+static const float k_over_speech = 0.7f, k_over_pause = 2.5f; /* a tail is subtracted so often */
 static const float k_colour_rate = 0.1f, k_alone = 0.1f, k_over_colour = 30.0f;
 
 typedef enum { k_unsure, k_waiting, k_confirmed } stroke_state;
@@ -80,7 +70,7 @@ struct ae_transients {
     float floor[k_bands]; /* dB, of the noise */
     float peak[k_bands];  /* dB, slow */
     float feature[k_features];
-    float high_level, low_level, low_rise, high_over_noise; /* dB */
+    float high_level, low_level, low_rise, high_over_noise, low_over_noise; /* dB */
     float usual[k_bands], usual_level; /* dB: colour against the mean, and level, of a stroke */
     int learned;
     float found, take, last_take; /* probabilities: by the first row; by the second, now, before */
@@ -189,7 +179,7 @@ void ae_transients_reset(ae_transients *self)
         self->tail[a] =
             ae_max(k_tail_steepest_db * (float)a, k_tail_first_db + k_tail_db * (float)a);
     self->high_level = self->low_level = self->hit_level = self->hit_low = -140.0f;
-    self->low_rise = self->high_over_noise = self->usual_level = 0.0f;
+    self->low_rise = self->high_over_noise = self->low_over_noise = self->usual_level = 0.0f;
     self->found = self->take = self->last_take = self->strokes = 0.0f;
     self->speech = self->hit_speech = 0.0f;
     self->believed = 1.0f;
@@ -307,6 +297,15 @@ static float find_unlike(const ae_transients *self, float high_level)
     return sum / (float)(self->bands - k_high_first);
 }
 
+/* How much more low frequencies there are than in this room's strokes, dB. */
+static float find_surplus(const ae_transients *self, float high_level)
+{
+    float sum = 0.0f;
+    for (int b = 0; b < k_low_bands; b++)
+        sum += ae_clamp(self->level[b] - high_level - self->usual[b], -20.0f, 20.0f);
+    return sum / (float)k_low_bands;
+}
+
 static void find_features(ae_transients *self, float pitch_strength)
 {
     float *f = self->feature;
@@ -339,10 +338,15 @@ static void find_features(ae_transients *self, float pitch_strength)
     f[18] = 0.1f * louder * crest;
     f[19] = 0.1f * tilt * tilt;
     f[20] = logf(1.0f + (float)(self->age < 50 ? self->age : 50));
+    f[21] = low.rise;
+    f[22] = known * find_surplus(self, high.level);
+    f[23] = ae_clamp(self->speech, 0.0f, 1.0f);
+    f[24] = self->low_over_noise;
     self->low_rise = low.level - self->low_level;
     self->high_level = high.level;
     self->low_level = low.level;
     self->high_over_noise = high.over_noise;
+    self->low_over_noise = low.over_noise;
     for (int b = 0; b < self->bands; b++) {
         float *peak = &self->peak[b];
         *peak = ae_max(*peak - k_peak_down_db, *peak + k_peak_up * (self->level[b] - *peak));
@@ -354,7 +358,7 @@ static void learn_usual(ae_transients *self)
     self->learned += self->learned < 100;
     const float rate = ae_max(k_learn, 1.0f / (float)self->learned);
     self->usual_level += rate * (self->high_level - self->usual_level);
-    for (int b = k_high_first; b < self->bands; b++)
+    for (int b = 0; b < self->bands; b++)
         self->usual[b] += rate * (self->level[b] - self->high_level - self->usual[b]);
 }
 
@@ -388,8 +392,8 @@ static void judge(ae_transients *self)
     const float find = log_odds(self, k_find, k_find_bias);
     self->found = 1.0f / (1.0f + expf(-find));
     /* One stroke makes no keyboard: it may have been a plosive. */
-    self->take =
-        self->strokes < 1.0f ? 0.0f : 1.0f / (1.0f + expf(-log_odds(self, k_take, k_take_bias)));
+    const float take = k_stretch * (log_odds(self, k_take, k_take_bias) + k_timid);
+    self->take = self->strokes < 1.0f ? 0.0f : 1.0f / (1.0f + expf(-ae_clamp(take, -80.0f, 80.0f)));
     if (find > k_sure) learn_usual(self);
     if (ae_max(self->found, self->take) > 0.5f) note_stroke(self, find > k_sure);
 }
@@ -467,8 +471,9 @@ static void find_gain(ae_transients *self, const float *power, const float *nois
     const float before = self->low_rise > k_low_rise_db ? 0.0f : self->last_take;
     const float weight = ae_min(k_full * ae_max(self->take, before), 1.0f);
     const float fall = find_fall(self);
-    const float over =
-        k_over_pause + (k_over_speech - k_over_pause) * ae_min(2.0f * self->hit_speech, 1.0f);
+    /* A word that begins under a tail gets it back as soon as it is heard. */
+    const float spoken = ae_max(self->hit_speech, self->age > 0 ? self->speech : 0.0f);
+    const float over = k_over_pause + (k_over_speech - k_over_pause) * ae_min(2.0f * spoken, 1.0f);
     const float colour_power = k_over_colour * find_held(self, power, noise);
     float *restrict kept = self->kept, *restrict stroke = self->stroke;
     const float *restrict held = self->held, *restrict colour = self->colour;

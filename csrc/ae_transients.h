@@ -2,15 +2,15 @@
  * of the spectrum must come down for the speech and the room's noise under them to stay.
  *
  * Method: a short spectrum of the newest hop (13 ms) in twelve bands; the rise, level, evenness and
- * tilt of those above 2 kHz, the peak within the hop and the pitch of the hop before go into a
- * logistic regression. A stroke that has died away with no voice in it is confirmed; one confirmed
- * stroke opens the gate and three make a keyboard, whose level and colour then tell its strokes
- * from plosives (speech alone opens nothing and passes bit by bit). In a stroke a point keeps at
- * most what was there in the hop before and a little more: a voice that goes on stays, a pause
- * falls to the noise estimate. What was taken rings on in the room: that is subtracted from the
- * hops after, by the tail that strokes have here.
+ * tilt of those above 2 kHz, what lies below 1 kHz, the peak within the hop, pitch and speech of
+ * the hop before go into a logistic regression, fitted by tools/key_strokes. A stroke that has died
+ * away with no voice in it is confirmed; one confirmed stroke opens the gate and three make a
+ * keyboard, whose level and colour then tell its strokes from plosives (speech alone opens nothing
+ * and passes bit by bit). In a stroke a point keeps at most what was there in the hop before and a
+ * little more: a voice that goes on stays, a pause falls to the noise estimate. What was taken
+ * rings on in the room: that is subtracted from the hops after, by the tail that strokes have here.
  * Different from the usual transient suppressors (Talmon, Cohen & Gannot 2011; WebRTC's): nothing
- * looks ahead, and the decision is trained on mixtures.
+ * looks ahead, and the decision is trained on mixtures in which losing a word's onset costs most.
  * Weak: the first strokes pass; percussion in music opens the gate; a plosive out of silence that
  * looks like this keyboard's stroke is cut.
  * Thread: audio, no allocation after create. Cost: one real FFT of 1.3 hops. */

@@ -168,7 +168,7 @@ C_ROWS: list[set[str]] = [
     | row("loudness_gate"),
     row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too
-    row("echo_view echo_net_weights speech_presence_weights"),
+    row("echo_view echo_net_weights speech_presence_weights transients_weights"),
     row("stft biquad kweight true_peak ring dll")
     | row("callback load_guard fifo comparison peak_meter"),
     row("fft"),

@@ -38,11 +38,16 @@ def sources() -> list[Path]:
 
     The net itself is left out: its weights may still be of another width.
     """
-    found = [Path(__file__).with_suffix(".c")]
+    return sources_behind(Path(__file__).with_suffix(".c"), without="ae_echo_net")
+
+
+def sources_behind(first: Path, *, without: str) -> list[Path]:
+    """Return a C file and the files of csrc behind its includes, without one of them."""
+    found = [first]
     for path in found:  # grows
         for name in re.findall(r'#include "(ae_\w+)\.h"', path.read_text(encoding="utf-8")):
             parts = [ROOT / "csrc" / f"{name}.h", ROOT / "csrc" / f"{name}.c"]
-            parts = parts[:1] if name == "ae_echo_net" else parts
+            parts = parts[:1] if name == without else parts
             found += [part for part in parts if part.exists() and part not in found]
     return [path for path in found if path.suffix == ".c"]
 
