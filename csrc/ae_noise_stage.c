@@ -38,11 +38,12 @@ struct ae_noise_stage {
     ae_noise_psd *noise;
     ae_cepstral_snr *cepstral;
     ae_speech_presence *speech_presence;
-    ae_speech_gain *speech;
+    ae_speech_gain *speech_gain;
     ae_musical_noise *musical;
     ae_rumble *rumble;
     float *power, *residual, *interference, *prior_hint, *gain, *stroke_gain; /* [points] */
     ae_noise_stage_report report;
+    float speech;     /* probability, strokes or not: what the gain and the noise go by */
     float strokeless; /* 1 .. 0 (the hop was little else), back within 100 ms */
     float kept;       /* smoothed power ratio behind report.reduction_db */
 };
@@ -67,7 +68,7 @@ static void destroy_parts(ae_noise_stage *self)
     ae_noise_psd_destroy(self->noise);
     ae_cepstral_snr_destroy(self->cepstral);
     ae_speech_presence_destroy(self->speech_presence);
-    ae_speech_gain_destroy(self->speech);
+    ae_speech_gain_destroy(self->speech_gain);
     ae_musical_noise_destroy(self->musical);
     ae_rumble_destroy(self->rumble);
 }
@@ -111,7 +112,7 @@ static ae_status create_speech_parts(ae_noise_stage *shape)
     const ae_rumble_config rumble = {kept, bin_hz, shape->bins};
     ae_status status = ae_cepstral_snr_create(&shape->cepstral, &cepstral);
     if (status == AE_OK) status = ae_speech_presence_create(&shape->speech_presence, &presence);
-    if (status == AE_OK) status = ae_speech_gain_create(&shape->speech, &speech);
+    if (status == AE_OK) status = ae_speech_gain_create(&shape->speech_gain, &speech);
     if (status == AE_OK) status = ae_musical_noise_create(&shape->musical, &musical);
     return status == AE_OK ? ae_rumble_create(&shape->rumble, &rumble) : status;
 }
@@ -168,9 +169,10 @@ void ae_noise_stage_reset(ae_noise_stage *self)
     ae_noise_psd_reset(self->noise);
     ae_cepstral_snr_reset(self->cepstral);
     ae_speech_presence_reset(self->speech_presence);
-    ae_speech_gain_reset(self->speech);
+    ae_speech_gain_reset(self->speech_gain);
     ae_rumble_reset(self->rumble);
     self->attenuation_db = self->config.suppress ? self->config.attenuation_limit_db : 0.0f;
+    self->speech = 0.0f;
     self->strokeless = self->kept = 1.0f;
     self->report = (ae_noise_stage_report){.level_dbfs = -120.0f};
 }
@@ -228,9 +230,9 @@ static void remove_transients(ae_noise_stage *self, const float *const *samples)
         self->strokeless = 1.0f;
         return;
     }
-    ae_transients_update(
-        self->transients, samples, self->config.channels, power, ae_noise_psd_power(self->noise),
-        ae_cepstral_snr_pitch_strength(self->cepstral), self->report.speech_probability, gain);
+    ae_transients_update(self->transients, samples, self->config.channels, power,
+                         ae_noise_psd_power(self->noise),
+                         ae_cepstral_snr_pitch_strength(self->cepstral), self->speech, gain);
     self->report.transient_count = ae_transients_count(self->transients);
     const float least = ae_amplitude_from_db(-k_stroke_depth * self->attenuation_db);
     float before = 1e-20f, after = 1e-20f;
@@ -316,21 +318,28 @@ static void find_reverb(ae_noise_stage *self)
     for (int k = 0; k < self->point_count; k++) residual[k] += foreign * reverb[k];
 }
 
-/* A priori SNR against noise and late reverberation. */
-static void find_prior_snr(ae_noise_stage *self)
+/* The classical gain against noise and late reverberation, from the a priori SNR. */
+static void find_gain(ae_noise_stage *self)
 {
-    const float *restrict noise = ae_noise_psd_power(self->noise);
-    float *restrict interference = self->interference;
+    const float *power = self->power, *noise = ae_noise_psd_power(self->noise);
+    float *restrict interference = self->interference, *gain_log2 = self->gain;
+    const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
     for (int k = 0; k < self->point_count; k++) interference[k] += noise[k];
-    ae_cepstral_snr_update(self->cepstral, self->power, interference, self->prior_hint);
-    ae_speech_gain_find_prior(self->speech, self->power, interference, self->prior_hint);
+    ae_cepstral_snr_update(self->cepstral, power, interference, self->prior_hint);
+    ae_speech_gain_update(self->speech_gain, power, interference, self->prior_hint, least_log2,
+                          gain_log2);
+    ae_musical_noise_smooth(self->musical, power, gain_log2);
+    if (!self->report.music) /* its bass is no rumble */
+        ae_rumble_suppress(self->rumble, power, noise, ae_cepstral_snr_pitch_hz(self->cepstral),
+                           ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
+    for (int k = 0; k < self->point_count; k++) gain_log2[k] = ae_exp2(gain_log2[k]);
 }
 
 /* The voice of this room is what the echo gain leaves: echo alone is no speech. */
 static void judge_speech(ae_noise_stage *self, const float *echo_gain)
 {
     ae_speech_hop hop = {
-        self->power, ae_noise_psd_power(self->noise), ae_speech_gain_prior_snr(self->speech),
+        self->power, ae_noise_psd_power(self->noise), ae_speech_gain_prior_snr(self->speech_gain),
         ae_cepstral_snr_pitch_strength(self->cepstral), ae_cepstral_snr_pitch_hz(self->cepstral)};
     if (echo_gain != NULL) {
         /* Planes that are no longer needed in this hop. */
@@ -352,25 +361,8 @@ static void judge_speech(ae_noise_stage *self, const float *echo_gain)
         hop.noise = noise;
         hop.prior_snr = prior;
     }
-    self->report.speech_probability = ae_speech_presence_update(self->speech_presence, &hop) *
-                                      ae_min(self->strokeless / k_speech_left, 1.0f);
-}
-
-/* The classical gain, from the a priori SNR and the probability of speech. */
-static void find_gain(ae_noise_stage *self)
-{
-    const float *power = self->power;
-    float *gain_log2 = self->gain;
-    const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
-    const float music = ae_music_guard_presence(self->music);
-    ae_speech_gain_find_gain(self->speech, power, ae_max(self->report.speech_probability, music),
-                             least_log2, gain_log2);
-    ae_musical_noise_smooth(self->musical, power, gain_log2);
-    if (!self->report.music) /* its bass is no rumble */
-        ae_rumble_suppress(self->rumble, power, ae_noise_psd_power(self->noise),
-                           ae_cepstral_snr_pitch_hz(self->cepstral),
-                           ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
-    for (int k = 0; k < self->point_count; k++) gain_log2[k] = ae_exp2(gain_log2[k]);
+    self->speech = ae_speech_presence_update(self->speech_presence, &hop);
+    self->report.speech_probability = self->speech * ae_min(self->strokeless / k_speech_left, 1.0f);
 }
 
 /* Strokes do not count: they are no part of the noise estimate. */
@@ -402,11 +394,9 @@ void ae_noise_stage_update(ae_noise_stage *self, const ae_noise_hop *hop, float 
     }
     ae_noise_psd_update(self->noise, self->power, self->residual);
     if (self->config.suppress) {
-        find_prior_snr(self);
-        judge_speech(self, hop->echo_gain);
         find_gain(self);
-        const float speech = self->report.speech_probability;
-        ae_noise_psd_learn_absence(self->noise, ae_max(1.0f - speech / k_sure_absence, 0.0f));
+        judge_speech(self, hop->echo_gain);
+        ae_noise_psd_learn_absence(self->noise, ae_max(1.0f - self->speech / k_sure_absence, 0.0f));
     } else {
         ae_fill(self->gain, 1.0f, self->point_count);
     }

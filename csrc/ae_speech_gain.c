@@ -21,15 +21,11 @@ static const float k_smooth_snr_ms = 28.0f; /* Cohen's beta 0.7 per 10 ms */
 static const float k_local_low_db = -10.0f, k_local_span_db = 7.0f;
 static const float k_frame_low_db = -8.0f, k_frame_span_db = 8.0f;
 static const float k_absence_most = 0.98f;
-static const float k_sure_speech = 0.15f; /* hop probability from which on nothing is held back */
-static const float k_held_back = 0.8f;    /* share of the way to the floor where it is 0 */
-static const float k_release_ms = 200.0f; /* from speech to holding back */
 
 struct ae_speech_gain {
     int points, hint_points;
     float decision; /* weight of the last frame's speech power */
-    float smooth_rate, release;
-    float speech_hop;                 /* 0 (the hop is no speech) .. 1 */
+    float smooth_rate;
     float *speech_power;              /* [points] of the last frame */
     float *prior, *v, *smooth, *mean; /* [points] */
     float *present;                   /* [points] a priori presence */
@@ -63,7 +59,6 @@ static ae_speech_gain *lay_out(ae_arena *arena, const ae_speech_gain_config *con
                              .hint_points = config->hint_points,
                              .decision = expf(-config->hop_ms / k_decision_ms),
                              .smooth_rate = ae_one_pole(k_smooth_snr_ms, config->hop_ms),
-                             .release = config->hop_ms / k_release_ms,
                              .speech_power = planes[0],
                              .prior = planes[1],
                              .v = planes[2],
@@ -100,7 +95,6 @@ void ae_speech_gain_reset(ae_speech_gain *self)
     ae_zero(self->speech_power, self->points);
     ae_zero(self->prior, self->points);
     ae_zero(self->smooth, self->points);
-    self->speech_hop = 0.0f;
 }
 
 const float *ae_speech_gain_prior_snr(const ae_speech_gain *self) { return self->prior; }
@@ -126,8 +120,8 @@ float ae_speech_gain_lsa_log2(const ae_speech_gain *self, float prior_snr, float
     return wiener_log2(prior_snr) + look_up(self->half_e1_log2, table_position(v));
 }
 
-void ae_speech_gain_find_prior(ae_speech_gain *self, const float *power, const float *interference,
-                               const float *prior_hint)
+static void find_prior(ae_speech_gain *self, const float *power, const float *interference,
+                       const float *prior_hint)
 {
     const int points = self->points, hint_points = self->hint_points;
     const float decision = self->decision;
@@ -189,19 +183,16 @@ static void find_half_e1(ae_speech_gain *self)
     for (int k = 0; k < points; k++) half_e1[k] = look_up(self->half_e1_log2, half_e1[k]);
 }
 
-void ae_speech_gain_find_gain(ae_speech_gain *self, const float *power, float speech_probability,
-                              float least_log2, float *gain_log2)
+void ae_speech_gain_update(ae_speech_gain *self, const float *power, const float *interference,
+                           const float *prior_hint, float least_log2, float *gain_log2)
 {
     const int points = self->points;
-    float *restrict speech = self->speech_power;
+    find_prior(self, power, interference, prior_hint);
     find_presence(self);
     find_half_e1(self);
-    const float speech_now = ae_clamp(speech_probability / k_sure_speech, 0.0f, 1.0f);
-    self->speech_hop = ae_max(speech_now, self->speech_hop - self->release);
-    const float held_back = k_held_back * (1.0f - self->speech_hop);
     const float *restrict prior = self->prior, *restrict v = self->v;
     const float *restrict present = self->present, *restrict half_e1 = self->mean;
-    float *restrict gains = gain_log2;
+    float *restrict speech = self->speech_power, *restrict gains = gain_log2;
 #pragma omp simd
     for (int k = 0; k < points; k++) {
         const float gain = ae_min(wiener_log2(prior[k]) + half_e1[k], 0.0f);
@@ -209,7 +200,7 @@ void ae_speech_gain_find_gain(ae_speech_gain *self, const float *power, float sp
         const float absent = ae_min(1.0f - present[k], k_absence_most);
         const float odds = absent / (1.0f - absent) * (1.0f + prior[k]);
         const float probability =
-            (1.0f - held_back) / (1.0f + odds * ae_exp2(-k_ae_log2_of_e * ae_min(v[k], 80.0f)));
+            1.0f / (1.0f + odds * ae_exp2(-k_ae_log2_of_e * ae_min(v[k], 80.0f)));
         gains[k] = least_log2 + probability * (ae_max(gain, least_log2) - least_log2);
     }
 }

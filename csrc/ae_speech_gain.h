@@ -27,14 +27,10 @@ void ae_speech_gain_reset(ae_speech_gain *self);
 /* log2 of the log-spectral amplitude gain for one a priori SNR and v = prior / (1 + prior) *
  * posterior. */
 float ae_speech_gain_lsa_log2(const ae_speech_gain *self, float prior_snr, float v);
-/* First step of a hop: the a priori SNR. power, interference [points]; prior_hint [hint_points]:
- * cepstrally smoothed a priori SNR of the first points. */
-void ae_speech_gain_find_prior(ae_speech_gain *self, const float *power, const float *interference,
-                               const float *prior_hint);
-/* Second step: the gain. power as in the first; speech_probability 0 .. 1 of the whole hop;
- * least_log2 <= 0: the floor. */
-void ae_speech_gain_find_gain(ae_speech_gain *self, const float *power, float speech_probability,
-                              float least_log2, float *gain_log2);
+/* One hop. power, interference [points]; prior_hint [hint_points]: cepstrally smoothed a priori SNR
+ * of the first points; least_log2 <= 0: the floor. */
+void ae_speech_gain_update(ae_speech_gain *self, const float *power, const float *interference,
+                           const float *prior_hint, float least_log2, float *gain_log2);
 /* Of the newest hop, [points]. */
 const float *ae_speech_gain_prior_snr(const ae_speech_gain *self);
 
