@@ -28,7 +28,7 @@ static const float k_peak_up = 0.05f, k_peak_down_db = 0.02f; /* per hop */
 
 static const float k_full = 1.03f; /* 0.97 is sure enough to take all */
 /* The fit weighs word onsets six times, which makes it timid: log-odds are moved and stretched. */
-static const float k_timid = 0.7f, k_stretch = 3.0f;
+static const float k_timid = 0.65f, k_stretch = 3.0f;
 
 static const float k_sure = 1.8f;  /* log-odds from which on a stroke teaches */
 static const float k_learn = 0.1f; /* per stroke */
