@@ -5,7 +5,7 @@
 enum { k_max_points = 65536 };
 
 static const float k_share_most = 0.085f; /* 0.4 in the paper smears weak speech */
-static const float k_reach_most = 8.0f;  /* points each side */
+static const float k_reach_most = 8.0f;   /* points each side */
 
 struct ae_musical_noise {
     int points;

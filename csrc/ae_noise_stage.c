@@ -24,6 +24,7 @@ static const float k_most_taken = 0.33f, k_all_echo = 1e20f;
 static const float k_sure_absence = 0.05f; /* speech probability below which noise is learned */
 /* What is left of echo that was taken away counts as noise up to -20 dB of it. */
 static const float k_echo_left = 0.01f;
+static const float k_some_near_end = 0.05f; /* presence from which on a near end passes whole */
 static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 1200.0f, 2500.0f,
                                                               5000.0f};
 
@@ -319,7 +320,7 @@ static void find_reverb(ae_noise_stage *self)
 }
 
 /* The classical gain against noise and late reverberation, from the a priori SNR. */
-static void find_gain(ae_noise_stage *self)
+static void find_gain(ae_noise_stage *self, float near_end_presence)
 {
     const float *power = self->power, *noise = ae_noise_psd_power(self->noise);
     float *restrict interference = self->interference, *gain_log2 = self->gain;
@@ -332,7 +333,10 @@ static void find_gain(ae_noise_stage *self)
     if (!self->report.music) /* its bass is no rumble */
         ae_rumble_suppress(self->rumble, power, noise, ae_cepstral_snr_pitch_hz(self->cepstral),
                            ae_cepstral_snr_pitch_strength(self->cepstral), least_log2, gain_log2);
-    for (int k = 0; k < self->point_count; k++) gain_log2[k] = ae_exp2(gain_log2[k]);
+    /* Echo alone is as loud as speech here; what the echo gain leaves of it goes to the floor. */
+    const float open = ae_min(near_end_presence / k_some_near_end, 1.0f);
+    for (int k = 0; k < self->point_count; k++)
+        gain_log2[k] = ae_exp2(least_log2 + open * (gain_log2[k] - least_log2));
 }
 
 /* The voice of this room is what the echo gain leaves: echo alone is no speech. */
@@ -394,7 +398,7 @@ void ae_noise_stage_update(ae_noise_stage *self, const ae_noise_hop *hop, float 
     }
     ae_noise_psd_update(self->noise, self->power, self->residual);
     if (self->config.suppress) {
-        find_gain(self);
+        find_gain(self, hop->near_end_presence);
         judge_speech(self, hop->echo_gain);
         ae_noise_psd_learn_absence(self->noise, ae_max(1.0f - self->speech / k_sure_absence, 0.0f));
     } else {

@@ -41,6 +41,7 @@ typedef struct {
     /* The echo stage's gain and the share of the power, 0 .. 1, that it and the echo filter's last
      * learning step take, [bins] each; both NULL: no echo in this hop. */
     const float *echo_gain, *echo_share;
+    float near_end_presence; /* 0 (echo alone) .. 1 (a near end, or no echo) */
 } ae_noise_hop;
 
 typedef struct {

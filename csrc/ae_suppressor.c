@@ -310,6 +310,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         ae_echo_stage_update(self->echo, echo, self->re, self->im, self->echo_gain, self->taken);
     measure_power(self);
     measure_echo(self, has_echo);
+    hop.near_end_presence = self->near_end_presence;
     if (has_echo) {
         hop.echo_gain = self->echo_gain;
         hop.echo_share = find_echo_share(self);

@@ -71,7 +71,7 @@ static void hear(rig *self, int has_echo)
     ae_stft_analyse(self->stft, self->in, self->re, self->im);
     for (int k = 0; k < self->bins; k++)
         self->power[k] = self->scale * (self->re[k] * self->re[k] + self->im[k] * self->im[k]);
-    ae_noise_hop hop = {samples, re, im, self->power, NULL, NULL};
+    ae_noise_hop hop = {samples, re, im, self->power, NULL, NULL, 1.0f};
     if (has_echo) {
         hop.echo_gain = self->echo_gain;
         hop.echo_share = self->echo_share;
@@ -364,6 +364,31 @@ static void test_echo_is_neither_noise_nor_speech(void)
     }
 }
 
+/* A loud voice of which the echo stage says that it is echo alone keeps no more than the floor. */
+static void test_echo_alone_goes_to_the_floor(void)
+{
+    rig self;
+    make(&self, config_of(16000));
+    ae_fill(self.echo_gain, 1.0f, self.bins);
+    ae_fill(self.echo_share, 0.1f, self.bins);
+    for (int near_end = 1; near_end >= 0; near_end--) {
+        for (int t = 0; t < 30; t++) {
+            ae_zero(self.in, self.hop);
+            add_voice(&self, t, 0.1f);
+            hear(&self, 1);
+        }
+        const float *samples[] = {self.in};
+        float *re[] = {self.re}, *im[] = {self.im};
+        const ae_noise_hop hop = {
+            samples, re, im, self.power, self.echo_gain, self.echo_share, (float)near_end};
+        ae_noise_stage_update(self.stage, &hop, self.gain);
+        float most = 0.0f;
+        for (int k = 0; k < self.bins; k++) most = ae_max(most, self.gain[k]);
+        CHECK_NEAR(most, near_end ? 1.0 : 0.1, 1e-3);
+    }
+    destroy(&self);
+}
+
 /* What is no number changes nothing, what is out of range goes to its end; the limit ramps. */
 static void test_setters_clamp_and_ramp(void)
 {
@@ -460,6 +485,7 @@ int main(void)
     test_strokes_go();
     test_music_guard_keeps_music();
     test_echo_is_neither_noise_nor_speech();
+    test_echo_alone_goes_to_the_floor();
     test_setters_clamp_and_ramp();
     test_channels_share_one_gain();
     test_bad_weather_and_reset();

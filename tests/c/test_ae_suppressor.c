@@ -137,7 +137,7 @@ static void test_without_echo_it_is_the_noise_stage(void)
         play_findings(in, 160, t, &tail, &seed);
         ae_stft_analyse(stft, in, re, im);
         for (int k = 0; k < 257; k++) power[k] = scale * (re[k] * re[k] + im[k] * im[k]);
-        const ae_noise_hop hop = {&from, &planes[0], &planes[1], power, NULL, NULL};
+        const ae_noise_hop hop = {&from, &planes[0], &planes[1], power, NULL, NULL, 1.0f};
         ae_noise_stage_update(stage, &hop, gain);
         for (int k = 0; k < 257; k++) {
             re[k] *= gain[k];
