@@ -28,21 +28,11 @@ SCENE_SECONDS = 14.0  # the filter learns, something happens, it learns again
 Float32 = npt.NDArray[np.float32]
 
 
-def compiler() -> list[str]:
-    """Return the compiler with the flags that any use of features.c needs."""
-    return [*shlex.split(os.environ.get("CC", "cc")), *FLAGS.split(), f"-I{ROOT / 'csrc'}"]
-
-
-def sources() -> list[Path]:
-    """Return features.c and the files of csrc behind its includes.
-
-    The net itself is left out: its weights may still be of another width.
-    """
-    return sources_behind(Path(__file__).with_suffix(".c"), without="ae_echo_net")
-
-
 def sources_behind(first: Path, *, without: str) -> list[Path]:
-    """Return a C file and the files of csrc behind its includes, without one of them."""
+    """Return a C file and the files of csrc behind its includes, without one of them.
+
+    What is left out is what the weights belong to: they may still be of another width.
+    """
     found = [first]
     for path in found:  # grows
         for name in re.findall(r'#include "(ae_\w+)\.h"', path.read_text(encoding="utf-8")):
@@ -52,11 +42,29 @@ def sources_behind(first: Path, *, without: str) -> list[Path]:
     return [path for path in found if path.suffix == ".c"]
 
 
+def compile_library(library: Path, first: Path, *flags: str, without: str) -> None:
+    """Compile what `sources_behind` gives into a shared library; CFLAGS and `flags` are added."""
+    compiler, extra = (
+        shlex.split(os.environ.get(*each)) for each in (("CC", "cc"), ("CFLAGS", ""))
+    )
+    command = [
+        *compiler,
+        *FLAGS.split(),
+        f"-I{ROOT / 'csrc'}",
+        *extra,
+        *flags,
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+    ]
+    sources = map(str, sources_behind(first, without=without))
+    subprocess.run([*command, *sources, "-lm", "-lpthread"], check=True)
+
+
 def build(library: Path) -> None:
-    """Compile what `sources` gives into a shared library."""
-    extra = shlex.split(os.environ.get("CFLAGS", ""))
-    command = [*compiler(), *extra, "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([*command, *map(str, sources()), "-lm", "-lpthread"], check=True)
+    """Compile features.c and what it needs, without the net."""
+    compile_library(library, Path(__file__).with_suffix(".c"), without="ae_echo_net")
 
 
 class Hearing:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import shlex
-import subprocess
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tools.echo_net.features import compiler, sources_behind
+from tools.echo_net.features import compile_library
 from tools.echo_net.simulate import SAMPLE_RATE_HZ, Recordings
 from tools.key_strokes.scenes import Scene, make_scene
 from tools.speech_presence.scenes import HOPS_PER_S
@@ -26,16 +23,10 @@ SCENE_SECONDS = 10.0
 
 
 def build(library: Path, weights: Path) -> None:
-    """Compile features.c and the suppressor into a shared library, with weights of your choice."""
-    extra = shlex.split(os.environ.get("CFLAGS", ""))
-    first = ["-include", str(weights)]  # its guard then keeps the header in csrc out
-    command = [*compiler(), *extra, *first, "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([*command, *map(str, sources()), "-lm", "-lpthread"], check=True)
-
-
-def sources() -> list[Path]:
-    """Return features.c, which holds ae_transients.c, and the files of csrc behind its includes."""
-    return sources_behind(Path(__file__).with_suffix(".c"), without="ae_transients")
+    """Compile features.c, which holds ae_transients.c, and what it needs, with any weights."""
+    first = ("-include", str(weights))  # its guard then keeps the header in csrc out
+    here = Path(__file__).with_suffix(".c")
+    compile_library(library, here, *first, without="ae_transients")
 
 
 class Hearing:

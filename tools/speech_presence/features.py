@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import re
-import shlex
-import subprocess
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tools.echo_net.features import ROOT, compiler
+from tools.echo_net.features import compile_library
 from tools.echo_net.simulate import Recordings
 from tools.speech_presence.scenes import HOPS_PER_S, Scene, make_scene
 
@@ -25,22 +21,9 @@ Float32 = npt.NDArray[np.float32]
 SCENE_SECONDS = 10.0
 
 
-def sources() -> list[Path]:
-    """Return features.c and the files of csrc behind its includes, without the classifier."""
-    found = [Path(__file__).with_suffix(".c")]
-    for path in found:  # grows
-        for name in re.findall(r'#include "(ae_\w+)\.h"', path.read_text(encoding="utf-8")):
-            parts = [ROOT / "csrc" / f"{name}.h", ROOT / "csrc" / f"{name}.c"]
-            parts = parts[:1] if name == "ae_speech_presence" else parts
-            found += [part for part in parts if part.exists() and part not in found]
-    return [path for path in found if path.suffix == ".c"]
-
-
 def build(library: Path) -> None:
-    """Compile what `sources` gives into a shared library."""
-    extra = shlex.split(os.environ.get("CFLAGS", ""))
-    command = [*compiler(), *extra, "-shared", "-fPIC", "-o", str(library)]
-    subprocess.run([*command, *map(str, sources()), "-lm", "-lpthread"], check=True)
+    """Compile features.c and what it needs, without the classifier."""
+    compile_library(library, Path(__file__).with_suffix(".c"), without="ae_speech_presence")
 
 
 class Hearing:
