@@ -12,8 +12,8 @@ enum {
     k_global_reach = 7, /* 15 points */
 };
 
-/* 0.98 per 8 ms hop is 396 ms: beside the cepstral estimate, less costs no musical noise, and weak
- * speech comes through. */
+/* 0.98 per 8 ms hop is 396 ms: beside the cepstral estimate less is enough against musical noise,
+ * and weak speech comes through. */
 static const float k_decision_ms = 250.0f;
 static const float k_prior_least = 0.0251f; /* -16 dB; -25 dB gave more musical noise */
 static const float k_posterior_most = 1e6f;
