@@ -57,9 +57,13 @@ from audio_engine.processors.stats import (
     LimiterStats,
     LoudnessStats,
     NoiseStats,
+    ParticipantStats,
+    RoomStats,
     SpeechStats,
+    TeamStats,
 )
 from audio_engine.processors.vad import VoiceActivityDetector
+from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
     from audio_engine.io.live.session import LiveSession
@@ -120,13 +124,18 @@ __all__ = [
     "NoiseConfig",
     "NoiseStats",
     "NoiseSuppressor",
+    "ParticipantStats",
     "Processor",
     "Resampler",
+    "RoomMix",
+    "RoomMixer",
+    "RoomStats",
     "SimulatedStream",
     "SpeechSegment",
     "SpeechStats",
     "StateError",
     "StreamError",
+    "TeamStats",
     "TruePeakLimiter",
     "VoiceActivityDetector",
     "__version__",

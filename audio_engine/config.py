@@ -324,6 +324,39 @@ SECTIONS: dict[str, type[Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomConfig(_Checked):
+    """Room mixer: how loud voices, music and the whole mix are."""
+
+    level_voices: bool = _switch(True, "level every voice; false: the voices come levelled")
+    target_lufs: float = _number(-18.0, -36.0, -9.0, "LUFS", "loudness of every voice and team")
+    trim_programme: bool = _switch(False, "keep the whole mix at programme_lufs, slowly")
+    programme_lufs: float = _number(-16.0, -36.0, -9.0, "LUFS", "where the mix is kept, +-3 dB")
+    music_below_lu: float = _number(9.0, 0.0, 24.0, "LU", "how far music lies under the voices")
+    duck_db: float = _number(4.0, 0.0, 24.0, "dB", "how far speech turns the music down")
+    ceiling_dbtp: float = _number(-1.0, -20.0, 0.0, "dBTP", "true peak that no mix exceeds")
+
+
+#: What a participant of a room can be.
+ROLES = ("host", "guest", "music", "teamA", "teamB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantConfig(_Checked):
+    """One participant of a room."""
+
+    role: str = "guest"
+    trim_db: float = _number(0.0, -24.0, 12.0, "dB", "own gain in the mix, on top of all")
+    start_gain_db: float = _number(
+        0.0, -26.0, 36.0, "dB", "gain of the leveller before the first speech"
+    )
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"role={self.role!r} is not known; there are: {', '.join(ROLES)}")
+        _Checked.__post_init__(self)
+
+
 def preset_names() -> list[str]:
     """Return the names of the built-in presets, in alphabetical order."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))

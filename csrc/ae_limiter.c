@@ -145,6 +145,25 @@ void ae_limiter_reset(ae_limiter *self)
     self->report = (ae_limiter_report){0};
 }
 
+void ae_limiter_copy_state(ae_limiter *self, const ae_limiter *from)
+{
+    for (int c = 0; c < self->channels; c++)
+        ae_copy(self->input[c], from->input[c], self->keep + self->block);
+    ae_copy(self->need, from->need, self->hold - 1 + self->block);
+    for (int b = 0; b < k_boxes; b++) {
+        const size_t count = (size_t)(self->box[b] + self->block);
+        memcpy(self->sums[b], from->sums[b], count * sizeof(int64_t));
+        self->totals[b] = from->totals[b];
+    }
+    self->released = from->released;
+    self->slow = from->slow;
+    self->unity_frames = from->unity_frames;
+    self->wanted_ceiling_db = from->wanted_ceiling_db;
+    self->ceiling_db = from->ceiling_db;
+    self->ceiling = from->ceiling;
+    self->report = from->report;
+}
+
 void ae_limiter_set_ceiling_dbtp(ae_limiter *self, float ceiling_dbtp)
 {
     if (isfinite(ceiling_dbtp)) self->wanted_ceiling_db = ae_clamp(ceiling_dbtp, -20.0f, 0.0f);

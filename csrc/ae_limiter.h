@@ -40,6 +40,9 @@ ae_limiter_config ae_limiter_default_config(int sample_rate_hz);
 ae_status ae_limiter_create(ae_limiter **out, const ae_limiter_config *config);
 void ae_limiter_destroy(ae_limiter *self);
 void ae_limiter_reset(ae_limiter *self);
+/* Go on as if it had been given all that `from` was; both made from the same configuration. Counts
+ * of the report are taken over too. */
+void ae_limiter_copy_state(ae_limiter *self, const ae_limiter *from);
 /* One block of ae_block_frames. out may equal in. */
 void ae_limiter_process(ae_limiter *self, const float *const *in, float *const *out);
 /* Moves by at most 1 dB per block, on the input side of the delay. */

@@ -156,7 +156,8 @@ C_ROWS: list[set[str]] = [
     row("graph"),
     row("switch"),
     row("step bypass"),
-    row("echo_state"),
+    row("echo_state mixer"),
+    row("participant mix_minus"),
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the meter.
@@ -165,6 +166,7 @@ C_ROWS: list[set[str]] = [
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("comfort_noise musical_noise rumble music_guard hum_search transients")
     | row("speech_loudness")
+    | row("automix balance")
     | row("loudness_gate"),
     row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too

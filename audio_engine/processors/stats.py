@@ -166,3 +166,57 @@ class EngineStats(Stats):
     agc: LevelStats | None = None
     limiter: LimiterStats | None = None
     loudness: LoudnessStats | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantStats(Stats):
+    """One participant of a room.
+
+    Attributes
+    ----------
+    role : str
+        As he joined.
+    open : bool
+        In the mix now.
+    muted : bool
+        As set.
+    gain_db : float
+        Of the leveller, or of a song's balance.
+    voice_gain_db : float
+        The part of it that should be the next session's ``start_gain_db``.
+    loudness_lufs : float
+        Of the voice, or of the song, as it came in; -200: not known yet.
+    share : float
+        0 (closed) to 1: what the gain sharing gives.
+    broken_count : int
+        Samples that were no numbers or beyond +36 dBFS, taken as silence.
+    """
+
+    role: str
+    open: bool
+    muted: bool
+    gain_db: float
+    voice_gain_db: float
+    loudness_lufs: float
+    share: float
+    broken_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamStats(Stats):
+    """A team: the gain of its balance in dB, and its speech before it in LUFS (-200: unknown)."""
+
+    gain_db: float
+    loudness_lufs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStats(Stats):
+    """A room: the programme's loudness and limiter, slow trims, teams, participants by name."""
+
+    programme: LoudnessStats
+    limiter: LimiterStats
+    programme_trim_db: float
+    music_duck_db: float
+    teams: dict[str, TeamStats]
+    participants: dict[str, ParticipantStats]

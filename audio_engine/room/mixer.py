@@ -1,0 +1,491 @@
+"""The room: participants by name in, the programme and everybody's mix without himself out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audio_engine.config import ParticipantConfig, RoomConfig, check_format
+from audio_engine.errors import ConfigError, FormatError, StreamError
+from audio_engine.processors.audio import AudioArray, as_audio
+from audio_engine.processors.closing import Closable
+from audio_engine.processors.loudness import LoudnessMeter
+from audio_engine.processors.mixer import Mixer
+from audio_engine.processors.stats import (
+    LimiterStats,
+    ParticipantStats,
+    RoomStats,
+    TeamStats,
+)
+
+MOST_PARTICIPANTS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RoomMix:
+    """What a call of `RoomMixer.process` gave.
+
+    `minus[name]` is what that participant should hear: the programme without himself. Where the two
+    are the same sound it is the very array of `programme`.
+    """
+
+    programme: AudioArray
+    minus: dict[str, AudioArray]
+
+
+class RoomMixer(Closable):
+    """Mix a room of any number of participants, each of whom hears all but himself.
+
+    Every voice is brought to one loudness, and only those who speak are in the mix: the noise of
+    thirty open microphones is that of one. Several voices at once share the room, music lies under
+    the voices and makes way for them, two teams are equally loud. A true-peak limiter stands at the
+    end of the programme and of every mix-minus.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+        8000 to 96000.
+    channels : int
+        1 to 8, of all signals.
+    target_lufs : float or None
+        Loudness that every voice is brought to, -36 to -9 LUFS. None: the voices come levelled, as
+        from an `Engine` each, and are left as they are.
+    programme_lufs : float, optional
+        Keep the whole mix at this loudness, slowly and within 3 dB; -36 to -9 LUFS.
+    music_below_lu : float
+        How far music lies under the voices, 0 to 24 LU.
+    duck_db : float
+        How far speech turns the music down, 0 to 24 dB.
+    ceiling_dbtp : float
+        True peak that no output exceeds, -20 to 0 dBTP.
+    block_frames : int, optional
+        The frames of 10 ms: every call brings one or more whole blocks, and nothing is delayed
+        beyond the limiter's look-ahead. Without it calls may have any length, 10 ms later.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+
+    Notes
+    -----
+    Gain sharing after Dugan (US 3,992,584), levels after ITU-R BS.1770-5. Broken samples
+    (non-finite or beyond +36 dBFS) of one participant are silence and change nobody else's. Not to
+    be shared between threads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with RoomMixer(sample_rate_hz=16000) as room:
+    ...     room.join("anna", role="host")
+    ...     room.join("ben")
+    ...     voice = 0.1 * np.sin(np.arange(1600) * 0.3)
+    ...     mix = room.process({"anna": voice, "ben": np.zeros(1600)})
+    >>> mix.programme.shape, sorted(mix.minus)
+    ((1600,), ['anna', 'ben'])
+    """
+
+    def __init__(
+        self,
+        sample_rate_hz: int = 48000,
+        channels: int = 1,
+        *,
+        target_lufs: float | None = -18.0,
+        programme_lufs: float | None = None,
+        music_below_lu: float = 9.0,
+        duck_db: float = 4.0,
+        ceiling_dbtp: float = -1.0,
+        block_frames: int | None = None,
+    ) -> None:
+        check_format(sample_rate_hz, channels)
+        defaults = RoomConfig()
+        config = RoomConfig(
+            level_voices=target_lufs is not None,
+            target_lufs=defaults.target_lufs if target_lufs is None else target_lufs,
+            trim_programme=programme_lufs is not None,
+            programme_lufs=defaults.programme_lufs if programme_lufs is None else programme_lufs,
+            music_below_lu=music_below_lu,
+            duck_db=duck_db,
+            ceiling_dbtp=ceiling_dbtp,
+        )
+        self.sample_rate_hz = sample_rate_hz
+        self.channels = channels
+        self._mixer = Mixer(sample_rate_hz, channels, config, MOST_PARTICIPANTS)
+        self._block = self._mixer.block_frames
+        if block_frames not in (None, self._block):
+            self._mixer.close()
+            raise ConfigError(
+                f"block_frames={block_frames} is not 10 ms at {sample_rate_hz} Hz; use "
+                f"{self._block}, or leave it out for blocks of any length"
+            )
+        self._whole_blocks = block_frames is not None
+        self._meter = LoudnessMeter(sample_rate_hz, channels)
+        self._places: dict[str, int] = {}
+        self._configs: dict[str, ParticipantConfig] = {}
+        # Buffers of the running block: one row per place, up to the last in use.
+        self._rows = 1
+        self._in = np.zeros((1, channels, self._block), np.float32)
+        self._minus = np.zeros_like(self._in)
+        self._mix = np.zeros((channels, self._block), np.float32)
+        self._present = np.zeros(1, np.uint8)
+        self._own = np.zeros(1, np.bool_)
+        self._filled = 0
+        self._flushed = False
+
+    # ---- who is here ----
+
+    def join(
+        self,
+        name: str,
+        *,
+        role: str = "guest",
+        trim_db: float = 0.0,
+        start_gain_db: float = 0.0,
+    ) -> None:
+        """Let a participant in; faded in with the next block.
+
+        Parameters
+        ----------
+        name : str
+            Not that of somebody who is here.
+        role : str
+            ``host`` (preferred when several talk at once), ``guest``, ``music``, or ``teamA`` and
+            ``teamB`` for the sides of a PK battle.
+        trim_db : float
+            Own gain in the mix, -24 to 12 dB.
+        start_gain_db : float
+            Gain of the leveller before the first speech, -26 to 36 dB: what `start_gains_db` gave
+            in an earlier session.
+
+        Raises
+        ------
+        ConfigError
+            If the name is taken, the role unknown, or a value out of range.
+        StreamError
+            If 4096 participants are here.
+        """
+        self._check_open()
+        if name in self._places:
+            raise ConfigError(f"{name!r} is in the room already; choose another name")
+        config = ParticipantConfig(role=role, trim_db=trim_db, start_gain_db=start_gain_db)
+        place = self._mixer.join(config)
+        if place < 0:
+            raise StreamError(f"the room is full with {MOST_PARTICIPANTS} participants")
+        self._make_room_for(place + 1)
+        self._places[name] = place
+        self._configs[name] = config
+
+    def leave(self, name: str) -> None:
+        """Let a participant go; faded out in the next block, whether he still delivers or not."""
+        place = self._place(name)
+        self._mixer.leave(place)
+        self._in[place] = 0.0  # not for the next who sits there
+        self._present[place] = 0
+        del self._places[name], self._configs[name]
+
+    def set(self, name: str, *, muted: bool | None = None, trim_db: float | None = None) -> None:
+        """Mute a participant, or change his trim (-24 to 12 dB), from the next block on."""
+        place = self._place(name)
+        if trim_db is not None:
+            ParticipantConfig(trim_db=trim_db)
+            self._mixer.set_trim_db(place, trim_db)
+        if muted is not None:
+            self._mixer.set_muted(place, muted)
+
+    def set_team(self, team: str, *, trim_db: float) -> None:
+        """Make a team (``teamA`` or ``teamB``) louder or softer than the other, by -6 to 6 dB."""
+        self._check_open()
+        if team not in ("teamA", "teamB"):
+            raise ConfigError(f"team={team!r} is not known; there are: teamA, teamB")
+        if not -6.0 <= trim_db <= 6.0:
+            raise ConfigError(f"trim_db={trim_db:g} is outside -6 .. 6 dB")
+        self._mixer.set_team_trim_db(team, trim_db)
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """The names of those who are here, in the order in which they joined."""
+        return tuple(self._places)
+
+    def start_gains_db(self) -> dict[str, float]:
+        """Return, for every voice that has been heard, the gain to join with the next time."""
+        return {
+            name: found.voice_gain_db
+            for name, found in self.stats().participants.items()
+            if found.role != "music" and found.loudness_lufs > -200.0
+        }
+
+    # ---- sound ----
+
+    @property
+    def latency_frames(self) -> int:
+        """Frames by which every output is later than the input, exactly."""
+        return self._mixer.latency_frames + (0 if self._whole_blocks else self._block)
+
+    def process(
+        self,
+        blocks: Mapping[str, ArrayLike],
+        *,
+        frames: int | None = None,
+        speech_probability: Mapping[str, float] | None = None,
+    ) -> RoomMix:
+        """Mix one block of every participant.
+
+        Parameters
+        ----------
+        blocks : mapping of str to array_like, shape (frames,) or (frames, channels)
+            float32 or float64 with full scale +-1.0, int16 or int32; all of one length. One channel
+            is taken for every channel of the room. A participant who is left out is a gap, faded.
+        frames : int, optional
+            The length, where nobody delivers.
+        speech_probability : mapping of str to float, optional
+            0 to 1, where a voice activity detector knows it; of the whole block.
+
+        Returns
+        -------
+        RoomMix
+            `latency_frames` late.
+
+        Raises
+        ------
+        FormatError
+            If a shape, a length or a dtype does not fit, or a name is not in the room.
+        StreamError
+            If the room is closed, or flushed and not reset.
+        """
+        self._check_running()
+        ready = {self._place(name): self._planar(name, audio) for name, audio in blocks.items()}
+        frames = self._common_length(blocks, ready, frames)
+        rows = np.zeros((self._rows, self.channels, frames), np.float32)
+        present = np.zeros(self._rows, np.uint8)
+        for place, audio in ready.items():
+            rows[place] = audio
+            present[place] = 1
+        probability = self._probabilities(speech_probability)
+        mix, minus, own = self._run(rows, present, probability)
+        programme = self._shaped(mix)
+        return RoomMix(
+            programme=programme,
+            minus={
+                name: self._shaped(minus[place]) if own[place] else programme
+                for name, place in self._places.items()
+            },
+        )
+
+    def process_array(self, blocks: ArrayLike) -> tuple[AudioArray, AudioArray]:
+        """Mix one block of every participant, all in one array: for large rooms.
+
+        Parameters
+        ----------
+        blocks : array_like, shape (participants, frames) or (participants, frames, channels)
+            In the order of `participants`.
+
+        Returns
+        -------
+        mix : ndarray of float32, shape (frames,) or (frames, channels)
+        minus : ndarray of float32, the shape of `blocks`
+            What each participant should hear.
+
+        Raises
+        ------
+        FormatError, StreamError
+            As `process`.
+        """
+        self._check_running()
+        values = np.asarray(blocks)
+        count = len(self._places)
+        if values.ndim not in (2, 3) or len(values) != count:
+            raise FormatError(
+                f"blocks has shape {values.shape}; ({count}, frames) or ({count}, frames, "
+                "channels) is expected, one row per participant"
+            )
+        places = list(self._places.values())
+        if self._fits_as_it_is(values, places):
+            mix = np.empty((1, self._block), np.float32)
+            minus = np.empty((count, 1, self._block), np.float32)
+            self._mixer.process(values[:, np.newaxis], mix, minus, every_row=True)
+            self._meter.process(mix[0])
+            return mix[0], minus[:, 0]
+        rows = np.zeros((self._rows, self.channels, values.shape[1]), np.float32)
+        present = np.zeros(self._rows, np.uint8)
+        present[places] = 1
+        for place, audio in zip(places, values, strict=True):
+            rows[place] = self._planar("blocks", audio)
+        mix, minus, own = self._run(rows, present, None)
+        minus[~own] = mix
+        if values.ndim == 2:
+            return self._shaped(mix), np.ascontiguousarray(minus[places, 0])
+        return self._shaped(mix), np.ascontiguousarray(minus[places].transpose(0, 2, 1))
+
+    def flush(self) -> RoomMix:
+        """Return the last `latency_frames` frames; then only `reset` or `close` may follow."""
+        self._check_running()
+        frames = -(-self.latency_frames // self._block) * self._block
+        silence = np.zeros((self._rows, self.channels, frames), np.float32)
+        mix, minus, own = self._run(silence, np.ones(self._rows, np.uint8), None)
+        self._flushed = True
+        programme = self._shaped(mix)[: self.latency_frames]
+        return RoomMix(
+            programme=programme,
+            minus={
+                name: self._shaped(minus[place])[: self.latency_frames] if own[place] else programme
+                for name, place in self._places.items()
+            },
+        )
+
+    def stats(self) -> RoomStats:
+        """Return what the room measures now."""
+        self._check_open()
+        report = self._mixer.read()
+        found = self._mixer.read_participants(list(self._places.values()))
+        return RoomStats(
+            programme=self._meter.stats(),
+            limiter=LimiterStats.from_report(report.limiter),
+            programme_trim_db=report.programme_trim_db,
+            music_duck_db=report.music_duck_db,
+            teams={
+                team: TeamStats(
+                    gain_db=report.team_gain_db[i], loudness_lufs=report.team_loudness_lufs[i]
+                )
+                for i, team in enumerate(("teamA", "teamB"))
+            },
+            participants={
+                name: ParticipantStats.from_report(self._configs[name], each)
+                for name, each in zip(self._places, found, strict=True)
+            },
+        )
+
+    def reset(self) -> None:
+        """Return to the state after everybody had just joined; mutes and trims stay."""
+        self._check_open()
+        self._mixer.reset()
+        self._meter.reset()
+        self._flushed = False
+        self._filled = 0
+        for kept in (self._in, self._mix, self._minus, self._present, self._own):
+            kept.fill(0)
+
+    # ---- inside ----
+
+    def _make_room_for(self, rows: int) -> None:
+        """Let the buffers of the running block hold so many places."""
+        if rows <= self._rows:
+            return
+        for kept in ("_in", "_minus", "_present", "_own"):
+            old = getattr(self, kept)
+            new = np.zeros((rows, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, kept, new)
+        self._rows = rows
+
+    def _place(self, name: str) -> int:
+        self._check_open()
+        if name not in self._places:
+            here = ", ".join(self._places) or "nobody"
+            raise FormatError(f"{name!r} is not in the room; there are: {here}")
+        return self._places[name]
+
+    def _check_running(self) -> None:
+        self._check_open()
+        if self._flushed:
+            raise StreamError("the room was flushed; call reset() before the next block")
+
+    def _planar(self, name: str, audio: ArrayLike) -> AudioArray:
+        """Return a block as rows of the room's channels, or one row for all."""
+        wanted = 1 if np.ndim(audio) == 1 else self.channels
+        return as_audio(audio, wanted, name).T
+
+    @staticmethod
+    def _common_length(
+        blocks: Mapping[str, ArrayLike], ready: dict[int, AudioArray], frames: int | None
+    ) -> int:
+        lengths = {audio.shape[1] for audio in ready.values()}
+        if frames is not None:
+            lengths.add(frames)
+        if len(lengths) != 1:
+            what = ", ".join(f"{name} {np.shape(audio)[0]}" for name, audio in blocks.items())
+            raise FormatError(f"one length in frames is needed; there are: {what or 'none'}")
+        return int(lengths.pop())
+
+    def _probabilities(self, given: Mapping[str, float] | None) -> AudioArray | None:
+        if not given:
+            return None
+        values = np.full(self._rows, -1.0, np.float32)
+        for name, probability in given.items():
+            values[self._place(name)] = probability
+        return values
+
+    def _fits_as_it_is(self, values: NDArray[Any], places: list[int]) -> bool:
+        """Return whether an array is what the kernel reads, so that nothing need be copied."""
+        return (
+            self._whole_blocks
+            and self.channels == 1
+            and values.dtype == np.float32
+            and values.shape[1:] == (self._block,)
+            and values.flags.c_contiguous
+            and len(values) == self._rows
+            and places == list(range(len(places)))
+        )
+
+    def _shaped(self, planar: AudioArray) -> AudioArray:
+        return planar[0] if self.channels == 1 else np.ascontiguousarray(planar.T)
+
+    def _run(
+        self,
+        rows: AudioArray,
+        present: NDArray[np.uint8],
+        probability: AudioArray | None,
+    ) -> tuple[AudioArray, AudioArray, NDArray[np.bool_]]:
+        """Mix (places, channels, frames); return mix, minus, and whose minus is not the mix."""
+        frames = rows.shape[2]
+        if self._whole_blocks and frames % self._block:
+            raise FormatError(
+                f"blocks have {frames} frames; a multiple of block_frames={self._block} is needed"
+            )
+        mix = np.empty((self.channels, frames), np.float32)
+        minus = np.empty_like(rows)
+        own = np.zeros(len(rows), np.bool_)
+        at = 0
+        while at < frames:
+            count = min(self._block - self._filled, frames - at)
+            ours, theirs = slice(self._filled, self._filled + count), slice(at, at + count)
+            self._in[:, :, ours] = rows[:, :, theirs]
+            self._present |= present
+            self._filled += count
+            if self._whole_blocks:
+                self._mix_block(probability)
+            mix[:, theirs] = self._mix[:, ours]
+            minus[:, :, theirs] = mix[:, theirs]
+            minus[self._own, :, theirs] = self._minus[self._own, :, ours]
+            own |= self._own
+            if self._filled == self._block:  # of what was mixed, the next call gives the rest
+                self._mix_block(probability)
+            at += count
+        return mix, minus, own
+
+    def _mix_block(self, probability: AudioArray | None) -> None:
+        """Run the full block; its outputs wait in the buffers."""
+        self._filled = 0
+        self._mixer.process(
+            self._in,
+            self._mix,
+            self._minus,
+            present=self._present,
+            speech_probability=probability,
+        )
+        self._own[:] = self._mixer.own[: len(self._own)] != 0
+        self._present.fill(0)
+        self._meter.process(self._mix.T)
+
+    def _release(self) -> None:
+        self._mixer.close()
+        self._meter.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"RoomMixer(sample_rate_hz={self.sample_rate_hz}, channels={self.channels}, "
+            f"participants={len(self._places)})"
+        )

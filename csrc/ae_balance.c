@@ -1,0 +1,59 @@
+#include "ae_balance.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ae_kweight.h"
+#include "ae_math.h"
+
+static const int k_window_blocks = 10;      /* 100 ms */
+static const int k_young_windows = 10;      /* 1 s */
+static const double k_absolute_gate = 1e-6; /* -60.7 LUFS: a room, not a programme */
+static const double k_relative_gate = 0.1;  /* -10 LU, BS.1770-5 */
+static const float k_dead_band_db = 0.1f;   /* closer to the target, the gain stands still */
+static const float k_nothing_lufs = -200.0f;
+
+void ae_balance_init(ae_balance *self, const ae_balance_config *config)
+{
+    self->config = *config;
+    ae_balance_reset(self);
+}
+
+void ae_balance_reset(ae_balance *self)
+{
+    const ae_balance_config config = self->config;
+    memset(self, 0, sizeof *self);
+    self->config = config;
+    self->gain_db = config.start_db;
+}
+
+static void end_window(ae_balance *self)
+{
+    const double power = self->window_sum / k_window_blocks;
+    self->window_sum = 0.0;
+    self->window_blocks = 0;
+    if (power < k_absolute_gate || power < k_relative_gate * self->power) return;
+    if (self->windows < self->config.memory_windows) self->windows++;
+    if (self->young_windows < k_young_windows) self->young_windows++;
+    self->power += (power - self->power) / self->windows;
+}
+
+void ae_balance_update(ae_balance *self, double mean_square, int counts, float target_lufs)
+{
+    if (!counts) return;
+    if (isfinite(mean_square)) self->window_sum += mean_square;
+    if (++self->window_blocks == k_window_blocks) end_window(self);
+    if (self->windows == 0) return;
+    const float wanted_db = ae_clamp(target_lufs - ae_balance_loudness_lufs(self),
+                                     self->config.least_db, self->config.most_db);
+    const float off_db = wanted_db - self->gain_db;
+    if (fabsf(off_db) < k_dead_band_db) return;
+    const float step_db =
+        self->young_windows < k_young_windows ? self->config.young_step_db : self->config.step_db;
+    self->gain_db += ae_clamp(off_db, -step_db, step_db);
+}
+
+float ae_balance_loudness_lufs(const ae_balance *self)
+{
+    return self->windows > 0 ? (float)ae_lufs_from_mean_square(self->power) : k_nothing_lufs;
+}
