@@ -20,7 +20,7 @@ from audio_engine.cli.main import app
 from signals import noise, voice
 
 RATE_HZ = 16000
-COMMANDS = ["process", "measure", "presets", "demo", "monitor", "devices"]
+COMMANDS = ["process", "measure", "mix", "presets", "demo", "monitor", "devices"]
 
 
 @pytest.fixture(autouse=True)
