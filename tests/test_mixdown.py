@@ -365,7 +365,7 @@ def test_no_output_has_its_name_before_all_are_complete(
     finish = AudioWriter.finish
 
     def full(writer: AudioWriter) -> None:
-        if writer.path.name == "b-minus.wav":  # the last of them
+        if writer.path.name == "mix.wav":  # the last to be named
             raise OutputFileError("the disk is full")
         finish(writer)
 

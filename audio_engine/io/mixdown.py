@@ -378,7 +378,8 @@ class _Job:
                 self._here.remove(track)
                 continue
             track.silent_frames += frames - len(block)
-            block = np.pad(block, ((0, frames - len(block)), (0, 0)))
+            if len(block) < frames:
+                block = np.pad(block, ((0, frames - len(block)), (0, 0)))
             blocks[track.name] = block if block.shape[1] > 1 else block[:, 0]
         self.write(self.room.process(blocks, frames=frames))
         found = self.room.stats().participants
