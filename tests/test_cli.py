@@ -20,7 +20,7 @@ from audio_engine.cli.main import app
 from signals import noise, voice
 
 RATE_HZ = 16000
-COMMANDS = ["process", "measure", "presets", "demo", "monitor", "devices"]
+COMMANDS = ["process", "measure", "mix", "presets", "demo", "monitor", "devices"]
 
 
 @pytest.fixture(autouse=True)
@@ -248,15 +248,16 @@ def test_startup_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.parametrize("options", [[], ["--only", "limiter", "--loudness", "-16"]])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_no_part_of_a_file(number: int, code: int) -> None:
+def test_a_signal_leaves_no_part_of_a_file(number: int, code: int, options: list[str]) -> None:
     size = 2 << 30  # sparse: three hours that nobody waits for
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", size + 36, b"WAVE", b"fmt ", 16, 1, 1, 48000,
                        96000, 2, 16, b"data", size)  # fmt: skip
     Path("long.wav").write_bytes(head)
     os.truncate("long.wav", len(head) + size)
     process = subprocess.Popen(
-        [sys.executable, "-m", "audio_engine", "process", "long.wav", "-o", "out.wav"],
+        [sys.executable, "-m", "audio_engine", "process", "long.wav", "-o", "out.wav", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

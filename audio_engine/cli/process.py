@@ -33,7 +33,7 @@ EPILOG = """\b
 Examples:
   audio-engine process demo-output/mic.wav -o clean.wav --set ns.dereverb=0.5
   audio-engine process demo-output/mic.wav --far demo-output/far.wav -o clean.wav
-  audio-engine process demo-output/mic.wav demo-output/far.wav -o clean --only ns
+  audio-engine process demo-output/mic.wav demo-output/far.wav -o loud --loudness -16
 \b
 demo-output is what audio-engine demo writes.
 """
@@ -74,6 +74,13 @@ def process(
         typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; may be repeated."),
     ] = None,
     only: Annotated[Stage | None, typer.Option(help="Run this stage alone.")] = None,
+    loudness: Annotated[
+        float | None,
+        typer.Option(
+            metavar="LUFS",
+            help="Bring the whole file to this integrated loudness, -36 to -9, in a second pass.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -83,10 +90,18 @@ def process(
 
     Length, sample rate and channels stay as they are; the engine's latency is taken off. An output
     appears when it is complete, and an input is never overwritten.
+
+    --loudness is for the target of a platform: what the chain made gets one gain that brings it to
+    this loudness, and the limiter works behind that gain only. --only limiter --loudness -16 does
+    nothing else. It needs room for the file as 32-bit float on the output's disk.
     """
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug)
     with talk.errors():
         config = make_config(preset, settings or [], only, far)
+        if loudness is not None:
+            from audio_engine.io.normalise import check_loudness_target
+
+            check_loudness_target(loudness)
         if echo_state is not None and far is None:
             raise ConfigError("--echo-state has no use without --far; leave it out")
         targets = output_paths(inputs, output)
@@ -102,6 +117,7 @@ def process(
                 far=far,
                 echo_state=echo_state,
                 config=config,
+                loudness_lufs=loudness,
                 progress=bar,
             ),
         )
@@ -122,12 +138,19 @@ def _process_one(
     far: Path | None,
     echo_state: Path | None,
     config: EngineConfig,
+    loudness_lufs: float | None,
     progress: Progress,
 ) -> FileReport:
     from audio_engine.io.offline import process_file
 
     report = process_file(
-        source, target, config=config, far_end=far, echo_state=echo_state, progress=progress
+        source,
+        target,
+        config=config,
+        far_end=far,
+        echo_state=echo_state,
+        loudness_lufs=loudness_lufs,
+        progress=progress,
     )
     for text in report.warnings:
         talk.warn(text)
@@ -201,19 +224,14 @@ def output_paths(inputs: list[Path], target: str) -> list[Path]:
 
 def print_reports(reports: list[FileReport]) -> None:
     """Print what was done to each file, one line per file."""
-    columns = (
-        "output",
-        "s",
-        "LUFS in",
-        "out",
-        "dBTP in",
-        "out",
-        "echo dB",
-        "noise dB",
-        "speed",
-    )
-    rows = [
-        (
+    columns = ["output", "s", "LUFS in", "out"]
+    columns += ["dBTP in", "out", "echo dB", "noise dB", "speed"]
+    two_passes = any(report.loudness_target_lufs is not None for report in reports)
+    if two_passes:
+        columns[4:4] = ["target", "gain dB"]
+    rows = []
+    for report in reports:
+        row = [
             report.output,
             figure(report.duration_s),
             figure(report.loudness_before.integrated_lufs),
@@ -223,9 +241,10 @@ def print_reports(reports: list[FileReport]) -> None:
             figure(_negative(report.erle_db)),
             figure(_negative(report.noise_reduction_db)),
             f"{figure(report.times_real_time, decimals=0)}x",
-        )
-        for report in reports
-    ]
+        ]
+        if two_passes:
+            row[4:4] = [figure(report.loudness_target_lufs), figure(report.loudness_gain_db)]
+        rows.append(row)
     print_table(columns, rows)
 
 

@@ -32,6 +32,8 @@ class FarEndReader:
         Channels of the file.
     frames : int
         Length of the file at the microphone's rate.
+    source : AudioReader
+        The file as it is.
     warnings : list of str
         What is wrong with the file though it can be read.
     """
@@ -39,19 +41,19 @@ class FarEndReader:
     def __init__(
         self, path: str | os.PathLike[str], sample_rate_hz: int, *, piece_s: float = 0.5
     ) -> None:
-        self._reader = open_reader(path)
-        self.path = self._reader.path
-        self.channels = self._reader.channels
-        self.warnings = self._reader.warnings
-        self.converted = self._reader.sample_rate_hz != sample_rate_hz
+        self.source = open_reader(path)
+        self.path = self.source.path
+        self.channels = self.source.channels
+        self.warnings = self.source.warnings
+        self.converted = self.source.sample_rate_hz != sample_rate_hz
         self._resampler = (
-            soxr.ResampleStream(self._reader.sample_rate_hz, sample_rate_hz, self.channels)
+            soxr.ResampleStream(self.source.sample_rate_hz, sample_rate_hz, self.channels)
             if self.converted
             else None
         )
-        self.frames = round(self._reader.frames * sample_rate_hz / self._reader.sample_rate_hz)
+        self.frames = round(self.source.frames * sample_rate_hz / self.source.sample_rate_hz)
         self._frames_left = self.frames
-        self._read_frames = max(1, round(piece_s * self._reader.sample_rate_hz))
+        self._read_frames = max(1, round(piece_s * self.source.sample_rate_hz))
         self._ready: AudioArray = np.zeros((0, self.channels), np.float32)
         self._ended = False
 
@@ -62,15 +64,20 @@ class FarEndReader:
 
     def read(self, frames: int) -> AudioArray:
         """Return exactly `frames` frames, shape (frames, channels), silent after the file's end."""
-        while len(self._ready) < frames and not self._ended:
-            self._ready = np.concatenate([self._ready, self._next()])
-        block, self._ready = self._ready[:frames], self._ready[frames:]
+        block = self.take(frames)
         missing = frames - len(block)
         return np.pad(block, ((0, missing), (0, 0))) if missing else block
 
+    def take(self, frames: int) -> AudioArray:
+        """Return the next `frames` frames; fewer at the file's end, none after it."""
+        while len(self._ready) < frames and not self._ended:
+            self._ready = np.concatenate([self._ready, self._next()])
+        block, self._ready = self._ready[:frames], self._ready[frames:]
+        return block
+
     def _next(self) -> AudioArray:
         """Read and convert the next piece; a converted file ends after its own duration."""
-        block = self._reader.read(self._read_frames)
+        block = self.source.read(self._read_frames)
         self._ended = len(block) < self._read_frames
         if self._resampler is not None:
             block = self._resampler.resample_chunk(block, last=self._ended)
@@ -80,7 +87,7 @@ class FarEndReader:
 
     def close(self) -> None:
         """Close the file; doing so twice is fine."""
-        self._reader.close()
+        self.source.close()
 
     def __enter__(self) -> Self:
         return self

@@ -310,11 +310,16 @@ class AudioWriter:
         steps = np.clip(np.rint(block * np.float64(full_scale)), -full_scale, full_scale - 1.0)
         return (steps * 2.0 ** (32 - bits)).astype(np.int32)  # libsndfile takes the upper bits
 
+    def finish(self) -> None:
+        """Write what is still to be written; all that the file lacks then is its name."""
+        with _output_errors(self.path):
+            self._sound.close()
+
     def commit(self) -> None:
         """Finish the file and give it its name."""
         try:
+            self.finish()
             with _output_errors(self.path):
-                self._sound.close()
                 os.replace(self._temporary, self._target)
                 self._remove.detach()
         except BaseException:

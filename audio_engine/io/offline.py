@@ -1,10 +1,12 @@
 """Whole files through the engine: streamed in blocks, latency taken off, measured before and after.
 
-The same `Engine` as in a live stream; memory does not grow with the length of the file.
+The same `Engine` as in a live stream; memory does not grow with the length of the file. With a
+loudness target the chain's output is kept on disk and goes through a second pass (`normalise`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +22,12 @@ from audio_engine.graph.engine import Engine
 from audio_engine.io.echo_file import EchoStateFile, Note
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
+from audio_engine.io.normalise import (
+    FEWEST_PASSES,
+    Normalised,
+    Normaliser,
+    check_loudness_target,
+)
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import EngineStats, LoudnessStats
@@ -41,7 +49,8 @@ class FileReport:
     Loudness in LUFS, levels in dB; a figure is None where its stage did not run. `erle_db` is the
     median over the blocks in which the far end was active, `noise_reduction_db` over all blocks.
     Delay and drift of the echo are those at the end; `no_echo_path` says that none was heard in the
-    last 2 s and more of active far end.
+    last 2 s and more of active far end. `loudness_target_lufs` and `loudness_gain_db` are None
+    without a loudness target; `gain_db` is the leveller's at the end.
     `clipped_input_count` counts samples at full scale, `clipped_output_count` those that had to be
     cut, `invalid_count` input samples that were no numbers (or beyond +36 dBFS).
     """
@@ -64,6 +73,8 @@ class FileReport:
     no_echo_path: bool | None
     noise_reduction_db: float | None
     gain_db: float | None
+    loudness_target_lufs: float | None
+    loudness_gain_db: float | None
     limiter_max_reduction_db: float | None
     invalid_count: int
     clipped_input_count: int
@@ -82,6 +93,7 @@ def process_file(
     config: EngineConfig,
     far_end: str | os.PathLike[str] | None = None,
     echo_state: str | os.PathLike[str] | None = None,
+    loudness_lufs: float | None = None,
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> FileReport:
@@ -101,8 +113,14 @@ def process_file(
     echo_state : path-like, optional
         File that the echo canceller starts from, if it is there and fits, and that its state is
         written to at the end. What is wrong with it is a warning in the report.
+    loudness_lufs : float, optional
+        Integrated loudness that the whole output is brought to, -36 to -9 LUFS, within 0.02 LU.
+        The chain then runs without its limiter, its output is kept in a file without a name beside
+        the target (float32), and one gain for all of it is searched, with the limiter behind that:
+        peaks are limited once, and whatever ``limiter.enabled`` says. What cannot be reached
+        (silence, less than 400 ms, more than 6 LU for the limiter) is a warning in the report.
     progress : callable, optional
-        Called with (frames done, frames expected) after each block.
+        Called with (frames done, frames expected) after each block; each pass of a search counts.
     watch : callable, optional
         Called with the seconds done and an `EngineStats` every 0.5 s: what changes over time.
 
@@ -118,17 +136,20 @@ def process_file(
     OutputFileError
         If the output cannot be written. Whatever goes wrong, no part of an output is left behind.
     ConfigError
-        If the target is one of the inputs, or the configuration does not fit the files.
+        If the target is one of the inputs, the configuration does not fit the files, or the
+        loudness target is out of range.
     """
     if echo_state is not None and far_end is None:
         raise ConfigError("an echo state is of no use without a far end")
+    if loudness_lufs is not None:
+        check_loudness_target(loudness_lufs)
     started = time.perf_counter()
     never = tuple(path for path in (source, far_end, echo_state) if path is not None)
     with open_reader(source) as reader:
         check_target(Path(target), never)
         far = None if far_end is None else FarEndReader(far_end, reader.sample_rate_hz)
         try:
-            ready = _fitted(config, reader, far)
+            ready = _fitted(config, reader, far, two_passes=loudness_lufs is not None)
             writer = open_writer(
                 target,
                 sample_rate_hz=reader.sample_rate_hz,
@@ -138,8 +159,20 @@ def process_file(
                 expected_frames=reader.frames,
                 never=never,
             )
-            with writer, Engine(ready) as engine:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(writer)
+                engine = stack.enter_context(Engine(ready))
                 job = _Job(engine, reader, far, writer)
+                if loudness_lufs is not None:
+                    job.normaliser = stack.enter_context(
+                        Normaliser(
+                            reader.sample_rate_hz,
+                            reader.channels,
+                            target_lufs=loudness_lufs,
+                            limiter=config.limiter,
+                            beside=writer.path,
+                        )
+                    )
                 kept = None if echo_state is None else EchoStateFile(echo_state)
                 if kept is not None:
                     job.notes.append(kept.load(engine.load_state))
@@ -147,14 +180,17 @@ def process_file(
                 if kept is not None:
                     learned = engine.has_learned_echo
                     job.notes.append(kept.save(engine.save_state, has_learned=learned))
+                job.normalise(progress)
         finally:
             if far is not None:
                 far.close()
     return job.report(time.perf_counter() - started)
 
 
-def _fitted(config: EngineConfig, reader: AudioReader, far: FarEndReader | None) -> EngineConfig:
-    """Give a configuration the layout of the files."""
+def _fitted(
+    config: EngineConfig, reader: AudioReader, far: FarEndReader | None, *, two_passes: bool
+) -> EngineConfig:
+    """Give a configuration the layout of the files; of two passes the second has the limiter."""
     if far is not None and not config.echo.enabled:
         raise FormatError("a far end was given, but the configuration disables echo cancellation")
     return replace(
@@ -163,6 +199,7 @@ def _fitted(config: EngineConfig, reader: AudioReader, far: FarEndReader | None)
         channels=reader.channels,
         far_channels=1 if far is None else far.channels,
         echo=replace(config.echo, enabled=far is not None),
+        limiter=replace(config.limiter, enabled=config.limiter.enabled and not two_passes),
         meter=replace(config.meter, enabled=False),  # both sides are measured here, alike
     )
 
@@ -184,11 +221,14 @@ class _Job:
         self.erle_db: list[float] = []
         self.noise_reduction_db: list[float] = []
         self.stats: EngineStats | None = None
+        self.normaliser: Normaliser | None = None
+        self.normalised: Normalised | None = None
         self.notes: list[Note] = []
         self.active_without_echo = 0  # blocks of active far end in a row
 
     def run(self, progress: Progress | None, watch: Watch | None) -> None:
-        """Process the whole file."""
+        """Process the whole file, the first of two passes where there is a normaliser."""
+        passes = 1 if self.normaliser is None else FEWEST_PASSES
         for block in self.reader.blocks(max(1, round(BLOCK_SECONDS * self.reader.sample_rate_hz))):
             self.before.process(block)
             self.clipped_input_count += int(np.count_nonzero(np.abs(block) >= self.full_scale))
@@ -199,7 +239,7 @@ class _Job:
             if watch is not None:
                 watch(self.frames / self.reader.sample_rate_hz, stats)
             if progress is not None:
-                progress(self.frames, self.reader.frames)
+                progress(self.frames, passes * self.reader.frames)
         self.write(self.engine.flush().reshape(-1, self.reader.channels))
 
     def write(self, block: AudioArray) -> None:
@@ -207,9 +247,23 @@ class _Job:
         dropped = min(self.to_drop, len(block))
         self.to_drop -= dropped
         block = block[dropped:]
-        if len(block):
-            self.after.process(block)
-            self.writer.write(block)
+        if not len(block):
+            return
+        if self.normaliser is not None:
+            self.normaliser.write(block)
+        else:
+            self.deliver(block)
+
+    def deliver(self, block: AudioArray) -> None:
+        """Measure a finished block and give it to the file."""
+        self.after.process(block)
+        self.writer.write(block)
+
+    def normalise(self, progress: Progress | None) -> None:
+        """Write what the normaliser was given, at the loudness wanted."""
+        if self.normaliser is None:
+            return
+        self.normalised = self.normaliser.finish(self.deliver, progress)
 
     def note(self, far_block: AudioArray | None) -> EngineStats:
         """Keep what the stages report after a block, and return it."""
@@ -230,7 +284,8 @@ class _Job:
 
     def report(self, seconds: float) -> FileReport:
         """Return what was done, in so many seconds of computing."""
-        reader, stats = self.reader, self.stats
+        reader, stats, normalised = self.reader, self.stats, self.normalised
+        limiter = normalised or (stats.limiter if stats else None)
         duration_s = self.frames / reader.sample_rate_hz
         return FileReport(
             input=str(reader.path),
@@ -251,9 +306,9 @@ class _Job:
             no_echo_path=self.no_echo_path if stats and stats.echo else None,
             noise_reduction_db=_median(self.noise_reduction_db),
             gain_db=stats.agc.gain_db if stats and stats.agc else None,
-            limiter_max_reduction_db=(
-                stats.limiter.max_reduction_db if stats and stats.limiter else None
-            ),
+            loudness_target_lufs=normalised.target_lufs if normalised else None,
+            loudness_gain_db=normalised.gain_db if normalised else None,
+            limiter_max_reduction_db=limiter.max_reduction_db if limiter else None,
             invalid_count=reader.invalid_count,
             clipped_input_count=self.clipped_input_count,
             clipped_output_count=self.writer.clipped_count,
@@ -269,6 +324,8 @@ class _Job:
             if self.no_echo_path:
                 lines.append(f"{reader.path}: no echo of {far.path} is heard in it")
         lines += [text for level, text in self.notes if level == "warning"]
+        if self.normalised is not None and self.normalised.shortfall is not None:
+            lines.append(f"{self.writer.path}: {self.normalised.shortfall}")
         return tuple(lines)
 
 
