@@ -19,6 +19,7 @@ from audio_engine.errors import ConfigError
 
 SCHEMA_VERSION = 1
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 96000
+METER_MAX_RATE_HZ = 192000  # what is only measured may be a studio's master
 MAX_CHANNELS = 8
 FAR_CHANNELS_TEXT = "channels of the far end; two have an echo path each, more are mixed to two"
 PRESETS = Path(__file__).parent / "presets"
@@ -58,7 +59,7 @@ def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: obj
         raise ConfigError(f"{name}={value:g} is outside {allowed}")
 
 
-def check_format(sample_rate_hz: int, *channel_counts: int) -> None:
+def check_format(sample_rate_hz: int, *channel_counts: int, max_rate_hz: int = MAX_RATE_HZ) -> None:
     """Raise `ConfigError` unless the rate and every channel count can be processed.
 
     Parameters
@@ -67,10 +68,12 @@ def check_format(sample_rate_hz: int, *channel_counts: int) -> None:
         8000 to 96000.
     *channel_counts : int
         1 to 8 each.
+    max_rate_hz : int
+        Another upper limit of the rate.
     """
-    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+    if not MIN_RATE_HZ <= sample_rate_hz <= max_rate_hz:
         raise ConfigError(
-            f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {MAX_RATE_HZ} Hz"
+            f"sample_rate_hz={sample_rate_hz} is outside {MIN_RATE_HZ} .. {max_rate_hz} Hz"
         )
     for channels in channel_counts:
         if not 1 <= channels <= MAX_CHANNELS:

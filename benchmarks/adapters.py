@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,14 @@ def leveller(x: Signal, fs: int, target_lufs: float, ceiling_dbtp: float) -> Sig
 def meter(x: Signal, fs: int, need: set[str], hop_s: float) -> dict[str, Any]:
     """Measure a programme; the series hold one live reading per `hop_s`."""
     series = bool(need & {"M", "S"})
-    hop = max(1, round(hop_s * fs)) if series else max(1, len(x))
+    hops = int(len(x) / (hop_s * fs)) if series else 0
+    ends = [*(int(k * hop_s * fs + 0.5) for k in range(1, hops + 1)), len(x)]  # as the steps end
     momentary, short_term = [], []
     channels = 1 if np.ndim(x) == 1 else np.shape(x)[1]
     with ae.LoudnessMeter(fs, channels=channels, true_peak="TP" in need) as loudness:
-        for start in range(0, len(x), hop):
-            loudness.process(x[start : start + hop])
-            if series:
+        for k, (start, end) in enumerate(pairwise([0, *ends])):
+            loudness.process(x[start:end])
+            if k < hops:
                 reading = loudness.stats()
                 momentary.append(max(reading.momentary_lufs, -200.0))
                 short_term.append(max(reading.short_term_lufs, -200.0))

@@ -166,7 +166,7 @@ static void fit_stage1(ae_kweight_filter *filter, int rate_hz)
 
 ae_status ae_kweight_design(ae_kweight_filter *out, int sample_rate_hz)
 {
-    if (sample_rate_hz < AE_MIN_RATE_HZ || sample_rate_hz > AE_MAX_RATE_HZ)
+    if (sample_rate_hz < AE_MIN_RATE_HZ || sample_rate_hz > AE_METER_MAX_RATE_HZ)
         return AE_ERROR_ARGUMENT;
     *out = k_definition;
     if (sample_rate_hz == k_definition_rate_hz) return AE_OK;

@@ -27,12 +27,13 @@ struct ae_loudness {
     double weights[AE_MAX_CHANNELS];
     ae_kweight *kweight;
     ae_true_peak interpolator;
-    int64_t frames, merged_frames, steps;
+    int64_t frames, merged_frames, steps, merged_steps, taken_blocks;
     int frames_to_step;
     double energy[AE_MAX_CHANNELS]; /* of the running step */
     double *step_energy; /* ring of the last k_short_term_steps, channels weighted and added */
     double momentary, short_term, max_momentary, max_short_term; /* mean squares */
     ae_loudness_gate blocks, ranges;                             /* 400 ms and 3 s blocks */
+    double *kept;                 /* ring of the last energies of 100 ms */
     float *line[AE_MAX_CHANNELS]; /* k_history + k_chunk frames, cleaned */
     int pending;                  /* frames in the chunk */
     float true_peak, sample_peak;
@@ -46,7 +47,7 @@ ae_loudness_config ae_loudness_default_config(int sample_rate_hz)
 static bool is_valid(const ae_loudness_config *config)
 {
     bool valid = config->sample_rate_hz >= AE_MIN_RATE_HZ &&
-                 config->sample_rate_hz <= AE_MAX_RATE_HZ && config->channels >= 1 &&
+                 config->sample_rate_hz <= AE_METER_MAX_RATE_HZ && config->channels >= 1 &&
                  config->channels <= AE_MAX_CHANNELS &&
                  (config->true_peak == 0 || config->true_peak == 1);
     for (int c = 0; valid && c < config->channels; c++) {
@@ -81,6 +82,7 @@ static ae_loudness *layout(ae_loudness *plan, ae_arena *arena)
 {
     ae_loudness *self = AE_TAKE(arena, 1, ae_loudness);
     plan->step_energy = AE_TAKE(arena, k_short_term_steps, double);
+    plan->kept = AE_TAKE(arena, AE_LOUDNESS_KEPT_BLOCKS, double);
     ae_loudness_gate_layout(&plan->blocks, arena);
     ae_loudness_gate_layout(&plan->ranges, arena);
     for (int c = 0; c < plan->channels; c++) {
@@ -140,7 +142,8 @@ void ae_loudness_reset(ae_loudness *self)
     for (int c = 0; c < self->channels; c++) ae_zero(self->line[c], k_history + k_chunk);
     self->pending = 0;
     self->true_peak = self->sample_peak = 0.0f;
-    self->frames = self->merged_frames = self->steps = 0;
+    self->frames = self->merged_frames = self->steps = self->merged_steps = 0;
+    self->taken_blocks = 0;
     plan_step(self);
 }
 
@@ -177,6 +180,8 @@ static void end_step(ae_loudness *self)
     self->max_momentary = fmax(self->max_momentary, self->momentary);
     self->max_short_term = fmax(self->max_short_term, self->short_term);
     if (self->steps % k_block_steps == 0) {
+        self->kept[(self->steps / k_block_steps - 1) % AE_LOUDNESS_KEPT_BLOCKS] =
+            window_energy(self, k_block_steps) * per_step / k_block_steps;
         if (self->steps >= k_momentary_steps) ae_loudness_gate_add(&self->blocks, self->momentary);
         if (self->steps >= k_short_term_steps)
             ae_loudness_gate_add(&self->ranges, self->short_term);
@@ -269,6 +274,7 @@ void ae_loudness_merge(ae_loudness *self, const ae_loudness *other)
     self->true_peak = fmaxf(self->true_peak, other->true_peak);
     self->sample_peak = fmaxf(self->sample_peak, other->sample_peak);
     self->merged_frames += other->frames + other->merged_frames;
+    self->merged_steps += other->steps + other->merged_steps;
 }
 
 static double decibels(float peak) { return peak > 0.0f ? 20.0 * log10((double)peak) : -HUGE_VAL; }
@@ -291,6 +297,18 @@ void ae_loudness_read(const ae_loudness *self, ae_loudness_report *out)
             self->measures_true_peak ? decibels(fmaxf(true_peak, sample_peak)) : -HUGE_VAL,
         .sample_peak_dbfs = decibels(sample_peak),
         .frames = self->frames + self->merged_frames,
-        .range_is_stable = self->frames + self->merged_frames >= (int64_t)k_stable_s * self->rate,
+        .range_is_stable = self->steps + self->merged_steps >= k_stable_s * k_steps_per_s,
     };
+}
+
+int ae_loudness_take_blocks(ae_loudness *self, double *energies)
+{
+    const int64_t finished = self->steps / k_block_steps;
+    int64_t first = self->taken_blocks;
+    if (first < finished - AE_LOUDNESS_KEPT_BLOCKS) first = finished - AE_LOUDNESS_KEPT_BLOCKS;
+    for (int64_t b = first; b < finished; b++) {
+        energies[b - first] = self->kept[b % AE_LOUDNESS_KEPT_BLOCKS];
+    }
+    self->taken_blocks = finished;
+    return (int)(finished - first);
 }

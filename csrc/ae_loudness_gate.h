@@ -2,11 +2,16 @@
  * memory.
  *
  * Method: a histogram of block energies in bins of 0.01 LU from -70 LUFS (the absolute gate; what
- * is below is not kept), each bin with its count and the sum of its energies. Means are therefore
- * exact, and only the one bin on a relative gate is taken or left as a whole: an error below 0.01
- * LU, where libebur128's histogram (bin centres of 0.1 LU) allows 0.05. Groups of 100 bins carry
- * totals, so a query walks 80 groups and at most two of them inside. Gates: ITU-R BS.1770-5
- * equations 4 to 7; EBU Tech 3342. Memory: 96 kB. No allocation of its own. */
+ * is below is not kept), each bin with its count, the sum of its energies and the sum of their
+ * squared distances from the bin's centre. Means are therefore exact. Only the one bin on a
+ * relative gate has to be divided: its energies are taken as spread evenly, as widely as their
+ * deviation says. Where the bin holds a share f of the blocks that count, the loudness is off by
+ * less than -10 log10(1 - f), 0.01 LU at 0.2 %; half an hour with half of its blocks on the gate, a
+ * bed of noise, is off by 0.004. (libebur128's histogram has bins of 0.1 LU and knows only their
+ * centres.) A percentile is the mean of its bin. Groups of 100 bins carry totals, so a query walks
+ * 80 groups and at most two of them inside. Gates: ITU-R BS.1770-5 equations 4 to 7; EBU Tech 3342.
+ * Memory: 160 kB. No allocation of its own.
+ */
 #ifndef AE_LOUDNESS_GATE_H
 #define AE_LOUDNESS_GATE_H
 
@@ -26,6 +31,7 @@ typedef struct {
 
 typedef struct {
     double *sums;     /* mean squares of the blocks in each bin, added up */
+    double *spreads;  /* squared distances from the bin's centre, in units of it, added up */
     uint32_t *counts; /* blocks in each bin */
     ae_gate_group groups[AE_GATE_GROUPS];
 } ae_loudness_gate;

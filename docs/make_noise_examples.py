@@ -15,17 +15,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from drawing import Signal, chords, demo_voice, hiss, label, put_between, svg, table
 from numpy.typing import NDArray
 
 import audio_engine as ae
-
-Signal = NDArray[np.float64]
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "noise.md"
@@ -70,17 +68,7 @@ def at_level(signal: Signal, level_dbfs: float) -> Signal:
 
 def voice() -> Signal:
     """Return the demo's host, again and again."""
-    with resources.as_file(resources.files("audio_engine") / "demo_data" / "host.flac") as path:
-        samples, _ = soundfile.read(path)
-    return at_level(np.resize(samples, round(SECONDS * RATE_HZ)), VOICE_DBFS)
-
-
-def fan(rng: np.random.Generator) -> Signal:
-    """Return a hiss that falls by 3 dB an octave above 200 Hz, 18 dB below the voice."""
-    count = round(SECONDS * RATE_HZ)
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    falling = spectrum / np.sqrt(1.0 + np.fft.rfftfreq(count, 1.0 / RATE_HZ) / 200.0)
-    return at_level(np.fft.irfft(falling, count), VOICE_DBFS - 18.0)
+    return at_level(np.resize(demo_voice("host"), round(SECONDS * RATE_HZ)), VOICE_DBFS)
 
 
 def hum() -> Signal:
@@ -115,20 +103,6 @@ def boomy_room(rng: np.random.Generator) -> tuple[Signal, Signal]:
     return tail, tail * (time_s < 0.05)
 
 
-def music() -> Signal:
-    """Return slow chords, 10 dB below the voice."""
-    time_s = np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ
-    out = np.zeros(len(time_s))
-    chords = ((220.0, 261.6, 329.6), (174.6, 220.0, 261.6), (196.0, 246.9, 293.7))
-    for bar in range(int(SECONDS / 2.0)):
-        since_s = time_s - 2.0 * bar
-        swell = np.clip(since_s / 0.05, 0.0, 1.0) * np.exp(-np.maximum(since_s, 0.0) / 1.5)
-        for note_hz in chords[bar % 3]:
-            for k in range(1, 9):
-                out += swell * (since_s < 2.4) * np.sin(2.0 * np.pi * note_hz * k * time_s) / k
-    return at_level(out, VOICE_DBFS - 10.0)
-
-
 def convolve(signal: Signal, response: Signal) -> Signal:
     """Return the signal in a room, as long as before."""
     size = 1 << (len(signal) + len(response)).bit_length()
@@ -144,7 +118,9 @@ def examples() -> Iterator[Example]:
     room, early = boomy_room(rng)
     in_room, direct = convolve(near, room), convolve(near, early)
     limits = {f"limit-{x:g}": {"attenuation_limit_db": x} for x in (6.0, 12.0, 20.0, 40.0)}
-    steady, typing, ground_loop, song = fan(rng), keys(rng), hum(), music()
+    steady = at_level(hiss(SECONDS, RATE_HZ, rng), VOICE_DBFS - 18.0)
+    song = at_level(chords(SECONDS, RATE_HZ), VOICE_DBFS - 10.0)
+    typing, ground_loop = keys(rng), hum()
 
     def example(name: str, mic: Signal, own: Signal, **settings: dict[str, Any]) -> Example:
         return Example(name=name, mic=mic, voice=own, alone=silent, settings=settings)
@@ -198,13 +174,6 @@ def voice_gain_db(near: Signal, out: Signal) -> float:
     return float(20.0 * np.log10(max(share, 1e-6)))
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table; the first row is the head."""
-    head, *body = rows
-    lines = [head, tuple("---" for _ in head), *body]
-    return "".join("| " + " | ".join(row) + " |\n" for row in lines)
-
-
 # --- pictures -------------------------------------------------------------------------------------
 
 SHOWN_S = 9.0, 15.0  # of the recording
@@ -238,37 +207,25 @@ def spectrogram_png(signal: Signal) -> bytes:
     )
 
 
-def text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    """Return a label."""
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{words}</text>'
-
-
 def panel(signal: Signal, title: str, top: int) -> list[str]:
     """Return one spectrogram with its axes."""
     png = base64.b64encode(spectrogram_png(signal)).decode()
     place = f'x="{LEFT}" y="{top}" width="{COLUMNS}" height="{ROWS}"'
-    parts = [f'<image {place} href="data:image/png;base64,{png}"/>', text(LEFT, top - 6, title)]
+    parts = [f'<image {place} href="data:image/png;base64,{png}"/>', label(LEFT, top - 6, title)]
     for khz in (0, 4, 8):
-        label = f"{khz} kHz" if khz else "0"
-        parts.append(text(LEFT - 6, top + ROWS * (1 - khz / 8) + 4, label, "end"))
+        words = f"{khz} kHz" if khz else "0"
+        parts.append(label(LEFT - 6, top + ROWS * (1 - khz / 8) + 4, words, "end"))
     for second in range(int(SHOWN_S[1] - SHOWN_S[0]) + 1):
         x = LEFT + COLUMNS * second / (SHOWN_S[1] - SHOWN_S[0])
-        parts.append(text(x, top + ROWS + 14, f"{second} s", "middle"))
+        parts.append(label(x, top + ROWS + 14, f"{second} s", "middle"))
     return parts
 
 
 def picture(before: Signal, after: Signal) -> str:
     """Return both spectrograms, one above the other."""
     width, height = LEFT + COLUMNS + 20, 2 * (TOP + ROWS) + GAP
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" font-family="DejaVu Sans, Helvetica, sans-serif" font-size="11">',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        *panel(before, "before", TOP),
-        *panel(after, "after", TOP + ROWS + TOP + 12),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    parts = panel(before, "before", TOP) + panel(after, "after", TOP + ROWS + TOP + 12)
+    return svg(width, height, parts)
 
 
 # --- all of it ------------------------------------------------------------------------------------
@@ -309,9 +266,7 @@ def main() -> None:
     figures = make(options.folder, pages=options.pages)
     print(figures, end="")
     if options.pages:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-        _, _, after = rest.partition(MARKS[1])
-        PAGE.write_text(f"{before}{MARKS[0]}\n{figures}\n{MARKS[1]}{after}", encoding="utf-8")
+        put_between(PAGE, MARKS, figures)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from drawing import table
+
 from audio_engine.config import (
     SECTIONS,
     EngineConfig,
@@ -43,13 +45,6 @@ A preset is a set of parameters and nothing else: what it does not name has the 
 [parameters.md](parameters.md). `audio-engine presets` lists them, `EngineConfig.preset("cohost")`
 loads one, `audio-engine process --preset cohost` uses one.
 """
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table; the first row is the head."""
-    head, *body = rows
-    lines = [head, tuple("---" for _ in head), *body]
-    return "\n".join("| " + " | ".join(row) + " |" for row in lines) + "\n"
 
 
 def shown(value: object) -> str:

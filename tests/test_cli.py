@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -165,11 +166,13 @@ def test_warnings_and_quiet() -> None:
 def test_measure_prints_a_table_or_json() -> None:
     table = run("measure", "mic.wav", "far.wav")
     assert table.exit_code == 0
-    assert len(table.stdout.splitlines()) == 3
+    assert len(table.stdout.splitlines()) == 4
+    assert table.stdout.splitlines()[-1].startswith("all 2 files  2.0 ")
     assert "\x1b" not in table.stdout
     assert {"floor", "speech", "clips"} <= set(table.stdout.splitlines()[0].split())
     document = json.loads(run("measure", "mic.wav", "--json").stdout)
     assert document["files"][0]["integrated_lufs"] < -10
+    assert "together" not in document
     assert -120 <= document["files"][0]["noise_floor_dbfs"] < -10
     assert 0.0 <= document["files"][0]["speech_share"] <= 1.0
     share = round(100 * document["files"][0]["speech_share"])
@@ -177,6 +180,87 @@ def test_measure_prints_a_table_or_json() -> None:
     assert "series" not in document["files"][0]
     document = json.loads(run("measure", "mic.wav", "--json", "--series").stdout)
     assert len(document["files"][0]["series"]) == 10
+
+
+def test_measure_takes_folders_and_joins_what_is_in_them() -> None:
+    for name in ("in/b/2.flac", "in/1.WAV", "in/.hidden/3.wav", "in/.4.wav", "in/notes.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        with Path(name).open("wb") as file:
+            soundfile.write(file, 0.1 * voice(1.0, RATE_HZ), RATE_HZ, format="WAV")
+    document = json.loads(run("measure", "in", "mic.wav", "--json").stdout)
+    names = [found["input"] for found in document["files"]]
+    assert names == [str(Path("in/1.WAV")), str(Path("in/b/2.flac")), "mic.wav"]
+    together = document["together"]
+    assert (together["files"], together["duration_s"]) == (3, 3.0)
+    peaks = [found["true_peak_dbtp"] for found in document["files"]]
+    assert together["true_peak_dbtp"] == max(peaks)
+    loudness = [found["integrated_lufs"] for found in document["files"]]
+    assert min(loudness) <= together["integrated_lufs"] <= max(loudness)
+
+
+def test_measure_says_when_a_folder_has_no_audio() -> None:
+    Path("none/deep").mkdir(parents=True)
+    result = run("measure", "none", "mic.wav", "--json")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: none: no audio file in it (.wav, ")
+    assert len(result.stderr.splitlines()) == 1
+    done, failed = json.loads(result.stdout)["files"]
+    assert (done["input"], failed["input"], failed["status"]) == ("mic.wav", "none", "failed")
+
+
+def test_measure_writes_the_series_as_csv() -> None:
+    result = run("measure", "mic.wav", "far.wav", "--csv", "series.csv")
+    assert result.exit_code == 0
+    with Path("series.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["mic.wav"] * 10 + ["far.wav"] * 10
+    assert [float(row["time_s"]) for row in rows[:10]] == [round(0.1 * k, 1) for k in range(1, 11)]
+    series = json.loads(run("measure", "mic.wav", "--json", "--series").stdout)["files"][0][
+        "series"
+    ]
+    for row, point in zip(rows[:10], series, strict=True):
+        assert float(row["momentary_lufs"]) == pytest.approx(point["momentary_lufs"], abs=0.005)
+        assert float(row["short_term_lufs"]) == pytest.approx(point["short_term_lufs"], abs=0.005)
+    before = Path("mic.wav").read_bytes()
+    assert run("measure", "mic.wav", "--csv", "mic.wav").exit_code == 2
+    assert Path("mic.wav").read_bytes() == before, "an input is never overwritten"
+    assert run("measure", "mic.wav", "--csv", "nowhere/series.csv").exit_code == 1
+    assert files() == {"series.csv"}
+
+
+def test_measure_checks_what_is_asked_for() -> None:
+    (found,) = json.loads(run("measure", "mic.wav", "--json").stdout)["files"]
+    loudness, peak = f"{found['integrated_lufs']:.1f}", f"{found['true_peak_dbtp'] + 0.1:.1f}"
+    wanted = ("--target-lufs", loudness, "--max-true-peak-dbtp", peak)
+    assert run("measure", "mic.wav", *wanted).exit_code == 0
+    result = run("measure", "mic.wav", "--target-lufs", "0", "--max-true-peak-dbtp", "-60", "-q")
+    assert result.exit_code == 1
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: mic.wav: ")
+    assert first.endswith(" LUFS; 0 +-0.5 LUFS is wanted")
+    assert second.endswith(" dBTP; -60 dBTP at most is wanted")
+    wide = ("--target-lufs", "0", "--tolerance-lu", "70")
+    assert run("measure", "mic.wav", *wide).exit_code == 0
+    assert run("measure", "bad.wav", "mic.wav", "--target-lufs", "0").exit_code == 3
+    soundfile.write("silence.wav", np.zeros(RATE_HZ), RATE_HZ)
+    silent = run("measure", "silence.wav", "--target-lufs", "-23")
+    assert silent.exit_code == 1
+    assert "no loudness; -23" in silent.stderr
+
+
+def test_only_measure_takes_the_highest_rates() -> None:
+    time_s = np.arange(4 * 192000) / 192000
+    soundfile.write("master.wav", 0.1 * np.sin(2 * np.pi * 997 * time_s), 192000, "PCM_24")
+    (found,) = json.loads(run("measure", "master.wav", "--json").stdout)["files"]
+    assert found["integrated_lufs"] == pytest.approx(-23.01, abs=0.02)
+    assert found["true_peak_dbtp"] == pytest.approx(-20.0, abs=0.02)
+    assert found["speech_share"] < 0.1
+    refused = run("process", "master.wav", "-o", "out.wav")
+    assert refused.exit_code == 3
+    assert refused.stderr.splitlines() == [
+        "error: master.wav: the sample rate is 192000 Hz, 8000 to 96000 Hz can be processed; "
+        "convert the file to 48000 Hz"
+    ]
 
 
 def test_measure_goes_on_after_a_bad_file() -> None:

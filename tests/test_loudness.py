@@ -1,4 +1,4 @@
-"""The meter through its public face: EBU Tech 3341 and 3342, BS.1770-5 weights, blocking, verbs."""
+"""The meter through its public face: EBU Tech 3341 and 3342, BS.1770-5, exact gates, verbs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import freqz_sos, sosfilt
 
 from audio_engine.errors import ConfigError, FormatError, StreamError
 from audio_engine.processors.loudness import LoudnessMeter, loudness_series, measure_loudness
 from audio_engine.processors.stats import LoudnessStats
 
-RATES_HZ = [8000, 11025, 16000, 44100, 48000, 96000]
+RATES_HZ = [8000, 11025, 16000, 22050, 44100, 48000, 96000, 176400, 192000]
 Signal = NDArray[np.float32]
 
 
 def tone(rate_hz: int, *parts: tuple[float, float], frequency_hz: float = 1000.0) -> Signal:
     """One continuous stereo sine; parts are (seconds, peak level in dBFS)."""
-    levels = np.concatenate([np.full(round(s * rate_hz), 10 ** (db / 20)) for s, db in parts])
-    wave = levels * np.sin(2 * np.pi * frequency_hz * np.arange(len(levels)) / rate_hz)
-    return np.stack([wave, wave], axis=1).astype(np.float32)
+    levels = np.concatenate([np.full(round(s * rate_hz), 10 ** (db / 20), "f") for s, db in parts])
+    second = np.sin(2 * np.pi * frequency_hz * np.arange(rate_hz) / rate_hz)  # whole periods
+    wave = levels * np.resize(second.astype(np.float32), len(levels))
+    return np.stack([wave, wave], axis=1)
 
 
 EBU_3341 = {
@@ -47,6 +49,40 @@ def test_ebu_3341_case_6_surround() -> None:
     loud_lfe = tone(48000, (20.0, -6.0), frequency_hz=60.0)[:, 0]
     audio = np.stack([left, left, centre, loud_lfe, side, side], axis=1)
     assert measure_loudness(audio, 48000).integrated_lufs == pytest.approx(-23.0, abs=0.1)
+
+
+# The two sections that BS.1770-5 prints, at 48 kHz: the definition of the K weighting.
+K_SECTIONS = [
+    [
+        1.53512485958697,
+        -2.69169618940638,
+        1.19839281085285,
+        1.0,
+        -1.69065929318241,
+        0.73248077421585,
+    ],
+    [1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621],
+]
+
+
+ANCHORS_HZ = [25, 100, 500, 1000, 2000, 5000, 7000, 10000, 16000]
+
+
+@pytest.mark.parametrize(
+    ("frequency_hz", "rate_hz"),
+    [(hz, rate_hz) for rate_hz in RATES_HZ for hz in ANCHORS_HZ if hz <= 0.45 * rate_hz],
+)
+def test_a_sine_weighs_at_every_rate_what_it_weighs_at_48_khz(
+    frequency_hz: int, rate_hz: int
+) -> None:
+    """BS.2217's frequency anchors: closed form from the printed numbers."""
+    _, response = freqz_sos(K_SECTIONS, [frequency_hz], fs=48000)
+    expected_lufs = -20.0 - 0.691 + 20.0 * np.log10(abs(response[0]))
+    audio = tone(rate_hz, (3.0, -20.0), frequency_hz=frequency_hz)
+    measured = measure_loudness(audio, rate_hz, true_peak=False)
+    assert measured.momentary_lufs == pytest.approx(
+        expected_lufs, abs=0.02 if rate_hz < 16000 else 0.005
+    )
 
 
 @pytest.mark.parametrize("shift_ms", [0, 20, 110, 290, 380])
@@ -112,6 +148,138 @@ def test_blocking_never_changes_the_result(block: int) -> None:
     assert measure(block) == measure(len(audio))
 
 
+# --- exact gates ---------------------------------------------------------------------------------
+
+
+def programme(seed: int, seconds: float = 60.0) -> Signal:
+    """Stereo noise at 48 kHz whose level jumps about every second, from -70 to -10 dBFS."""
+    rng = np.random.default_rng(seed)
+    levels_db = np.repeat(rng.uniform(-70.0, -10.0, int(seconds) + 1), 48000 + 37 * seed)
+    frames = round(seconds * 48000)
+    noise = rng.standard_normal((frames, 2)) * [1.0, rng.uniform()]
+    return (noise * 10 ** (levels_db[:frames, np.newaxis] / 20)).astype(np.float32)
+
+
+def plain_blocks(audio: Signal, steps: int) -> NDArray[np.float64]:
+    """Mean squares of all whole blocks of `steps` times 100 ms, every 100 ms, from the samples."""
+    power = np.square(sosfilt(K_SECTIONS, audio.astype(np.float64), axis=0)).sum(axis=1)
+    starts = range(0, len(power) - 4800 * steps + 1, 4800)
+    return np.array([power[start : start + 4800 * steps].mean() for start in starts])
+
+
+def plain_gate(blocks: NDArray[np.float64], relative: float) -> NDArray[np.float64]:
+    """Return the blocks above -70 LUFS and above the relative gate, sorted."""
+    loud = blocks[-0.691 + 10 * np.log10(blocks + 1e-30) > -70.0]
+    return np.sort(loud[loud > relative * loud.mean()])
+
+
+def plain_range(blocks: NDArray[np.float64]) -> float:
+    """Tech 3342: the ranks of its listing."""
+    loud = plain_gate(blocks, 0.01)
+    low, high = (loud[round((len(loud) - 1) * p)] for p in (0.10, 0.95))
+    return float(10 * np.log10(high / low))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_is_the_standard_to_the_ninth_digit(seed: int) -> None:
+    audio = programme(seed)
+    measured = measure_loudness(audio, 48000, true_peak=False)
+    loud = plain_gate(plain_blocks(audio, 4), 0.1)
+    assert measured.integrated_lufs == pytest.approx(-0.691 + 10 * np.log10(loud.mean()), abs=1e-9)
+    assert measured.loudness_range_lu == pytest.approx(
+        plain_range(plain_blocks(audio, 30)), abs=1e-9
+    )
+    assert measured.max_momentary_lufs >= -0.691 + 10 * np.log10(loud[-1]) - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_live_meter_is_close_to_the_exact_one(seed: int) -> None:
+    audio = programme(seed)
+    with LoudnessMeter(48000, 2) as live:
+        live.process(audio)
+        live.flush()
+        exact = measure_loudness(audio, 48000)
+        assert live.stats().integrated_lufs == pytest.approx(exact.integrated_lufs, abs=0.01)
+        assert live.stats().loudness_range_lu == pytest.approx(exact.loudness_range_lu, abs=0.02)
+        assert live.stats().max_momentary_lufs == exact.max_momentary_lufs
+        assert live.stats().true_peak_dbtp == exact.true_peak_dbtp
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_live_meter_with_half_of_the_programme_on_the_gate(seed: int) -> None:
+    """The worst place: every other minute lies on the relative gate, give or take 0.15 LU.
+
+    Of two equally long parts the quiet one is on the gate when it is 12.7875 dB under the loud one.
+    """
+    rng = np.random.default_rng(seed)
+    # 20 minutes at 8 kHz; noise of equal energy in every 100 ms, at the level drawn for it.
+    noise = rng.standard_normal((12000, 800))
+    noise /= np.sqrt(np.mean(noise**2, axis=1, keepdims=True))
+    quiet = np.arange(12000) // 600 % 2 == 1
+    levels_db = np.where(quiet, -12.8 + rng.uniform(-0.3, 0.3, 12000), 0.0) - 25.0
+    audio = (noise * 10 ** (levels_db[:, np.newaxis] / 20)).astype(np.float32).ravel()
+    with LoudnessMeter(8000, true_peak=False, exact=True) as meter:
+        meter.process(audio)
+        exact, live = meter.stats().integrated_lufs, meter.live_stats().integrated_lufs
+    loud = measure_loudness(audio[: 60 * 8000], 8000, true_peak=False).integrated_lufs
+    assert loud - 2.5 < exact < loud - 0.3, "a part of the quiet blocks counts; all: 2.8 LU less"
+    assert live == pytest.approx(exact, abs=0.01)
+
+
+def test_two_tones_within_one_bin_on_the_gate_show_the_bound() -> None:
+    """What no histogram can tell apart: the reading is off by no more than the bin's blocks."""
+    worst_lu = 0.0
+    for offset_db in np.arange(-0.02, 0.02, 0.002):
+        quiet_db = -20.0 - 12.7875 + offset_db
+        parts = [(40.0, -20.0), (20.0, quiet_db), (20.0, quiet_db - 0.006)]
+        with LoudnessMeter(8000, 2, true_peak=False, exact=True) as meter:
+            meter.process(tone(8000, *parts))
+            exact, live = meter.stats().integrated_lufs, meter.live_stats().integrated_lufs
+        worst_lu = max(worst_lu, abs(live - exact))
+    assert worst_lu <= -10 * np.log10(1 - 0.5), "half of the blocks are in the bin"
+
+
+def test_an_exact_meter_does_not_mind_how_it_is_fed() -> None:
+    audio = programme(9, 70.0)
+    with LoudnessMeter(48000, 2, exact=True) as whole, LoudnessMeter(48000, 2, exact=True) as cut:
+        whole.process(audio)  # longer than the kernel keeps blocks for
+        for start in range(0, len(audio), 7777):
+            cut.process(audio[start : start + 7777])
+        assert whole.stats() == cut.stats()
+        whole.reset()
+        assert whole.stats().integrated_lufs == -math.inf
+        whole.process(audio)
+        assert whole.stats() == cut.stats()
+        assert repr(whole) == "LoudnessMeter(sample_rate_hz=48000, channels=2, exact=True)"
+
+
+def test_exact_meters_join_exactly() -> None:
+    first, second = programme(11, 20.0), programme(12, 30.0)
+    blocks = [plain_blocks(audio, 4) for audio in (first, second)]
+    ranges = [plain_blocks(audio, 30) for audio in (first, second)]
+    with LoudnessMeter(48000, 2, exact=True) as one, LoudnessMeter(48000, 2, exact=True) as other:
+        one.process(first[: 48000 * 10])
+        other.process(second)
+        one.merge(other)
+        one.process(first[48000 * 10 :])  # its own programme goes on without a seam
+        joined = one.stats()
+    loud = plain_gate(np.concatenate(blocks), 0.1)
+    assert joined.integrated_lufs == pytest.approx(-0.691 + 10 * np.log10(loud.mean()), abs=1e-9)
+    assert joined.loudness_range_lu == pytest.approx(plain_range(np.concatenate(ranges)), abs=1e-9)
+
+
+def test_an_exact_meter_cannot_join_a_live_one() -> None:
+    audio = tone(16000, (5.0, -20.0))
+    with LoudnessMeter(16000, 2, exact=True) as exact, LoudnessMeter(16000, 2) as live:
+        live.process(audio)
+        with pytest.raises(ConfigError, match="exact meters only"):
+            exact.merge(live)
+        assert exact.stats().integrated_lufs == -math.inf, "nothing was taken in"
+        exact.process(audio)
+        live.merge(exact)
+        assert live.stats().integrated_lufs == pytest.approx(-20.0, abs=0.1)
+
+
 def test_merge_is_one_programme() -> None:
     quiet, loud = tone(48000, (10.0, -36.0)), tone(16000, (20.0, -20.0))
     with LoudnessMeter(48000, 2) as first, LoudnessMeter(16000, 2) as second:
@@ -170,3 +338,5 @@ def test_verbs() -> None:
     assert measure_loudness(audio[:6400], 16000).integrated_lufs == pytest.approx(-20.0, abs=0.1)
     with pytest.raises(ConfigError):
         LoudnessMeter(7999)
+    with pytest.raises(ConfigError, match=r"8000 \.\. 192000 Hz"):
+        LoudnessMeter(192001)

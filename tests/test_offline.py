@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 import audio_engine as ae
 from audio_engine.errors import ConfigError, FormatError, InputFileError
-from audio_engine.io.measurement import measure_file
+from audio_engine.io.measurement import JointMeasurement, measure_file
 from audio_engine.io.offline import process_file
+from audio_engine.processors.loudness import LoudnessMeter
 from signals import Signal, echo_of, noise, voice
 
 RATE_HZ = 16000
@@ -234,6 +236,34 @@ def test_clipping_is_counted_in_every_format(tmp_path: Path, subtype: str, count
     audio[20] = 0.9
     soundfile.write(tmp_path / "a.wav", audio, 48000, subtype)
     assert measure_file(tmp_path / "a.wav").clipped_count == count
+
+
+def test_speech_is_found_at_192_khz_too(tmp_path: Path) -> None:
+    with soundfile.SoundFile(VOICES / "host.flac") as file:
+        speech = np.pad(4.0 * file.read(5 * RATE_HZ, dtype="float32"), (5 * RATE_HZ, 0))
+    audio = speech + noise(10.0, RATE_HZ, 0.0005)
+    soundfile.write(tmp_path / "low.wav", audio, RATE_HZ, "FLOAT")
+    soundfile.write(tmp_path / "master.wav", resample_poly(audio, 12, 1), 192000, "FLOAT")
+    low, high = (measure_file(tmp_path / name) for name in ("low.wav", "master.wav"))
+    assert high.speech_share == pytest.approx(low.speech_share, abs=0.1)
+    assert high.integrated_lufs == pytest.approx(low.integrated_lufs, abs=0.05)
+
+
+def test_files_join_into_one_programme(tmp_path: Path) -> None:
+    """Two files of one programme, cut where nothing is lost: the same as one, but for the seam."""
+    parts = [noise(20.0, RATE_HZ, rms) for rms in (0.1, 0.02)]
+    for name, audio in (("a", parts[0]), ("b", parts[1]), ("ab", np.concatenate(parts))):
+        soundfile.write(tmp_path / f"{name}.wav", audio, RATE_HZ, "FLOAT")
+    with LoudnessMeter(exact=True) as meter:
+        files = [measure_file(tmp_path / f"{name}.wav", joint=meter) for name in "ab"]
+        joint = JointMeasurement.of(files, meter)
+    whole = measure_file(tmp_path / "ab.wav")
+    assert (joint.files, joint.duration_s) == (2, 40.0)
+    assert joint.integrated_lufs == pytest.approx(whole.integrated_lufs, abs=0.1)
+    assert joint.loudness_range_lu == pytest.approx(whole.loudness_range_lu, abs=0.1)
+    assert joint.max_momentary_lufs == max(each.max_momentary_lufs for each in files)
+    assert joint.true_peak_dbtp == max(each.true_peak_dbtp for each in files)
+    assert joint.sample_peak_dbfs == whole.sample_peak_dbfs
 
 
 @pytest.mark.parametrize("frames", [0, 1, 100])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audio_engine.cli.common import (
+    EXIT_FAILED,
     DebugOption,
     JsonOption,
     QuietOption,
@@ -17,27 +20,46 @@ from audio_engine.cli.common import (
     print_table,
     run_each,
 )
+from audio_engine.errors import AudioEngineError, InputFileError
 
 if TYPE_CHECKING:
-    from audio_engine.io.measurement import FileMeasurement
+    from audio_engine.io.measurement import FileMeasurement, JointMeasurement
+    from audio_engine.io.offline import Progress
 
 EPILOG = """\b
 Examples:
-  audio-engine measure demo-output/mic.wav
-  audio-engine measure demo-output/mic.wav demo-output/out.wav --json
-  audio-engine measure demo-output/out.wav --json --series
+  audio-engine measure demo-output
+  audio-engine measure demo-output/out.wav --csv loudness.csv
+  audio-engine measure demo-output/out.wav --json --series --max-true-peak-dbtp -1
 \b
-demo-output is what audio-engine demo writes.
+demo-output is what audio-engine demo writes. Exit code 1: a file misses
+--target-lufs or --max-true-peak-dbtp; 3: a file cannot be read.
 """
 
 
 def measure(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Files to measure.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN", help="Files, and folders: every audio file in them."),
+    ],
     *,
     as_json: JsonOption = False,
     series: Annotated[
         bool, typer.Option("--series", help="With --json: loudness ten times a second too.")
     ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write loudness ten times a second to a table."),
+    ] = None,
+    target_lufs: Annotated[
+        float | None, typer.Option(help="Integrated loudness that every file must have.")
+    ] = None,
+    tolerance_lu: Annotated[
+        float, typer.Option(min=0.0, help="How far it may be off that (EBU R 128: 0.5).")
+    ] = 0.5,
+    max_true_peak_dbtp: Annotated[
+        float | None, typer.Option(help="True peak that no file may exceed.")
+    ] = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -45,36 +67,92 @@ def measure(
 
     The columns: integrated loudness; its momentary (0.4 s) and short-term (3 s) maximum; loudness
     range; true peak; sample peak; samples at full scale; noise floor in dBFS; share of the time
-    with speech. After ITU-R BS.1770 and EBU Tech 3341 and 3342.
+    with speech. After ITU-R BS.1770 and EBU Tech 3341 and 3342. The last line of several files is
+    that of all of them as one programme.
     """
     talk = Talk(quiet=quiet, debug=debug)
     if series and not as_json:
-        raise typer.BadParameter("--series needs --json")
+        raise typer.BadParameter("--series needs --json; --csv FILE writes a table")
+    limits = _Limits(target_lufs, tolerance_lu, max_true_peak_dbtp)
     with talk.errors():
-        from audio_engine.io.measurement import measure_file
+        from audio_engine.io.files import check_target, find_audio
+        from audio_engine.io.measurement import JointMeasurement, measure_file, write_series
+        from audio_engine.processors.loudness import LoudnessMeter
 
-        found, failures, code = run_each(
-            talk, inputs, lambda path, bar: measure_file(path, series=series, progress=bar)
-        )
+        def work(path: Path, progress: Progress) -> FileMeasurement:
+            if path.is_dir():
+                find_audio(path)  # says what is wrong with it
+            return measure_file(
+                path, series=series or csv is not None, progress=progress, joint=joint
+            )
+
+        files = _files(inputs)
+        if csv is not None:
+            check_target(csv, never=tuple(files))
+        with LoudnessMeter(exact=True) as joint:
+            found, failures, code = run_each(talk, files, work)
+            together = JointMeasurement.of(found, joint) if len(found) > 1 else None
         for text in (text for item in found for text in item.warnings):
             talk.warn(text)
+        missed = {item.input: limits.missed(item) for item in found}
+        for text in (f"{name}: {text}" for name, texts in missed.items() for text in texts):
+            talk.error(AudioEngineError(text))
+        if csv is not None:
+            write_series(csv, found)
         if as_json:
-            files = [{"status": "done", **_document(item, series)} for item in found]
-            print_json({"files": files + failures})
+            done = [_document(item, series, missed[item.input]) for item in found]
+            whole = {"together": together.to_dict()} if together else {}
+            print_json({"files": done + failures} | whole)
         elif found:
-            _print(found)
-        if code:
-            raise typer.Exit(code)
+            _print(found, together)
+        if code or any(missed.values()):
+            raise typer.Exit(code or EXIT_FAILED)
 
 
-def _document(found: FileMeasurement, series: bool) -> dict[str, Any]:
-    document = found.to_dict()
+def _files(inputs: Sequence[Path]) -> list[Path]:
+    """Put the audio files of a folder in its place; one without any stays, and fails later."""
+    from audio_engine.io.files import find_audio
+
+    files: list[Path] = []
+    for path in inputs:
+        try:
+            files += find_audio(path) if path.is_dir() else [path]
+        except InputFileError:
+            files.append(path)
+    return files
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What a file is checked against."""
+
+    target_lufs: float | None
+    tolerance_lu: float
+    max_true_peak_dbtp: float | None
+
+    def missed(self, found: FileMeasurement) -> list[str]:
+        """Say what a file misses, in the figures' own precision."""
+        texts = []
+        if self.target_lufs is not None:
+            wanted = f"{self.target_lufs:g} +-{self.tolerance_lu:g} LUFS is wanted"
+            if not abs(round(found.integrated_lufs - self.target_lufs, 2)) <= self.tolerance_lu:
+                loudness = figure(found.integrated_lufs, "LUFS", 2)
+                texts.append(f"{loudness if loudness != '-' else 'no loudness'}; {wanted}")
+        if self.max_true_peak_dbtp is not None:
+            wanted = f"{self.max_true_peak_dbtp:g} dBTP at most is wanted"
+            if round(found.true_peak_dbtp - self.max_true_peak_dbtp, 2) > 0.0:
+                texts.append(f"{figure(found.true_peak_dbtp, 'dBTP', 2)}; {wanted}")
+        return texts
+
+
+def _document(found: FileMeasurement, series: bool, missed: list[str]) -> dict[str, Any]:
+    document = {"status": "done", **found.to_dict(), "missed": missed}
     if not series:
         del document["series"]
     return document
 
 
-def _print(found: list[FileMeasurement]) -> None:
+def _print(found: Sequence[FileMeasurement], together: JointMeasurement | None) -> None:
     columns = (
         "file",
         "s",
@@ -88,20 +166,25 @@ def _print(found: list[FileMeasurement]) -> None:
         "floor",
         "speech",
     )
-    rows = [
-        (
-            item.input,
-            figure(item.duration_s),
-            figure(item.integrated_lufs),
-            figure(item.max_momentary_lufs),
-            figure(item.max_short_term_lufs),
-            figure(item.loudness_range_lu),
-            figure(item.true_peak_dbtp),
-            figure(item.sample_peak_dbfs),
-            str(item.clipped_count),
-            figure(item.noise_floor_dbfs),
-            f"{figure(100.0 * item.speech_share, decimals=0)}%",
-        )
-        for item in found
-    ]
+    rows = [_row(item.input, item, item.noise_floor_dbfs) for item in found]
+    if together is not None:
+        rows.append(_row(f"all {together.files} files", together, None))
     print_table(columns, rows)
+
+
+def _row(
+    name: str, item: FileMeasurement | JointMeasurement, noise_floor_dbfs: float | None
+) -> tuple[str, ...]:
+    return (
+        name,
+        figure(item.duration_s),
+        figure(item.integrated_lufs),
+        figure(item.max_momentary_lufs),
+        figure(item.max_short_term_lufs),
+        figure(item.loudness_range_lu),
+        figure(item.true_peak_dbtp),
+        figure(item.sample_peak_dbfs),
+        str(item.clipped_count),
+        figure(noise_floor_dbfs),
+        f"{figure(100.0 * item.speech_share, decimals=0)}%",
+    )

@@ -39,6 +39,8 @@ _WRITE_FORMATS = {
     ".aiff": "AIFF",
     ".caf": "CAF",
 }
+#: Endings of files that can be read, for looking through folders.
+READ_EXTENSIONS = (*_WRITE_FORMATS, ".wave", ".aifc", ".opus")
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
@@ -55,7 +57,7 @@ class AudioReader:
     path : Path
         The file.
     sample_rate_hz, channels : int
-        8000 to 96000 Hz and 1 to 8.
+        8000 to 96000 Hz, or to the limit given to `open_reader`, and 1 to 8.
     frames : int
         Frames that are expected; a damaged compressed file may end earlier.
     subtype, container : str
@@ -66,12 +68,12 @@ class AudioReader:
         Samples replaced by 0.0 so far.
     """
 
-    def __init__(self, path: Path, file: io.FileIO) -> None:
+    def __init__(self, path: Path, file: io.FileIO, max_rate_hz: int = MAX_RATE_HZ) -> None:
         self.path = path
         self._file = file
         report = check_riff(file)
         if report:
-            _check_limits(report.sample_rate_hz, report.channels, "WAV")
+            _check_limits(report.sample_rate_hz, report.channels, "WAV", max_rate_hz)
         self.warnings = list(report.warnings) if report else []
         self._sound = _open_sound(file, report)
         self.sample_rate_hz = int(self._sound.samplerate)
@@ -81,7 +83,7 @@ class AudioReader:
         self.frames = report.frames if report else int(self._sound.frames)
         self.invalid_count = 0
         self._position = 0
-        _check_limits(self.sample_rate_hz, self.channels, self.container)
+        _check_limits(self.sample_rate_hz, self.channels, self.container, max_rate_hz)
 
     @property
     def duration_s(self) -> float:
@@ -150,13 +152,15 @@ class AudioReader:
         return block
 
 
-def open_reader(path: str | os.PathLike[str]) -> AudioReader:
+def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ) -> AudioReader:
     """Open an audio file for reading.
 
     Parameters
     ----------
     path : path-like
         WAV, RF64, W64, FLAC, OGG, MP3, AIFF or CAF; 8000 to 96000 Hz, 1 to 8 channels.
+    max_rate_hz : int
+        Another upper limit of the rate, for who can do with it.
 
     Raises
     ------
@@ -169,13 +173,40 @@ def open_reader(path: str | os.PathLike[str]) -> AudioReader:
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror or error}") from None
     try:
-        return AudioReader(path, file)
+        return AudioReader(path, file, max_rate_hz)
     except InputFileError as error:
         file.close()
         raise InputFileError(f"{path}: {error}") from None
     except BaseException:
         file.close()
         raise
+
+
+def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return every audio file in a folder and the folders in it, by their endings, sorted.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+
+    Raises
+    ------
+    InputFileError
+        If a folder cannot be read, or none has an audio file.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputFileError(f"{error.filename}: {error.strerror or error}")
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in names
+            if name.lower().endswith(READ_EXTENSIONS) and not name.startswith(".")
+        ]
+    if not found:
+        raise InputFileError(f"{folder}: no audio file in it ({', '.join(READ_EXTENSIONS)})")
+    return sorted(found)
 
 
 def _open_regular(path: Path) -> io.FileIO:
@@ -207,14 +238,14 @@ def _open_sound(file: io.FileIO, report: RiffReport | None) -> Any:
         ) from None
 
 
-def _check_limits(sample_rate_hz: int, channels: int, container: str) -> None:
+def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_hz: int) -> None:
     if container not in _READ_FORMATS:
         raise InputFileError(
             f"files of type {container} are not read; convert this one to WAV or FLAC"
         )
-    if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
+    if not MIN_RATE_HZ <= sample_rate_hz <= max_rate_hz:
         raise InputFileError(
-            f"the sample rate is {sample_rate_hz} Hz, {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz can be "
+            f"the sample rate is {sample_rate_hz} Hz, {MIN_RATE_HZ} to {max_rate_hz} Hz can be "
             "processed; convert the file to 48000 Hz"
         )
     if channels > MAX_CHANNELS:

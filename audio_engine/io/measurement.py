@@ -1,23 +1,32 @@
-"""Measure a whole file: loudness, peaks, clipping, noise floor, speech. Streamed in blocks."""
+"""Measure whole files: loudness, peaks, clipping, noise floor, speech. Streamed in blocks."""
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import os
+import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
+from audio_engine.config import MAX_RATE_HZ, METER_MAX_RATE_HZ
+from audio_engine.errors import OutputFileError
 from audio_engine.io.files import AudioReader, open_reader
 from audio_engine.io.offline import Progress, file_warnings, full_scale
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
+from audio_engine.processors.resample import Resampler
 from audio_engine.processors.vad import VoiceActivityDetector
 
 SERIES_SECONDS = 0.1  # EBU Tech 3341: a meter is read ten times a second
 _LEVEL_SECONDS = 0.05  # shorter than the pauses between words
 _FLOOR_SHARE = 0.1  # of the stretches are quieter than the noise floor; a talker pauses more often
 _LOWEST_DBFS, _STEPS_PER_DB = -120, 10
+_DETECTOR_RATE_HZ = 48000  # for files beyond the rates that the detector takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,39 +72,90 @@ class FileMeasurement:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointMeasurement:
+    """Several files measured as one programme: see `FileMeasurement`.
+
+    Gates and range go over the blocks of all files; maxima are the largest, counts and times sums.
+    """
+
+    files: int
+    duration_s: float
+    integrated_lufs: float
+    max_momentary_lufs: float
+    max_short_term_lufs: float
+    loudness_range_lu: float
+    true_peak_dbtp: float
+    sample_peak_dbfs: float
+    speech_share: float
+    clipped_count: int
+    invalid_count: int
+
+    @classmethod
+    def of(cls, files: Sequence[FileMeasurement], joint: LoudnessMeter) -> Self:
+        """Put together what `measure_file` returned and what it merged into `joint`."""
+        stats = joint.stats()
+        duration_s = sum(each.duration_s for each in files)
+        speech_s = sum(each.speech_share * each.duration_s for each in files)
+        return cls(
+            files=len(files),
+            duration_s=duration_s,
+            integrated_lufs=stats.integrated_lufs,
+            max_momentary_lufs=stats.max_momentary_lufs,
+            max_short_term_lufs=stats.max_short_term_lufs,
+            loudness_range_lu=stats.loudness_range_lu,
+            true_peak_dbtp=stats.true_peak_dbtp,
+            sample_peak_dbfs=max((each.sample_peak_dbfs for each in files), default=-np.inf),
+            speech_share=speech_s / duration_s if duration_s else 0.0,
+            clipped_count=sum(each.clipped_count for each in files),
+            invalid_count=sum(each.invalid_count for each in files),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a plain dictionary; infinities stay floats."""
+        return asdict(self)
+
+
 def measure_file(
-    path: str | os.PathLike[str], *, series: bool = False, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    *,
+    series: bool = False,
+    progress: Progress | None = None,
+    joint: LoudnessMeter | None = None,
 ) -> FileMeasurement:
-    """Measure one file.
+    """Measure one file. Gates and range are exact: 288 kB an hour are kept for them.
 
     Parameters
     ----------
     path : path-like
-        Any file that `open_reader` takes.
+        Any file that `open_reader` takes, up to 192 kHz.
     series : bool
         Keep momentary and short-term loudness ten times a second.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
+    joint : LoudnessMeter, optional
+        Takes the file's loudness in when it has been measured, as `LoudnessMeter.merge` does: for
+        a programme of many files.
 
     Raises
     ------
     InputFileError
         If the file cannot be read.
     """
-    with open_reader(path) as reader:
+    with open_reader(path, max_rate_hz=METER_MAX_RATE_HZ) as reader:
         levels = _Levels(reader)
-        meter = LoudnessMeter(reader.sample_rate_hz, reader.channels)
-        detector = VoiceActivityDetector(reader.sample_rate_hz, reader.channels)
+        meter = LoudnessMeter(reader.sample_rate_hz, reader.channels, exact=True)
+        detector = _SpeechShare(reader.sample_rate_hz, reader.channels)
         points: list[LoudnessPoint] = []
         done = 0
         with meter, detector:
             for block in reader.blocks(max(1, round(SERIES_SECONDS * reader.sample_rate_hz))):
                 meter.process(block)
                 levels.add(block)
-                detector.process(block)
+                detector.add(block)
                 done += len(block)
                 if series:
-                    now = meter.stats()
+                    now = meter.live_stats()
                     points.append(
                         LoudnessPoint(
                             time_s=done / reader.sample_rate_hz,
@@ -105,9 +165,11 @@ def measure_file(
                     )
                 if progress is not None:
                     progress(done, reader.frames)
+            meter.flush()
             stats = meter.stats()
-            detector.flush()
-            speech_share = detector.stats().speech_share
+            if joint is not None:
+                joint.merge(meter)
+            speech_share = detector.finish()
     return FileMeasurement(
         input=str(reader.path),
         sample_rate_hz=reader.sample_rate_hz,
@@ -128,6 +190,67 @@ def measure_file(
         warnings=tuple(f"{reader.path}: {text}" for text in file_warnings(reader)),
         series=tuple(points),
     )
+
+
+def write_series(path: str | os.PathLike[str], files: Sequence[FileMeasurement]) -> None:
+    """Write the series of measured files as CSV: file, time in s, momentary and short-term LUFS.
+
+    In digital silence the loudness is ``-inf``. The file appears under its name when complete.
+
+    Raises
+    ------
+    OutputFileError
+        If it cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # a link's target is replaced, not the link
+    part = target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
+    try:
+        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["file", "time_s", "momentary_lufs", "short_term_lufs"])
+            for each in files:
+                for point in each.series:
+                    loudness = (point.momentary_lufs, point.short_term_lufs)
+                    cells = [f"{value:.2f}" for value in loudness]
+                    writer.writerow([each.input, f"{point.time_s:.3f}", *cells])
+        part.replace(target)
+    except OSError as error:
+        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+class _SpeechShare:
+    """The part of a file with speech; beyond the detector's rates its sound is converted first."""
+
+    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+        converted = sample_rate_hz > MAX_RATE_HZ
+        self._resampler = Resampler(sample_rate_hz, _DETECTOR_RATE_HZ) if converted else None
+        self._detector = VoiceActivityDetector(
+            _DETECTOR_RATE_HZ if converted else sample_rate_hz, 1 if converted else channels
+        )
+
+    def add(self, block: AudioArray) -> None:
+        """Take the next block of the file."""
+        if self._resampler is not None:
+            block = self._resampler.process(block.mean(axis=1))
+        self._detector.process(block)
+
+    def finish(self) -> float:
+        """Judge the rest and return the share, 0 to 1."""
+        if self._resampler is not None:
+            self._detector.process(self._resampler.flush())
+        self._detector.flush()
+        return self._detector.stats().speech_share
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._detector.close()
+        if self._resampler is not None:
+            self._resampler.close()
 
 
 class _Levels:

@@ -20,8 +20,8 @@ static const struct {
 
 static void test_response_at_all_rates(void)
 {
-    static const int rates[] = {8000,  11025, 12345, 16000, 22050, 24000, 32000,
-                                44100, 47999, 48000, 64000, 88200, 96000};
+    static const int rates[] = {8000,  11025, 12345, 16000, 22050, 24000,  32000, 44100,
+                                47999, 48000, 64000, 88200, 96000, 176400, 192000};
     for (int r = 0; r < (int)(sizeof rates / sizeof rates[0]); r++) {
         ae_kweight_filter filter;
         CHECK(ae_kweight_design(&filter, rates[r]) == AE_OK);
@@ -132,7 +132,7 @@ static void test_bad_weather(void)
 
 static void test_refusals(void)
 {
-    static const ae_kweight_config wrong[] = {{7999, 1}, {96001, 1}, {48000, 0}, {48000, 9}};
+    static const ae_kweight_config wrong[] = {{7999, 1}, {192001, 1}, {48000, 0}, {48000, 9}};
     for (int i = 0; i < 4; i++) {
         ae_kweight *self = (ae_kweight *)8;
         CHECK(ae_kweight_create(&self, &wrong[i]) == AE_ERROR_ARGUMENT && self == NULL);

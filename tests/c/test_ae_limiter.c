@@ -181,6 +181,30 @@ static void fill_noise(int frames, float size)
     }
 }
 
+/* One limiter goes on where another was, to the last bit. */
+static void test_copied_state_goes_on(void)
+{
+    enum { rate = 44100, block = 441 };
+    fill_noise(rate, 2.0f);
+    ae_limiter *a = make(rate, 2), *b = make(rate, 2);
+    for (int at = 0; at + block <= rate; at += block) {
+        float first[2][block], second[2][block];
+        const float *const in[] = {input[0] + at, input[1] + at};
+        if (at == 50 * block) ae_limiter_copy_state(b, a);
+        ae_limiter_process(a, in, (float *const[]){first[0], first[1]});
+        if (at < 50 * block) continue;
+        ae_limiter_process(b, in, (float *const[]){second[0], second[1]});
+        CHECK(memcmp(first, second, sizeof first) == 0);
+    }
+    ae_limiter_report first_report, second_report;
+    ae_limiter_read(a, &first_report);
+    ae_limiter_read(b, &second_report);
+    CHECK(first_report.limited_frames == second_report.limited_frames);
+    CHECK(first_report.max_reduction_db == second_report.max_reduction_db);
+    ae_limiter_destroy(a);
+    ae_limiter_destroy(b);
+}
+
 static void test_in_place_reset_and_independence(void)
 {
     enum { rate = 44100 };
@@ -266,6 +290,7 @@ int main(void)
     test_quiet_is_an_exact_delayed_copy();
     test_returns_to_an_exact_copy();
     test_low_note_does_not_ripple();
+    test_copied_state_goes_on();
     test_in_place_reset_and_independence();
     test_ceiling_steps_do_not_click();
     test_bad_weather();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ae_kweight.h"
 #include "ae_loudness.h"
 #include "ae_math.h"
 #include "ae_test.h"
@@ -59,12 +60,12 @@ static ae_loudness_report measure(int rate_hz, const part *parts, int count)
 
 static void test_ebu_3341(void)
 {
-    static const int rates[] = {11025, 48000};
+    static const int rates[] = {11025, 48000, 192000};
     static const part one[] = {{20, -23}}, two[] = {{20, -33}};
     static const part three[] = {{10, -36}, {60, -23}, {10, -36}};
     static const part four[] = {{10, -72}, {10, -36}, {60, -23}, {10, -36}, {10, -72}};
     static const part five[] = {{20, -26}, {20.1, -20}, {20, -26}};
-    for (int r = 0; r < 2; r++) {
+    for (int r = 0; r < 3; r++) {
         const ae_loudness_report first = measure(rates[r], one, 1);
         CHECK_NEAR(first.integrated_lufs, -23.0, 0.1);
         CHECK_NEAR(first.momentary_lufs, -23.0, 0.1);
@@ -152,8 +153,8 @@ static void test_ebu_3342(void)
 /* A sine of amplitude 0.5 whose samples never reach it, faded in and out. */
 static void test_true_peak_of_sines(void)
 {
-    static const int rates[] = {8000, 44100, 96000};
-    for (int r = 0; r < 3; r++) {
+    static const int rates[] = {8000, 44100, 96000, 192000};
+    for (int r = 0; r < 4; r++) {
         const int frames = rates[r] / 2;
         float *x = malloc((size_t)frames * sizeof(float));
         const float *planes[1] = {x};
@@ -228,8 +229,48 @@ static void test_merge_is_one_programme(void)
     CHECK_NEAR(report.momentary_lufs, -36.0, 0.1);
     CHECK_NEAR(report.true_peak_dbtp, -20.0, 0.05);
     CHECK(report.frames == 20 * 48000 + 30 * 16000);
+    CHECK(report.range_is_stable == 0); /* 50 s */
+    ae_loudness_merge(a, b);
+    ae_loudness_read(a, &report);
+    CHECK(report.range_is_stable == 1);
     ae_loudness_destroy(a);
     ae_loudness_destroy(b);
+}
+
+/* Ten energies a second, whenever they are taken; 4 and 30 of them are the live windows. */
+static void test_blocks_are_handed_out(void)
+{
+    enum { rate = 11025 };
+    static const part steps[] = {{1, -20}, {1, -26}, {2.05, -32}};
+    double all[2 * AE_LOUDNESS_KEPT_BLOCKS], late[AE_LOUDNESS_KEPT_BLOCKS], window = 0.0;
+    ae_loudness *often = make(rate, 2), *once = make(rate, 2);
+    ae_loudness_report report;
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        play(often, rate, 2, 3, &steps[i], 1, 100);
+        play(once, rate, 2, 3, &steps[i], 1, 4321);
+        const uint64_t before = ae_allocation_count();
+        count += ae_loudness_take_blocks(often, all + count);
+        CHECK(ae_allocation_count() == before);
+        CHECK(ae_loudness_take_blocks(often, all + count) == 0);
+    }
+    CHECK(count == 40 && ae_loudness_take_blocks(once, late) == 40);
+    CHECK(memcmp(all, late, 40 * sizeof *all) == 0);
+    CHECK_NEAR(ae_lufs_from_mean_square(all[5]), -20.0, 0.1);
+    CHECK_NEAR(ae_lufs_from_mean_square(all[15]), -26.0, 0.1);
+    static const part rest[] = {{25.55, -23}};
+    play(often, rate, 2, 3, rest, 1, 100); /* to 29.6 s, where a block ends */
+    CHECK(ae_loudness_take_blocks(often, all) == AE_LOUDNESS_KEPT_BLOCKS);
+    for (int i = 0; i < 30; i++) window += all[AE_LOUDNESS_KEPT_BLOCKS - 1 - i] / 30.0;
+    ae_loudness_read(often, &report);
+    CHECK_NEAR(ae_lufs_from_mean_square(window), report.short_term_lufs, 1e-9);
+    play(often, rate, 2, 3, rest, 1, 100);
+    play(often, rate, 2, 3, rest, 1, 100); /* longer than any is kept */
+    CHECK(ae_loudness_take_blocks(often, all) == AE_LOUDNESS_KEPT_BLOCKS);
+    ae_loudness_reset(often);
+    CHECK(ae_loudness_take_blocks(often, all) == 0);
+    ae_loudness_destroy(often);
+    ae_loudness_destroy(once);
 }
 
 static void test_bad_weather(void)
@@ -263,7 +304,7 @@ static void test_refusals(void)
 {
     ae_loudness_config wrong[8];
     for (int i = 0; i < 8; i++) wrong[i] = ae_loudness_default_config(48000);
-    wrong[0].sample_rate_hz = 7999, wrong[1].sample_rate_hz = 96001, wrong[2].channels = 0;
+    wrong[0].sample_rate_hz = 7999, wrong[1].sample_rate_hz = 192001, wrong[2].channels = 0;
     wrong[3].channels = 9, wrong[4].true_peak = 2, wrong[5].channel_weights[0] = -1.0f;
     wrong[6].channel_weights[0] = NAN, wrong[7].channel_weights[0] = 5.0f;
     for (int i = 0; i < 8; i++) {
@@ -282,6 +323,7 @@ int main(void)
     test_true_peak_of_sines();
     test_any_block_length_same_report();
     test_merge_is_one_programme();
+    test_blocks_are_handed_out();
     test_bad_weather();
     test_refusals();
     return AE_TEST_RESULT();
