@@ -3,8 +3,8 @@
 Loudness is the integrated one (ITU-R BS.1770-5). The first pass kept the programme. Where the
 limiter takes loudness away, or the gain lifts quiet parts over the absolute gate, the gain that
 meets the target is searched: each try is a pass gain - limiter - meter. One try is enough where the
-limiter has nothing to do, three to five are usual elsewhere; a try runs some 400 times faster than
-real time. The limiter works on the unlimited signal each time, so peaks are limited once.
+limiter has nothing to do, three to five are usual elsewhere, some 400 times faster than real time
+each (48 kHz, stereo). The limiter works on the unlimited signal each time: peaks are limited once.
 
 A gain that would make the limiter take more than `MAX_LIMITED_LU` of the loudness is not used: that
 is no limiting any more but distortion. A lone peak does not count: it is limited as far as needed.
