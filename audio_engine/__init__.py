@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
     from audio_engine.io.live.stream import LiveStream, LoopbackDevice
+    from audio_engine.io.mixdown import MixedParticipant, MixReport, mix_files
+    from audio_engine.io.normalise import normalise_loudness
 
 __version__ = "0.1.0"
 
@@ -80,7 +82,11 @@ _MODULE_OF = {
     "LiveStats": "audio_engine.io.live.stats",
     "LiveStream": "audio_engine.io.live.stream",
     "LoopbackDevice": "audio_engine.io.live.stream",
+    "MixReport": "audio_engine.io.mixdown",
+    "MixedParticipant": "audio_engine.io.mixdown",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "mix_files": "audio_engine.io.mixdown",
+    "normalise_loudness": "audio_engine.io.normalise",
 }
 
 
@@ -121,6 +127,8 @@ __all__ = [
     "LoudnessSeries",
     "LoudnessStats",
     "MeterConfig",
+    "MixReport",
+    "MixedParticipant",
     "NoiseConfig",
     "NoiseStats",
     "NoiseSuppressor",
@@ -144,6 +152,8 @@ __all__ = [
     "kernel_build",
     "loudness_series",
     "measure_loudness",
+    "mix_files",
+    "normalise_loudness",
     "preset_names",
     "process_whole",
     "resample",

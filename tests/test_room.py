@@ -147,6 +147,23 @@ def test_a_gap_of_everybody_is_silence() -> None:
         assert not mix.programme.any()
 
 
+@pytest.mark.parametrize("size", [100, 37, BLOCK])
+def test_a_gap_does_not_click(size: int) -> None:
+    """A tone with gaps that begin and end anywhere: nothing above what the tone itself moves."""
+    tone = 0.3 * np.cos(2.0 * np.pi * 100.0 * np.arange(RATE_HZ) / RATE_HZ)
+    with two_in(ae.RoomMixer(RATE_HZ, target_lufs=None)) as room:
+        heard = []
+        for number, at in enumerate(range(0, RATE_HZ, size)):
+            block = tone[at : at + size]
+            gap = number % 40 in (20, 21, 22)
+            blocks = {} if gap else {"ben": block}
+            heard.append(room.process(blocks, frames=len(block)).programme)
+    mix = np.concatenate(heard)
+    assert np.max(np.abs(np.diff(mix))) < 0.3 * 2.0 * np.pi * 100.0 / RATE_HZ * 1.4
+    assert np.max(np.abs(np.diff(mix, 2))) < 0.025  # nor a kink that is heard
+    assert any(np.max(np.abs(part)) == 0.0 for part in np.array_split(mix[2000:-2000], 400))
+
+
 def test_a_known_voice_starts_at_its_gain() -> None:
     blocks = in_turn()
     with two_in(ae.RoomMixer(RATE_HZ)) as room:

@@ -131,7 +131,7 @@ class RoomMixer(Closable):
         self._in = np.zeros((1, channels, self._block), np.float32)
         self._minus = np.zeros_like(self._in)
         self._mix = np.zeros((channels, self._block), np.float32)
-        self._present = np.zeros(1, np.uint8)
+        self._present = np.ones(1, np.uint8)  # so far, in every piece of the block
         self._own = np.zeros(1, np.bool_)
         self._filled = 0
         self._flushed = False
@@ -176,6 +176,7 @@ class RoomMixer(Closable):
         if place < 0:
             raise StreamError(f"the room is full with {MOST_PARTICIPANTS} participants")
         self._make_room_for(place + 1)
+        self._present[place] = self._filled == 0
         self._places[name] = place
         self._configs[name] = config
 
@@ -184,7 +185,6 @@ class RoomMixer(Closable):
         place = self._place(name)
         self._mixer.leave(place)
         self._in[place] = 0.0  # not for the next who sits there
-        self._present[place] = 0
         del self._places[name], self._configs[name]
 
     def set(self, name: str, *, muted: bool | None = None, trim_db: float | None = None) -> None:
@@ -365,8 +365,9 @@ class RoomMixer(Closable):
         self._meter.reset()
         self._flushed = False
         self._filled = 0
-        for kept in (self._in, self._mix, self._minus, self._present, self._own):
+        for kept in (self._in, self._mix, self._minus, self._own):
             kept.fill(0)
+        self._present.fill(1)
 
     # ---- inside ----
 
@@ -376,7 +377,7 @@ class RoomMixer(Closable):
             return
         for kept in ("_in", "_minus", "_present", "_own"):
             old = getattr(self, kept)
-            new = np.zeros((rows, *old.shape[1:]), old.dtype)
+            new = np.full((rows, *old.shape[1:]), kept == "_present", old.dtype)
             new[: len(old)] = old
             setattr(self, kept, new)
         self._rows = rows
@@ -453,7 +454,7 @@ class RoomMixer(Closable):
             count = min(self._block - self._filled, frames - at)
             ours, theirs = slice(self._filled, self._filled + count), slice(at, at + count)
             self._in[:, :, ours] = rows[:, :, theirs]
-            self._present |= present
+            self._present &= present  # a block that is not whole would begin or end hard
             self._filled += count
             if self._whole_blocks:
                 self._mix_block(probability)
@@ -477,7 +478,7 @@ class RoomMixer(Closable):
             speech_probability=probability,
         )
         self._own[:] = self._mixer.own[: len(self._own)] != 0
-        self._present.fill(0)
+        self._present.fill(1)
         self._meter.process(self._mix.T)
 
     def _release(self) -> None:
