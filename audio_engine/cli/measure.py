@@ -80,6 +80,7 @@ def measure(
         from audio_engine.processors.loudness import LoudnessMeter
 
         def work(path: Path, progress: Progress) -> FileMeasurement:
+            """Measure one file, into the programme of all."""
             if path.is_dir():
                 find_audio(path)  # says what is wrong with it
             return measure_file(

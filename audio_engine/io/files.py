@@ -192,12 +192,8 @@ def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     InputFileError
         If a folder cannot be read, or none has an audio file.
     """
-
-    def refuse(error: OSError) -> None:
-        raise InputFileError(f"{error.filename}: {error.strerror or error}")
-
     found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
+    for place, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(place, name)
@@ -207,6 +203,10 @@ def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     if not found:
         raise InputFileError(f"{folder}: no audio file in it ({', '.join(READ_EXTENSIONS)})")
     return sorted(found)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputFileError(f"{error.filename}: {error.strerror or error}")
 
 
 def _open_regular(path: Path) -> io.FileIO:
