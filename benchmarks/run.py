@@ -1,8 +1,8 @@
-"""``make bench``: measure the kernels, the whole chain, noise suppressor and echo canceller.
+"""``make bench``: measure the kernels, the whole chain, its stages and the loudness meter.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
-terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` runs
-only when asked for.
+terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` and the
+day of ``loudness-soak`` run only when asked for.
 """
 
 from __future__ import annotations
@@ -16,12 +16,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from audio_engine import kernel_build
-from benchmarks import bench_fft, echo_cost, echo_floor, far_end_trouble, soak_echo
+from benchmarks import (
+    bench_fft,
+    echo_cost,
+    echo_floor,
+    far_end_trouble,
+    meter_cost,
+    soak_echo,
+    soak_loudness,
+)
 
 Record = dict[str, Any]
 
-PARTS = ("fft", "chain", "stereo", "noise-cost", "echo-cost", "echo-trouble", "echo-floor")
-ON_REQUEST = ("echo-soak",)
+PARTS = (
+    "fft",
+    "chain",
+    "stereo",
+    "noise-cost",
+    "meter-cost",
+    "echo-cost",
+    "echo-trouble",
+    "echo-floor",
+)
+ON_REQUEST = ("echo-soak", "loudness-soak")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +72,12 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         except bench_fft.Skipped as reason:
             print(f"FFT benchmark skipped: {reason}", file=sys.stderr)
     runs = ("--runs", str(options.runs))
-    modules = {"chain": "bench_chain", "stereo": "bench_stereo", "noise-cost": "noise_cost"}
+    modules = {
+        "chain": "bench_chain",
+        "stereo": "bench_stereo",
+        "noise-cost": "noise_cost",
+        "meter-cost": "meter_cost",
+    }
     for part, module in modules.items():
         for build in builds if part in wanted else ():
             yield from _lines(build, module, *runs, "--seconds", str(options.seconds))
@@ -68,6 +90,8 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         yield from _lines(builds[-1], "echo_floor", "--json", statuses=(0, 1))
     if "echo-soak" in wanted:
         yield from _lines(builds[-1], "soak_echo", "--json", statuses=(0, 1))
+    if "loudness-soak" in wanted:
+        yield from _lines(builds[-1], "soak_loudness", "--json", statuses=(0, 1))
 
 
 def _lines(
@@ -105,7 +129,9 @@ def table(records: list[Record]) -> str:
         "trouble": far_end_trouble.row,
         "loop": far_end_trouble.row,
         "echo_floor": echo_floor.row,
+        "soak_loudness": soak_loudness.row,
         "soak": soak_echo.row,
+        "meter": meter_cost.row,
     }
     for record in records:
         row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from benchmarks import bench_stereo, echo_cost, far_end_trouble, music_guard, noise_cost, soak_echo
+from audio_engine import LoudnessMeter
+from benchmarks import (
+    bench_stereo,
+    echo_cost,
+    far_end_trouble,
+    meter_cost,
+    music_guard,
+    noise_cost,
+    soak_echo,
+    soak_loudness,
+)
 from benchmarks.bench_chain import measure
 from benchmarks.echo_scene import EchoPath, longest_run, tile_gains_db, voice
 from benchmarks.run import missed_goal, table
@@ -96,6 +107,58 @@ def test_a_soak_that_wears_out_is_told() -> None:
     good = {"erle_change_db": 0.4, "louder_ms": 20, "non_finite": 0}
     assert soak_echo.missed(good) == []
     assert len(soak_echo.missed({"erle_change_db": -2.0, "louder_ms": 400, "non_finite": 1})) == 3
+
+
+def test_a_day_of_levelling_is_the_same_passage_and_all_kinds_of_turns() -> None:
+    turns = list(soak_loudness.programme(np.random.default_rng(1), 3600.0))
+    assert np.isclose(sum(turn.seconds for turn in turns), 3600.0)
+    assert any(turn.speech_dbfs == -np.inf and turn.seconds > 60.0 for turn in turns)
+    assert any(turn.noise_dbfs == -np.inf for turn in turns)
+    levels = [turn.speech_dbfs for turn in turns if np.isfinite(turn.speech_dbfs)]
+    assert max(levels) > -15.0
+    assert min(levels) < -45.0
+    for one, other in zip(soak_loudness.head(16000), soak_loudness.head(16000), strict=True):
+        assert np.array_equal(one, other)
+    records = list(soak_loudness.measure(16000, 2, seed=1, hour_s=300.0))
+    assert [r["case"] for r in records] == [*["soak_loudness_hour"] * 2, "soak_loudness"]
+    assert records[-1]["hours"] == pytest.approx(600.0 / 3600.0, abs=0.01)
+    assert records[-1]["missed"] == []
+    assert len(table(records).splitlines()) >= len(records)
+
+
+def test_a_day_that_drifts_is_told() -> None:
+    good = {"drift_db": -0.05, "live_error_lu": 0.001, "growth_mb": 1.0, "non_finite": 0}
+    assert soak_loudness.missed(good) == []
+    bad = {"drift_db": 0.2, "live_error_lu": float("nan"), "growth_mb": 90.0, "non_finite": 3}
+    assert len(soak_loudness.missed(bad)) == 4
+
+
+def test_the_meter_is_measured_beside_its_peer() -> None:
+    (record,) = meter_cost.measure(16000, 2, True, seconds=2.0, runs=2)
+    assert record["case"] == "meter_16000_2ch_true_peak"
+    assert 0.0 < record["share_of_core"] < 0.05
+    assert ("ratio" in record) == (meter_cost.load_library() is not None)
+    reading = meter_cost.measure_reading(3.0, runs=2)
+    assert reading["last_us"] > 0.0
+    assert len(table([record, reading]).splitlines()) == 2
+
+
+def test_both_meters_read_the_same() -> None:
+    library = meter_cost.load_library()
+    if library is None:
+        pytest.skip("libebur128 is not installed")
+    audio = meter_cost.programme(6.0, 48000, 2)
+    peer = meter_cost.Peer(library, 48000, 2, true_peak=True)
+    with LoudnessMeter(48000, 2) as meter:
+        for start in range(0, len(audio), 4800):
+            meter.process(audio[start : start + 4800])
+            peer(audio[start : start + 4800])
+        found, theirs = meter.stats(), peer.readings()
+    peer.close()
+    assert found.integrated_lufs == pytest.approx(theirs["integrated_lufs"], abs=0.05)
+    assert found.momentary_lufs == pytest.approx(theirs["momentary_lufs"], abs=0.05)
+    assert found.loudness_range_lu == pytest.approx(theirs["loudness_range_lu"], abs=0.5)
+    assert found.true_peak_dbtp == pytest.approx(theirs["true_peak_dbtp"], abs=0.2)
 
 
 def test_a_far_end_in_trouble_is_measured() -> None:
