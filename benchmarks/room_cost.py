@@ -24,6 +24,7 @@ SIZES = (2, 10, 100, 1000)
 TALKERS = 3
 GOAL_SHARE = 0.1  # of one core, for a thousand who come levelled
 PEER = "numpy sum"
+CASES = ("room", "room_levelling")
 
 Mix = Callable[[Signal], object]
 
@@ -64,15 +65,15 @@ def block_seconds(mixes: list[Mix], blocks: Signal, runs: int) -> np.ndarray[Any
     return np.asarray(taken.min(axis=0))
 
 
-def measure(runs: int, sizes: tuple[int, ...] = SIZES) -> Iterator[dict[str, Any]]:
+def measure(seconds: float, runs: int, sizes: tuple[int, ...] = SIZES) -> Iterator[dict[str, Any]]:
     """Yield one record per size of the room, levelled before it and in it."""
     for count in sizes:
-        blocks = microphones(count, 60)
+        blocks = microphones(count, max(30, round(100 * seconds)))
         with room(count, levelled=True) as plain, room(count, levelled=False) as levels:
             mixes: list[Mix] = [plain_sum, plain.process_array, levels.process_array]
-            seconds = block_seconds(mixes, blocks, runs)[20:]  # the talkers are in
-        shares = (seconds.mean(axis=0) / 0.01).tolist()
-        for name, share in zip(("room", "room_levelling"), shares[1:], strict=True):
+            taken = block_seconds(mixes, blocks, runs)[20:]  # the talkers are in
+        shares = (taken.mean(axis=0) / 0.01).tolist()
+        for name, share in zip(CASES, shares[1:], strict=True):
             record: dict[str, Any] = {
                 "case": f"{name}_{count}",
                 "build": kernel_build(),
@@ -98,7 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Print one JSON line per case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="best of this many")
-    for record in measure(parser.parse_args(arguments).runs):
+    parser.add_argument("--seconds", type=float, default=0.6, help="length of a scene, for a run")
+    options = parser.parse_args(arguments)
+    for record in measure(min(options.seconds, 0.6), options.runs):
         print(json.dumps(record), flush=True)
     return 0
 

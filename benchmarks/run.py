@@ -1,4 +1,4 @@
-"""``make bench``: measure the kernels, the whole chain, its stages and the loudness meter.
+"""``make bench``: measure the kernels, the whole chain, its stages, loudness meter and room mixer.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
 terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` and the
@@ -22,6 +22,7 @@ from benchmarks import (
     echo_floor,
     far_end_trouble,
     meter_cost,
+    room_cost,
     soak_echo,
     soak_loudness,
 )
@@ -34,6 +35,7 @@ PARTS = (
     "stereo",
     "noise-cost",
     "meter-cost",
+    "room-cost",
     "echo-cost",
     "echo-trouble",
     "echo-floor",
@@ -77,6 +79,7 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         "stereo": "bench_stereo",
         "noise-cost": "noise_cost",
         "meter-cost": "meter_cost",
+        "room-cost": "room_cost",
     }
     for part, module in modules.items():
         for build in builds if part in wanted else ():
@@ -132,6 +135,7 @@ def table(records: list[Record]) -> str:
         "soak_loudness": soak_loudness.row,
         "soak": soak_echo.row,
         "meter": meter_cost.row,
+        "room": room_cost.row,
     }
     for record in records:
         row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)

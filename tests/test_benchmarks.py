@@ -13,6 +13,7 @@ from benchmarks import (
     meter_cost,
     music_guard,
     noise_cost,
+    room_cost,
     soak_echo,
     soak_loudness,
 )
@@ -159,6 +160,15 @@ def test_both_meters_read_the_same() -> None:
     assert found.momentary_lufs == pytest.approx(theirs["momentary_lufs"], abs=0.05)
     assert found.loudness_range_lu == pytest.approx(theirs["loudness_range_lu"], abs=0.5)
     assert found.true_peak_dbtp == pytest.approx(theirs["true_peak_dbtp"], abs=0.2)
+
+
+def test_the_cost_of_a_room_is_measured() -> None:
+    records = list(room_cost.measure(0.3, runs=2, sizes=(2, 20)))
+    sizes = ("2", "20")
+    assert [r["case"] for r in records] == [f"{x}_{n}" for n in sizes for x in room_cost.CASES]
+    assert all(0.0 < record["share_of_core"] < 0.1 for record in records)
+    assert "goal_share" in records[0]
+    assert len(table(records).splitlines()) == len(records)
 
 
 def test_a_far_end_in_trouble_is_measured() -> None:
