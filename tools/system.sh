@@ -14,7 +14,7 @@ packages() {
     build) echo gcc libc6-dev python3 python3-venv python3-dev ;;
     test) # PortAudio and two software devices for the live tests; making the demo's voices again
         echo libportaudio2 libasound2-dev jackd2 espeak-ng ;;
-    bench) echo libkissfft-dev ;; # the FFT's peer: its row of the kernel benchmark
+    bench) echo libkissfft-dev libebur128-1 ;; # the peers of the FFT and of the meter
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;
     esac
