@@ -10,7 +10,9 @@ static const int k_window_blocks = 10;      /* 100 ms */
 static const int k_young_windows = 10;      /* 1 s */
 static const double k_absolute_gate = 1e-6; /* -60.7 LUFS: a room, not a programme */
 static const double k_relative_gate = 0.1;  /* -10 LU, BS.1770-5 */
-static const float k_dead_band_db = 0.1f;   /* closer to the target, the gain stands still */
+static const double k_new_sound = 10.0;   /* and as far over the mean: the song after the ballad */
+static const float k_far_over_db = 1.0f;  /* the slow mean sees to it that a chorus is not this */
+static const float k_dead_band_db = 0.1f; /* closer to the target, the gain stands still */
 static const float k_nothing_lufs = -200.0f;
 
 void ae_balance_init(ae_balance *self, const ae_balance_config *config)
@@ -33,6 +35,10 @@ static void end_window(ae_balance *self)
     self->window_sum = 0.0;
     self->window_blocks = 0;
     if (power < k_absolute_gate || power < k_relative_gate * self->power) return;
+    if (power > k_new_sound * self->power) {
+        self->power = 0.0;
+        self->windows = self->young_windows = 0;
+    }
     if (self->windows < self->config.memory_windows) self->windows++;
     if (self->young_windows < k_young_windows) self->young_windows++;
     self->power += (power - self->power) / self->windows;
@@ -48,8 +54,8 @@ void ae_balance_update(ae_balance *self, double mean_square, int counts, float t
                                      self->config.least_db, self->config.most_db);
     const float off_db = wanted_db - self->gain_db;
     if (fabsf(off_db) < k_dead_band_db) return;
-    const float step_db =
-        self->young_windows < k_young_windows ? self->config.young_step_db : self->config.step_db;
+    const int quick = self->young_windows < k_young_windows || off_db < -k_far_over_db;
+    const float step_db = quick ? self->config.young_step_db : self->config.step_db;
     self->gain_db += ae_clamp(off_db, -step_db, step_db);
 }
 

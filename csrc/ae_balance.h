@@ -3,7 +3,8 @@
  *
  * Method: running BS.1770-5. The mean square is averaged over windows of 100 ms of activity, gaps
  * left out, behind the absolute gate and the 10 LU relative gate, and remembers memory_windows of
- * them. The gain walks to the target at a speed nobody hears, faster while the sound is new.
+ * them; a window 10 LU over the mean is a new sound and begins it anew. The gain walks to the
+ * target at a speed nobody hears, faster while the sound is new, and down where it is far too loud.
  * Different from the leveller: no speech decision, no guard; its input is sounds that are levelled
  * already, or music whose dynamics shall stay. Not a filter: it is told K-weighted mean squares.
  * Latency: none. Cost: some ten operations a block. Thread: audio; a plain struct, no allocation.
@@ -15,7 +16,7 @@ typedef struct {
     float least_db, most_db; /* bounds of the gain */
     float start_db;          /* gain until the first window is full */
     float step_db;           /* largest move per block of 10 ms */
-    float young_step_db;     /* the same in the first second of sound */
+    float young_step_db;     /* in the first second of a sound, and down from far over the target */
     int memory_windows;      /* of 100 ms */
 } ae_balance_config;
 

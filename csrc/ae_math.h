@@ -57,20 +57,6 @@ static inline void ae_fill(float *values, float value, int count)
     for (int i = 0; i < count; i++) values[i] = value;
 }
 
-/* Copies, with 0 for what is no number or larger than `limit`; returns how many that were. The
- * range test is false for NaN too, so one comparison cleans everything. */
-static inline int ae_clean(const float *restrict from, float *restrict to, int count, float limit)
-{
-    int replaced = 0;
-#pragma omp simd reduction(+ : replaced)
-    for (int n = 0; n < count; n++) {
-        const int usable = fabsf(from[n]) <= limit;
-        to[n] = usable ? from[n] : 0.0f;
-        replaced += !usable;
-    }
-    return replaced;
-}
-
 static inline float ae_energy(const float *values, int count)
 {
     float sum = 0.0f;

@@ -240,6 +240,12 @@ void ae_mixer_set_trim_db(ae_mixer *self, int p, float trim_db)
     if (participant != NULL) ae_participant_set_trim_db(participant, trim_db);
 }
 
+void ae_mixer_set_role(ae_mixer *self, int p, int role, int team)
+{
+    ae_participant *participant = at(self, p);
+    if (participant != NULL) ae_participant_set_role(participant, role, team);
+}
+
 void ae_mixer_set_team_trim_db(ae_mixer *self, int team, float trim_db)
 {
     if (team < 1 || team > k_teams || trim_db != trim_db) return;
@@ -335,23 +341,41 @@ static void sum_all(ae_mixer *self)
     }
 }
 
-/* The balance hears the sum without its own gain and what else was put on it. */
-static void balance_group(const ae_mixer *self, group *sum, int talks, float gain, float target)
+/* What the members' own trims make of a team's power: a trim is not taken back by the balance. */
+static double trim_power(const ae_mixer *self, int team)
 {
-    if (!talks || target == 0.0f) return;
+    double with = 1e-20, without = 1e-20;
+    for (int p = 0; p < self->end; p++) {
+        const ae_participant *participant = at(self, p);
+        if (participant == NULL || participant->config.team != team || !participant->delivers)
+            continue;
+        const ae_automix_mic *mic = &participant->mic;
+        const double power = (double)mic->level * (double)mic->gain * (double)mic->gain;
+        without += power;
+        with += power * (double)participant->trim * (double)participant->trim;
+    }
+    return with / without;
+}
+
+/* The balance hears the sum without its own gain and what else was put on it. */
+static void balance_group(const ae_mixer *self, group *sum, double gain_power, float target_lufs)
+{
     const double mean_square =
         ae_kweight_mean_square(sum->weighting, (const float *const *)sum->rows, self->block_frames);
-    ae_balance_update(&sum->balance, mean_square / ((double)gain * (double)gain), 1, target);
+    ae_balance_update(&sum->balance, mean_square / gain_power, 1, target_lufs);
 }
 
 static void balance_all(ae_mixer *self, const room_speech *speech)
 {
-    const float programme = group_gain(&self->programme);
+    const double programme = (double)group_gain(&self->programme);
     for (int t = 0; t < k_teams; t++) {
-        balance_group(self, &self->teams[t], speech->team_talking[t],
-                      programme * group_gain(&self->teams[t]), self->config.target_lufs);
+        if (!speech->team_talking[t]) continue;
+        const double gain = programme * (double)group_gain(&self->teams[t]);
+        balance_group(self, &self->teams[t], gain * gain * trim_power(self, t + 1),
+                      self->config.target_lufs);
     }
-    balance_group(self, &self->programme, speech->talking, programme, self->config.programme_lufs);
+    if (speech->talking && self->config.programme_lufs != 0.0f)
+        balance_group(self, &self->programme, programme * programme, self->config.programme_lufs);
 }
 
 typedef struct {
@@ -414,6 +438,7 @@ static void let_go(ae_mixer *self)
         const ae_participant *participant = at(self, p);
         if (participant != NULL && participant->leaving) self->places[p].is_free = 1;
     }
+    while (self->end > 0 && at(self, self->end - 1) == NULL) self->end--;
 }
 
 void ae_mixer_process(ae_mixer *self, const float *in, int places, const uint8_t *present,

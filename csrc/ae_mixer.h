@@ -12,9 +12,9 @@
  * over the programme limiter's state; when it has closed and both limiters agree again, it is faded
  * over to the programme. So the cost is O(participants) to listen, O(open microphones) to mix.
  *
- * Joining, leaving, muting and gaps in the delivery never click: every weight is ramped over the
- * block, and what stops without warning is faded out over its own mirror image. Broken samples
- * (non-finite or |x| > 64) are silence for everybody and are counted.
+ * Joining, leaving, muting and gaps in the delivery never click: every weight is ramped, and what
+ * stops without warning is faded out over its own mirror image. A block with a broken sample
+ * (non-finite or |x| > 8) is a gap for everybody; such samples are counted.
  * Latency: ae_mixer_latency_frames, of the limiter. One block of ae_block_frames a call. Sets
  * flush-to-zero on entry and restores the mode on exit.
  * Thread: process, read, leave and the setters on one thread; join allocates and belongs between
@@ -33,9 +33,9 @@ typedef struct {
     int sample_rate_hz;   /* 8000 .. 96000 */
     int channels;         /* 1 .. 8, of every signal */
     int max_participants; /* 1 .. 4096 */
-    int level_voices;     /* 0 or 1 */
+    int level_voices;     /* 0 or 1: 0 where they come at target_lufs */
     float target_lufs;    /* -36 .. -9: loudness of every voice, and of a team */
-    float programme_lufs; /* -36 .. -9: slow trim of the whole mix towards it; 0: none */
+    float programme_lufs; /* -36 .. -9: while voices speak, a slow trim towards it; 0: none */
     float music_below_lu; /* 0 .. 24: how far music lies under target_lufs */
     float duck_db;        /* 0 .. 24: how far speech turns the music down */
     float ceiling_dbtp;   /* -20 .. 0 */
@@ -60,6 +60,8 @@ ae_status ae_mixer_join(ae_mixer *self, const ae_participant_config *participant
 /* Fades out in the next block; then the place is free. */
 void ae_mixer_leave(ae_mixer *self, int place);
 void ae_mixer_set_muted(ae_mixer *self, int place, int muted);
+/* A voice becomes host, changes teams, or leaves its team; from or to music it does nothing. */
+void ae_mixer_set_role(ae_mixer *self, int place, int role, int team);
 /* Moves by at most 1 dB per block. */
 void ae_mixer_set_trim_db(ae_mixer *self, int place, float trim_db);
 /* On top of the team's balance; -6 .. 6. */

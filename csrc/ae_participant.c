@@ -2,8 +2,8 @@
 
 #include "ae_math.h"
 
-static const float k_largest_sample = 64.0f; /* +36 dBFS, as at the graph's door */
-static const float k_trim_step_db = 1.0f;    /* per block */
+static const float k_largest_sample = 8.0f; /* +18 dBFS: no microphone, no engine gives more */
+static const float k_trim_step_db = 1.0f;   /* per block */
 static const float k_host_priority_db = 6.0f;
 static const float k_least_trim_db = -24.0f, k_most_trim_db = 12.0f;
 
@@ -22,7 +22,8 @@ static int is_valid(const ae_participant_config *config)
     return config->role >= AE_ROLE_VOICE && config->role <= AE_ROLE_MUSIC && config->team >= 0 &&
            config->team <= 2 && (config->team == 0 || config->role != AE_ROLE_MUSIC) &&
            config->trim_db >= k_least_trim_db && config->trim_db <= k_most_trim_db &&
-           config->start_gain_db >= -26.0f && config->start_gain_db <= 36.0f;
+           config->start_gain_db >= -26.0f && config->start_gain_db <= 36.0f &&
+           (config->role != AE_ROLE_MUSIC || config->start_gain_db == 0.0f);
 }
 
 static ae_participant *layout(ae_participant *plan, ae_arena *arena)
@@ -78,8 +79,7 @@ ae_status ae_participant_create(ae_participant **out, const ae_participant_confi
         ae_participant_destroy(self);
         return status;
     }
-    self->trim_db = self->wanted_trim_db = config->trim_db;
-    self->trim = ae_amplitude_from_db(config->trim_db);
+    self->wanted_trim_db = config->trim_db;
     ae_participant_reset(self);
     *out = self;
     return AE_OK;
@@ -93,6 +93,22 @@ void ae_participant_destroy(ae_participant *self)
     ae_free(self);
 }
 
+static void prefer(ae_participant *self)
+{
+    self->mic.priority_db = self->config.role == AE_ROLE_HOST ? k_host_priority_db : 0.0f;
+}
+
+void ae_participant_set_role(ae_participant *self, int role, int team)
+{
+    ae_participant_config changed = self->config;
+    changed.role = role;
+    changed.team = team;
+    const int both_voices = role != AE_ROLE_MUSIC && ae_participant_is_voice(self);
+    if (!both_voices || !is_valid(&changed)) return;
+    self->config = changed;
+    prefer(self);
+}
+
 void ae_participant_reset(ae_participant *self)
 {
     if (self->leveller != NULL) ae_leveller_reset(self->leveller);
@@ -101,7 +117,9 @@ void ae_participant_reset(ae_participant *self)
         ae_balance_reset(&self->balance);
     }
     ae_automix_mic_reset(&self->mic);
-    self->mic.priority_db = self->config.role == AE_ROLE_HOST ? k_host_priority_db : 0.0f;
+    prefer(self);
+    self->trim_db = self->wanted_trim_db;
+    self->trim = ae_amplitude_from_db(self->trim_db);
     self->weight = self->previous_weight = 0.0f;
     self->delivers = 0;
     self->broken_count = 0;
@@ -134,28 +152,40 @@ static void hear_song(ae_participant *self)
     ae_balance_update(&self->balance, mean_square, 1, self->music_lufs);
 }
 
+/* How many samples of the block are no numbers, or no sound. */
+static int count_broken(const ae_participant *self, const float *in)
+{
+    int broken = 0;
+#pragma omp simd reduction(+ : broken)
+    for (int n = 0; n < self->channels * self->block_frames; n++)
+        broken += !(fabsf(in[n]) <= k_largest_sample);
+    return broken;
+}
+
 void ae_participant_take(ae_participant *self, const float *in, float speech_probability)
 {
-    self->previous_weight = self->weight;
-    self->delivers = in != NULL && !self->leaving && !self->muted;
+    const int broken = in != NULL && !self->leaving ? count_broken(self, in) : 0;
+    self->broken_count += broken;
+    const int arrives = in != NULL && !self->leaving && broken == 0;
     const int fades = self->weight > 0.0f;
-    if (in == NULL || self->leaving) {
-        for (int c = 0; fades && c < self->channels; c++)
+    self->previous_weight = self->weight;
+    self->delivers = arrives && !self->muted;
+    const float known = speech_probability >= 0.0f && speech_probability <= 1.0f;
+    const float probability = known ? speech_probability : -1.0f;
+
+    for (int c = 0; c < self->channels; c++) {
+        if (arrives)
+            ae_copy(self->signal[c], in + (ptrdiff_t)c * self->block_frames, self->block_frames);
+        else if (fades)
             mirror(self->signal[c], self->block_frames);
-    } else if (fades || self->delivers) {
-        for (int c = 0; c < self->channels; c++) {
-            self->broken_count += ae_clean(in + (ptrdiff_t)c * self->block_frames, self->signal[c],
-                                           self->block_frames, k_largest_sample);
-        }
-        const float *const *signal = (const float *const *)self->signal;
-        if (self->leveller != NULL)
-            ae_leveller_process(self->leveller, signal, speech_probability, self->signal);
     }
+    const float *const *signal = (const float *const *)self->signal;
+    if (self->leveller != NULL && arrives && (self->delivers || fades))
+        ae_leveller_process(self->leveller, signal, probability, self->signal);
     if (!ae_participant_is_voice(self)) {
         if (self->delivers) hear_song(self);
     } else if (self->delivers) {
-        ae_automix_mic_hear(&self->mic, (const float *const *)self->signal, self->channels,
-                            self->block_frames, speech_probability);
+        ae_automix_mic_hear(&self->mic, signal, self->channels, self->block_frames, probability);
     } else {
         ae_automix_mic_rest(&self->mic);
         self->mic.gain = 0.0f; /* faded over this block */
@@ -179,29 +209,31 @@ int ae_participant_is_heard(const ae_participant *self)
     return self->weight > 0.0f || self->previous_weight > 0.0f;
 }
 
-void ae_participant_add_to(const ae_participant *self, float *const *sum)
+/* y = y0 + sign * weight * x. A closed microphone opens within a quarter of the block, so that a
+ * short onset is not lost; everything else moves over all of it. */
+static void add_weighted(const ae_participant *self, const float *restrict x, float sign,
+                         const float *y0, float *y)
 {
     const int frames = self->block_frames;
-    const float from = self->previous_weight, step = (self->weight - from) / (float)frames;
-    for (int c = 0; c < self->channels; c++) {
-        const float *restrict x = self->signal[c];
-        float *restrict y = sum[c];
+    const int ramp = self->previous_weight > 0.0f ? frames : frames / 4;
+    const float from = sign * self->previous_weight, to = sign * self->weight;
+    const float step = (to - from) / (float)ramp;
 #pragma omp simd
-        for (int n = 0; n < frames; n++) y[n] += x[n] * (from + step * (float)(n + 1));
-    }
+    for (int n = 0; n < ramp; n++) y[n] = y0[n] + x[n] * (from + step * (float)(n + 1));
+#pragma omp simd
+    for (int n = ramp; n < frames; n++) y[n] = y0[n] + x[n] * to;
+}
+
+void ae_participant_add_to(const ae_participant *self, float *const *sum)
+{
+    for (int c = 0; c < self->channels; c++)
+        add_weighted(self, self->signal[c], 1.0f, sum[c], sum[c]);
 }
 
 void ae_participant_take_from(const ae_participant *self, float *const *from, float *const *to)
 {
-    const int frames = self->block_frames;
-    const float first = self->previous_weight, step = (self->weight - first) / (float)frames;
-    for (int c = 0; c < self->channels; c++) {
-        const float *restrict x = self->signal[c];
-        const float *restrict sum = from[c];
-        float *restrict y = to[c];
-#pragma omp simd
-        for (int n = 0; n < frames; n++) y[n] = sum[n] - x[n] * (first + step * (float)(n + 1));
-    }
+    for (int c = 0; c < self->channels; c++)
+        add_weighted(self, self->signal[c], -1.0f, from[c], to[c]);
 }
 
 void ae_participant_read(const ae_participant *self, ae_participant_report *out)

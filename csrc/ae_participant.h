@@ -2,9 +2,9 @@
  * weight with which it goes into the mix.
  *
  * A voice is levelled (ae_leveller) and heard by the automixer (ae_automix_mic); a song gets a slow
- * gain (ae_balance) to its loudness. Weights are ramped over the block. Where a block is missing,
- * or the participant has left, the last block is played backwards and faded out: it begins with the
- * sample that was last heard, so nothing clicks.
+ * gain (ae_balance) to its loudness. Weights are ramped. Where a block is missing, holds a broken
+ * sample, or the participant has left, the last block is played backwards and faded out: it begins
+ * with the sample that was last heard, so nothing clicks.
  * Latency: none. Cost: a copy, two energies, and the leveller's. Thread: audio; create allocates.
  */
 #ifndef AE_PARTICIPANT_H
@@ -27,7 +27,7 @@ typedef struct {
     int role;            /* ae_role */
     int team;            /* 0: none, 1, 2; voices only */
     float trim_db;       /* -24 .. 12 */
-    float start_gain_db; /* -26 .. 36: gain of the leveller before the first speech */
+    float start_gain_db; /* -26 .. 36: gain of the leveller before the first speech; 0 for music */
 } ae_participant_config;
 
 typedef struct {
@@ -37,7 +37,7 @@ typedef struct {
     float voice_gain_db;  /* of the leveller, without what it does for the moment: the next start */
     float loudness_lufs;  /* of the voice, or of the song, as it came in; -200: not known */
     float share;          /* 0 .. 1: gain of the automixer */
-    int64_t broken_count; /* samples replaced by zero */
+    int64_t broken_count; /* samples that were no numbers or beyond +18 dBFS */
 } ae_participant_report;
 /* ffi:end */
 
@@ -72,6 +72,8 @@ ae_status ae_participant_create(ae_participant **out, const ae_participant_confi
                                 const ae_participant_room *room);
 void ae_participant_destroy(ae_participant *self);
 void ae_participant_reset(ae_participant *self);
+/* Between voices only. */
+void ae_participant_set_role(ae_participant *self, int role, int team);
 void ae_participant_set_trim_db(ae_participant *self, float trim_db);
 /* One block: channels rows of block_frames behind each other, or NULL for a gap. */
 void ae_participant_take(ae_participant *self, const float *in, float speech_probability);

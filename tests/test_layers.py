@@ -160,13 +160,13 @@ C_ROWS: list[set[str]] = [
     row("participant mix_minus"),
     # Kernels: never include each other.
     row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
-    # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the
-    # meter.
+    # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter.
     row("echo_align echo_stage noise_stage hum"),
     row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("comfort_noise musical_noise rumble music_guard hum_search transients")
-    | row("speech_loudness automix")
+    | row("speech_loudness")
+    | row("automix balance")
     | row("loudness_gate"),
     row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too

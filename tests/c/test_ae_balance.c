@@ -36,8 +36,10 @@ static void test_walks_to_the_target_at_its_speed(void)
     CHECK_NEAR(self.gain_db, 2.0, 0.1 + 1e-4); /* up to the dead band */
     /* No longer young: 0.5 dB/s. */
     const float before_db = self.gain_db;
-    feed(&self, -20.0, 10, -21.0f);
+    feed(&self, -20.0, 10, -19.0f);
     CHECK_NEAR(self.gain_db, before_db - 10 * 0.005f, 1e-5);
+    feed(&self, -20.0, 10, -22.0f); /* far too loud: down at once */
+    CHECK_NEAR(self.gain_db, before_db - 10 * 0.005f - 10 * 0.05f, 1e-5);
 }
 
 static void test_stays_in_its_bounds(void)
@@ -85,6 +87,26 @@ static void test_means_power(void)
     CHECK_NEAR(ae_balance_loudness_lufs(&self), ae_lufs_from_mean_square(mean), 1e-4);
 }
 
+/* The pop song after the ballad, the band after its soft intro: a new sound, not a loud moment. */
+static void test_new_sound_begins_the_mean_anew(void)
+{
+    ae_balance self;
+    const ae_balance_config song = {.least_db = -36.0f,
+                                    .most_db = 12.0f,
+                                    .step_db = 0.005f,
+                                    .young_step_db = 0.15f,
+                                    .memory_windows = 300};
+    ae_balance_init(&self, &song);
+    feed(&self, -28.0, 3000, -27.0f);
+    CHECK_NEAR(self.gain_db, 1.0, 0.2);
+    feed(&self, -9.0, 10, -27.0f);
+    CHECK_NEAR(ae_balance_loudness_lufs(&self), -9.0, 1e-4);
+    feed(&self, -9.0, 140, -27.0f); /* 19 dB at 15 dB/s */
+    CHECK_NEAR(self.gain_db, -17.5, 0.6); /* the last decibel is slow */
+    feed(&self, -3.0, 100, -27.0f); /* the chorus is no new song */
+    CHECK(ae_balance_loudness_lufs(&self) < -4.0f);
+}
+
 static void test_bad_weather(void)
 {
     static const double values[] = {NAN, INFINITY, -INFINITY, 3e38, 1e-310, 0.0};
@@ -104,6 +126,7 @@ int main(void)
     test_stays_in_its_bounds();
     test_gates();
     test_means_power();
+    test_new_sound_begins_the_mean_anew();
     test_bad_weather();
     return AE_TEST_RESULT();
 }

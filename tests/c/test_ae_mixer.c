@@ -59,12 +59,13 @@ static void hum(float *to, float size, uint32_t seed)
 
 static void clear(recording *of) { memset(of, 0, sizeof *of); }
 
-/* One block; present NULL: all there. */
-static void step(ae_mixer *room, recording *of, int b, int places, const uint8_t *present)
+/* One block; present NULL: all there; p_speech: what is known of each, or NULL. */
+static void step(ae_mixer *room, recording *of, int b, int places, const uint8_t *present,
+                 const float *p_speech)
 {
     float in[k_most * k_block], minus[k_most * k_block];
     for (int p = 0; p < places; p++) ae_copy(in + p * k_block, of->in[p] + b * k_block, k_block);
-    ae_mixer_process(room, in, places, present, NULL, of->mix + b * k_block, minus, 1);
+    ae_mixer_process(room, in, places, present, p_speech, of->mix + b * k_block, minus, 1);
     for (int p = 0; p < places; p++) {
         ae_copy(of->minus[p] + b * k_block, minus + p * k_block, k_block);
         of->own[p][b] = ae_mixer_own(room)[p];
@@ -73,7 +74,7 @@ static void step(ae_mixer *room, recording *of, int b, int places, const uint8_t
 
 static void run(ae_mixer *room, recording *of, int places)
 {
-    for (int b = 0; b < k_blocks; b++) step(room, of, b, places, NULL);
+    for (int b = 0; b < k_blocks; b++) step(room, of, b, places, NULL, NULL);
 }
 
 static void test_lone_voice_passes_as_it_is(void)
@@ -91,7 +92,10 @@ static void test_lone_voice_passes_as_it_is(void)
     }
     CHECK(memcmp(first.mix, first.minus[0], sizeof first.mix) == 0);
     CHECK(memcmp(first.mix, first.minus[2], sizeof first.mix) == 0);
-    for (int b = 0; b < k_blocks; b++) CHECK(!first.own[0][b] && !first.own[2][b]);
+    for (int b = 0; b < k_blocks; b++) {
+        CHECK(!first.own[2][b]);
+        CHECK(!first.own[0][b] || b < 125); /* the first one here holds the room until 1 speaks */
+    }
     ae_mixer_destroy(room);
 }
 
@@ -196,7 +200,7 @@ static void test_coming_and_going_does_not_click(void)
             const ae_participant_config again = {.role = AE_ROLE_HOST};
             CHECK(ae_mixer_join(room, &again, &place) == AE_OK && place == 1);
         }
-        step(room, &first, b, 2, present);
+        step(room, &first, b, 2, present, (const float[]){0.0f, 1.0f}); /* a tone for a voice */
     }
     CHECK(largest_step(first.mix) < 0.0095f);
     CHECK(largest_step(first.minus[0]) < 0.0095f);
@@ -247,7 +251,7 @@ static void test_music_makes_way(void)
     speak(first.in[0], 300, 400, 0.3f, 1);
     double alone = 0.0, ducked = 0.0, back = 0.0;
     for (int b = 0; b < k_blocks; b++) {
-        step(room, &first, b, 2, NULL);
+        step(room, &first, b, 2, NULL, NULL);
         ae_mixer_report report;
         ae_mixer_read(room, &report);
         if (b == 299) CHECK_NEAR(report.music_duck_db, 0.0, 0.01);
@@ -389,7 +393,7 @@ static void test_places(void)
     ae_mixer_leave(room, 1);
     CHECK(ae_mixer_join(room, &voice, &place) == AE_ERROR_FULL); /* he fades first */
     clear(&first);
-    step(room, &first, 0, 3, NULL);
+    step(room, &first, 0, 3, NULL, NULL);
     ae_participant_report report;
     CHECK(ae_mixer_join(room, &wrong, &place) == AE_ERROR_ARGUMENT && place == -1);
     CHECK(ae_mixer_join(room, &voice, &place) == AE_OK && place == 1);

@@ -44,8 +44,9 @@ static void test_weight_is_a_ramp(void)
     run(self, in, 1.0f);
     ae_participant_add_to(self, rows);
     for (int n = 0; n < k_block; n++) {
-        CHECK_NEAR(sum[0][n], in[n] * (float)(n + 1) / k_block, 1e-6);
-        CHECK_NEAR(sum[1][n], in[k_block + n] * (float)(n + 1) / k_block, 1e-6);
+        const float weight = fminf(1.0f, (float)(n + 1) / (k_block / 4));
+        CHECK_NEAR(sum[0][n], in[n] * weight, 1e-6);
+        CHECK_NEAR(sum[1][n], in[k_block + n] * weight, 1e-6);
     }
     ae_participant_take_from(self, rows, to);
     for (int n = 0; n < k_block; n++) CHECK_NEAR(without[0][n], 0.0, 1e-7);
@@ -55,6 +56,12 @@ static void test_weight_is_a_ramp(void)
     ae_zero(sum[1], k_block);
     ae_participant_add_to(self, rows);
     CHECK(memcmp(sum, in, sizeof in) == 0);
+    ae_zero(sum[0], k_block);
+    ae_zero(sum[1], k_block);
+    run(self, in, 0.5f); /* from open on, over the whole block */
+    ae_participant_add_to(self, rows);
+    for (int n = 0; n < k_block; n++)
+        CHECK_NEAR(sum[0][n], in[n] * (1.0f - 0.5f * (float)(n + 1) / k_block), 1e-6);
     ae_participant_destroy(self);
 }
 
@@ -153,25 +160,73 @@ static void test_start_gain(void)
     ae_participant_destroy(self);
 }
 
-static void test_broken_samples_are_counted_silence(void)
+/* Never a part of a block: what is beside a broken sample is no more to be trusted. */
+static void test_broken_block_is_a_gap(void)
 {
-    static const float values[] = {NAN, INFINITY, -INFINITY, 3e38f, 64.1f, -65.0f};
+    static const float values[] = {NAN, INFINITY, -INFINITY, 3e38f, 8.1f, -9.0f};
     for (int v = 0; v < 6; v++) {
         ae_participant *self = make(&k_room, v % 2 ? AE_ROLE_MUSIC : AE_ROLE_VOICE);
-        float in[2 * k_block];
-        fill(in, 0.1f, 7);
+        float good[2 * k_block], in[2 * k_block];
+        fill(good, 0.1f, 7);
+        fill(in, 0.1f, 8);
         in[7] = in[k_block + 9] = values[v];
+        run(self, good, 1.0f);
+        const float gain_db = self->balance.gain_db;
         run(self, in, 1.0f);
-        CHECK(self->signal[0][7] == 0.0f && self->signal[1][9] == 0.0f);
-        CHECK(self->signal[0][8] == in[8]);
+        CHECK(self->weight == 0.0f && self->balance.gain_db == gain_db);
+        for (int n = 0; n < k_block; n++) CHECK(self->signal[0][n] == good[k_block - 1 - n]);
         ae_participant_report report;
         ae_participant_read(self, &report);
         CHECK(report.broken_count == 2 && isfinite(report.gain_db));
+        run(self, in, 1.0f);
+        CHECK(!ae_participant_is_heard(self));
+        run(self, good, 1.0f);
+        CHECK(self->weight > 0.0f);
         ae_participant_reset(self);
         ae_participant_read(self, &report);
         CHECK(report.broken_count == 0 && !report.open);
         ae_participant_destroy(self);
     }
+}
+
+/* NaN, infinity and percentages leave no trace in the leveller. */
+static void test_wrong_probability_is_not_known(void)
+{
+    static const float wrong[] = {NAN, INFINITY, 70.0f, -INFINITY};
+    for (int w = 0; w < 4; w++) {
+        ae_participant_room room = k_room;
+        room.level_voices = 1;
+        ae_participant *a = make(&room, AE_ROLE_VOICE), *b = make(&room, AE_ROLE_VOICE);
+        float in[2 * k_block];
+        for (int block = 0; block < 300; block++) {
+            fill(in, block / 12 % 2 ? 0.05f : 0.001f, (uint32_t)block + 1);
+            ae_participant_take(a, in, block == 100 ? wrong[w] : 0.9f);
+            ae_participant_take(b, in, block == 100 ? -1.0f : 0.9f);
+        }
+        ae_participant_report first, second;
+        ae_participant_read(a, &first);
+        ae_participant_read(b, &second);
+        CHECK(first.gain_db == second.gain_db && isfinite(first.gain_db));
+        CHECK(first.gain_db != 0.0f);
+        ae_participant_destroy(a);
+        ae_participant_destroy(b);
+    }
+}
+
+static void test_role_changes_between_voices(void)
+{
+    ae_participant *voice = make(&k_room, AE_ROLE_VOICE), *song = make(&k_room, AE_ROLE_MUSIC);
+    ae_participant_set_role(voice, AE_ROLE_HOST, 0);
+    CHECK(voice->config.role == AE_ROLE_HOST && voice->mic.priority_db == 6.0f);
+    ae_participant_set_role(voice, AE_ROLE_VOICE, 2);
+    CHECK(voice->config.team == 2 && voice->mic.priority_db == 0.0f);
+    ae_participant_set_role(voice, AE_ROLE_MUSIC, 0);
+    ae_participant_set_role(voice, AE_ROLE_VOICE, 3);
+    CHECK(voice->config.role == AE_ROLE_VOICE && voice->config.team == 2);
+    ae_participant_set_role(song, AE_ROLE_HOST, 0);
+    CHECK(song->config.role == AE_ROLE_MUSIC);
+    ae_participant_destroy(voice);
+    ae_participant_destroy(song);
 }
 
 static void test_refuses_wrong_configurations(void)
@@ -187,6 +242,7 @@ static void test_refuses_wrong_configurations(void)
         {.trim_db = NAN},
         {.start_gain_db = 37.0f},
         {.start_gain_db = NAN},
+        {.role = AE_ROLE_MUSIC, .start_gain_db = 1.0f},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ae_participant *self;
@@ -203,7 +259,9 @@ int main(void)
     test_trim_moves_a_decibel_a_block();
     test_song_is_kept_under_the_voices();
     test_start_gain();
-    test_broken_samples_are_counted_silence();
+    test_broken_block_is_a_gap();
+    test_wrong_probability_is_not_known();
+    test_role_changes_between_voices();
     test_refuses_wrong_configurations();
     return AE_TEST_RESULT();
 }
