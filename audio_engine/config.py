@@ -331,7 +331,7 @@ SECTIONS: dict[str, type[Any]] = {
 class RoomConfig(_Checked):
     """Room mixer: how loud voices, music and the whole mix are."""
 
-    level_voices: bool = _switch(True, "level every voice; false: the voices come levelled")
+    level_voices: bool = _switch(True, "level every voice; false: the voices come at target_lufs")
     target_lufs: float = _number(-18.0, -36.0, -9.0, "LUFS", "loudness of every voice and team")
     trim_programme: bool = _switch(False, "keep the whole mix at programme_lufs, slowly")
     programme_lufs: float = _number(-16.0, -36.0, -9.0, "LUFS", "where the mix is kept, +-3 dB")

@@ -81,7 +81,7 @@ class _Room:
 
     def __init__(self, participants: int, fs: int, ceiling_dbtp: float) -> None:
         self._room = ae.RoomMixer(
-            fs, target_lufs=None, ceiling_dbtp=ceiling_dbtp, block_frames=round(fs / 100)
+            fs, level_voices=False, ceiling_dbtp=ceiling_dbtp, block_frames=round(fs / 100)
         )
         for number in range(participants):
             self._room.join(str(number))

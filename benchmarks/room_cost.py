@@ -31,7 +31,7 @@ Mix = Callable[[Signal], object]
 
 def room(participants: int, *, levelled: bool) -> RoomMixer:
     """Return a room of guests; `levelled`: their voices come at one loudness."""
-    made = RoomMixer(RATE_HZ, target_lufs=None if levelled else -18.0, block_frames=BLOCK)
+    made = RoomMixer(RATE_HZ, level_voices=not levelled, block_frames=BLOCK)
     for number in range(participants):
         made.join(str(number))
     return made

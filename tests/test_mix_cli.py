@@ -121,7 +121,6 @@ def test_levelling_and_ducking_are_optional() -> None:
         (["anna.wav", "-o", "mix.wav", "--rate", "4000"], 2, "outside 8000 .. 96000 Hz"),
         (["anna.wav", "-o", "mix.wav", "--target-lufs", "3"], 2, "outside -36 .. -9 LUFS"),
         (["anna.wav", "-o", "mix.wav", "--loudness", "-40"], 2, "outside -36 .. -9 LUFS"),
-        (["anna.wav", "-o", "m.wav", "--no-level", "--target-lufs", "-18"], 2, "no use with"),
         (["anna.wav"], 2, "'--output'"),
         (["-o", "mix.wav"], 2, "Missing argument"),
     ],

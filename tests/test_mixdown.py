@@ -106,7 +106,7 @@ def test_open_is_the_time_of_the_speech(tmp_path: Path, pair: list[Path]) -> Non
 
 
 def test_nobody_hears_himself(tmp_path: Path, pair: list[Path]) -> None:
-    mix_files(pair, tmp_path / "mix.wav", minus_dir=tmp_path / "minus", target_lufs=None)
+    mix_files(pair, tmp_path / "mix.wav", minus_dir=tmp_path / "minus", level_voices=False)
     quarter = round(SECONDS * RATE_HZ / 4)
     minus = load(tmp_path / "minus" / "a-minus.wav")
     assert level_db(load(tmp_path / "mix.wav")[quarter : 2 * quarter]) > -45.0
@@ -148,7 +148,7 @@ def test_rates_may_differ_and_all_stay_in_time(tmp_path: Path, rates: tuple[int,
     host, guest = turns()
     voices = [ae.resample(x, RATE_HZ, rate) for x, rate in zip((host, guest), rates, strict=True)]
     paths = [save(tmp_path / f"{rate}.wav", x, rate) for x, rate in zip(voices, rates, strict=True)]
-    report = mix_files(paths, tmp_path / "mix.wav", target_lufs=None)
+    report = mix_files(paths, tmp_path / "mix.wav", level_voices=False)
     assert report.sample_rate_hz == room_hz == soundfile.info(tmp_path / "mix.wav").samplerate
     assert report.frames == pytest.approx(SECONDS * room_hz, abs=1)
     mix = load(tmp_path / "mix.wav")[:, 0]
@@ -273,7 +273,9 @@ def test_roles_go_by_the_order_of_the_inputs(
 def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     a, b = (save(tmp_path / f"{name}.wav", np.zeros(100)) for name in "ab")
+    (tmp_path / "more" / "other").mkdir(parents=True)
     same = save(tmp_path / "other" / "a.wav", np.zeros(100))
+    third = save(tmp_path / "more" / "other" / "a.wav", np.zeros(100))
     wide = save(tmp_path / "wide.wav", np.zeros((100, 6)))
     stereo = save(tmp_path / "stereo.wav", np.zeros((100, 2)))
     minus = save(tmp_path / "b-minus.wav", np.zeros(100))
@@ -288,7 +290,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path: Path) -> 
         ([a, b], {"roles": ["host"] * 3}, "3 roles are too many for 2 inputs"),
         ([a, b], {"roles": ["singer"]}, "role='singer'"),
         ([wide, stereo], {}, "2 channels and another input 6"),
-        ([a, same], {"minus_dir": folder}, "two inputs are named a"),
+        ([a, same, third], {"minus_dir": folder}, "two inputs would be named other-a"),
         ([a, b], {"minus_dir": a}, "this is a file; name a folder"),
         ([b, minus], {"minus_dir": tmp_path}, r"b-minus\.wav: this is an input"),
         ([a, b], {"target": a}, r"a\.wav: this is an input"),
@@ -312,11 +314,34 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(tmp_path: Path) -> 
     assert not folder.exists()
 
 
-def test_alike_names_are_fine_without_minus(tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    paths = [save(tmp_path / "a.wav", np.zeros(9)), save(tmp_path / "other" / "a.wav", np.zeros(9))]
-    report = mix_files(paths, tmp_path / "mix.wav")
-    assert [each.name for each in report.participants] == [str(path) for path in paths]
+def test_alike_names_get_their_folders(tmp_path: Path) -> None:
+    for folder in ("anna", "ben"):
+        (tmp_path / folder).mkdir(parents=True)
+    paths = [save(tmp_path / name / "mic.wav", np.zeros(9)) for name in ("anna", "ben")]
+    report = mix_files(paths, tmp_path / "mix.wav", minus_dir=tmp_path / "minus")
+    assert [each.name for each in report.participants] == ["anna-mic", "ben-mic"]
+    assert names(tmp_path / "minus") == ["anna-mic-minus.wav", "ben-mic-minus.wav"]
+
+
+def test_an_empty_recording_is_told(tmp_path: Path) -> None:
+    report = mix_files([save(tmp_path / "a.wav", np.zeros(0))], tmp_path / "mix.wav")
+    assert report.frames == 0
+    assert report.warnings == (f"{tmp_path / 'a.wav'}: there is no audio in it",)
+
+
+def test_who_ends_early_goes_over_to_the_mix_without_a_step(tmp_path: Path) -> None:
+    """A loud one ends while another speaks: the limiter that he caused is no longer in his mix."""
+    rate_hz = 16000
+    time_s = np.arange(4 * rate_hz) / rate_hz
+    loud = save(tmp_path / "a.wav", 0.9 * np.sin(2000 * time_s[: 2 * rate_hz]))
+    soft = save(tmp_path / "b.wav", 0.6 * np.sin(700 * time_s) * (1.1 + np.sin(20 * time_s)) / 2)
+    mix_files([loud, soft], tmp_path / "mix.wav", minus_dir=tmp_path / "minus", level_voices=False)
+    mix, heard = load(tmp_path / "mix.wav"), load(tmp_path / "minus" / "a-minus.wav")
+    size = rate_hz // 100
+    power, own = (np.square(x[2 * rate_hz :]).reshape(-1, size).mean(axis=1) for x in (mix, heard))
+    apart_db = 10.0 * np.log10((own + 1e-9) / (power + 1e-9))
+    assert np.max(np.abs(np.diff(apart_db))) < 1.0
+    assert np.max(np.abs(apart_db[-50:])) < 0.01
 
 
 # --- all or nothing ------------------------------------------------------------------------------

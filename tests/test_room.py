@@ -115,7 +115,7 @@ def test_array_and_names_are_the_same_room() -> None:
 def test_array_rows_follow_the_participants() -> None:
     """The one who comes into a freed place is the last row all the same."""
     rng = np.random.default_rng(1)
-    with ae.RoomMixer(RATE_HZ, target_lufs=None, block_frames=BLOCK) as room:
+    with ae.RoomMixer(RATE_HZ, level_voices=False, block_frames=BLOCK) as room:
         for name in ("a", "b", "c"):
             room.join(name)
         room.process_array(np.zeros((3, BLOCK)))
@@ -123,7 +123,7 @@ def test_array_rows_follow_the_participants() -> None:
         room.process_array(np.zeros((2, BLOCK)))
         room.join("d")
         assert room.participants == ("b", "c", "d")
-        for _ in range(20):
+        for _ in range(40):
             quiet = 1e-4 * rng.standard_normal((2, BLOCK))
             talk = 0.1 * rng.standard_normal((1, BLOCK))
             mix, minus = room.process_array(np.concatenate([quiet, talk]))
@@ -151,7 +151,7 @@ def test_a_gap_of_everybody_is_silence() -> None:
 def test_a_gap_does_not_click(size: int) -> None:
     """A tone with gaps that begin and end anywhere: nothing above what the tone itself moves."""
     tone = 0.3 * np.cos(2.0 * np.pi * 100.0 * np.arange(RATE_HZ) / RATE_HZ)
-    with two_in(ae.RoomMixer(RATE_HZ, target_lufs=None)) as room:
+    with two_in(ae.RoomMixer(RATE_HZ, level_voices=False)) as room:
         heard = []
         for number, at in enumerate(range(0, RATE_HZ, size)):
             block = tone[at : at + size]
@@ -184,7 +184,7 @@ def test_speech_probability_is_believed() -> None:
     hiss = noise(1.0, RATE_HZ, 0.1, seed=4)
     shares = []
     for probability in (0.0, 1.0):
-        with two_in(ae.RoomMixer(RATE_HZ, target_lufs=None)) as room:
+        with two_in(ae.RoomMixer(RATE_HZ, level_voices=False)) as room:
             room.process({"anna": np.zeros(RATE_HZ), "ben": noise(1.0, RATE_HZ, 1e-3)})
             room.process(
                 {"anna": np.zeros(RATE_HZ), "ben": hiss}, speech_probability={"ben": probability}
@@ -197,7 +197,7 @@ def test_mute_trim_and_teams_reach_the_mix() -> None:
     voice = gained(speech("guest", 4.0), -18.0)
     levels = {}
     for what in ("plain", "trim", "side", "team", "muted"):
-        with ae.RoomMixer(RATE_HZ, target_lufs=None) as room:
+        with ae.RoomMixer(RATE_HZ, level_voices=False) as room:
             room.join("ben", role="teamB" if what in ("side", "team") else "guest")
             if what == "trim":
                 room.set("ben", trim_db=-6.0)
@@ -210,6 +210,45 @@ def test_mute_trim_and_teams_reach_the_mix() -> None:
     assert abs(levels["plain"] - levels["trim"] - 6.0) < 0.2
     assert abs(levels["side"] - levels["team"] - 6.0) < 0.2
     assert levels["muted"] < -119.9
+
+
+def test_a_role_changes_without_leaving() -> None:
+    """A guest is called into a team and stays levelled."""
+    blocks = in_turn()
+    with two_in(ae.RoomMixer(RATE_HZ)) as room:
+        room.process(blocks)
+        before = room.stats().participants["ben"]
+        room.set("ben", role="teamB")
+        after = room.stats().participants["ben"]
+        assert (before.role, after.role) == ("guest", "teamB")
+        assert before.gain_db == after.gain_db > 10.0
+
+
+def test_who_comes_hears_nothing_of_who_sat_there() -> None:
+    with ae.RoomMixer(RATE_HZ, level_voices=False) as room:
+        room.join("anna")
+        room.join("ben")
+        tone = 0.3 * np.sin(np.arange(RATE_HZ) * 0.2)
+        room.process({"anna": tone, "ben": 0.5 * tone[::-1].copy()})
+        room.leave("ben")
+        room.process({"anna": tone[:BLOCK]})
+        room.join("carl")
+        mix = room.process({"anna": tone[:100], "carl": np.zeros(100)})
+        assert mix.minus["carl"] is mix.programme
+
+
+def test_a_room_that_empties_gets_small_again() -> None:
+    with ae.RoomMixer(RATE_HZ, block_frames=BLOCK) as room:
+        for number in range(300):
+            room.join(str(number))
+        room.process({}, frames=BLOCK)
+        for number in range(2, 300):
+            room.leave(str(number))
+        quiet = np.zeros((2, BLOCK), np.float32)
+        for _ in range(3):
+            _, minus = room.process_array(quiet)
+        assert minus.shape == (2, BLOCK)
+        assert room._rows == 2
 
 
 def test_reset_is_a_new_room_with_the_same_people() -> None:
@@ -252,5 +291,16 @@ def test_wrong_calls_say_what_is_wrong() -> None:
             room.process({"anna": np.zeros(BLOCK), "ben": np.zeros(2 * BLOCK)})
         with pytest.raises(FormatError, match=r"\(2, frames\)"):
             room.process_array(np.zeros((3, BLOCK)))
+        with pytest.raises(FormatError, match="anna 160, ben 160, frames=100"):
+            room.process({"anna": np.zeros(BLOCK), "ben": np.zeros(BLOCK)}, frames=100)
+        with pytest.raises(FormatError, match="frames=-1 is not a whole number"):
+            room.process({}, frames=-1)
+        for wrong in (float("nan"), 70, "high", None):
+            with pytest.raises(FormatError, match="speech_probability of 'ben' is"):
+                room.process({}, frames=BLOCK, speech_probability={"ben": wrong})  # type: ignore[dict-item]
+        with pytest.raises(ConfigError, match="start_gain_db is for voices"):
+            room.join("song", role="music", start_gain_db=3.0)
+        with pytest.raises(ConfigError, match="'ben' cannot become music"):
+            room.set("ben", role="music")
         with pytest.raises(FormatError, match=r"anna has shape \(160, 2\)"):
             room.process({"anna": np.zeros((BLOCK, 2)), "ben": np.zeros(BLOCK)})

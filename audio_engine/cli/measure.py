@@ -20,7 +20,7 @@ from audio_engine.cli.common import (
     print_table,
     run_each,
 )
-from audio_engine.errors import AudioEngineError, InputFileError
+from audio_engine.errors import AudioEngineError, InputFileError, OutputFileError
 
 if TYPE_CHECKING:
     from audio_engine.io.measurement import FileMeasurement, JointMeasurement
@@ -90,6 +90,8 @@ def measure(
         files = _files(inputs)
         if csv is not None:
             check_target(csv, never=tuple(files))
+            if not csv.parent.is_dir():
+                raise OutputFileError(f"{csv} cannot be written: there is no folder {csv.parent}")
         with LoudnessMeter(exact=True) as joint:
             found, failures, code = run_each(talk, files, work)
             together = JointMeasurement.of(found, joint) if len(found) > 1 else None
@@ -98,7 +100,7 @@ def measure(
         missed = {item.input: limits.missed(item) for item in found}
         for text in (f"{name}: {text}" for name, texts in missed.items() for text in texts):
             talk.error(AudioEngineError(text))
-        if csv is not None:
+        if csv is not None and found:
             write_series(csv, found)
         if as_json:
             done = [_document(item, series, missed[item.input]) for item in found]
@@ -114,13 +116,15 @@ def _files(inputs: Sequence[Path]) -> list[Path]:
     """Put the audio files of a folder in its place; one without any stays, and fails later."""
     from audio_engine.io.files import find_audio
 
-    files: list[Path] = []
+    files: dict[Path, Path] = {}  # each once, by where it really is
     for path in inputs:
         try:
-            files += find_audio(path) if path.is_dir() else [path]
+            found = find_audio(path) if path.is_dir() else [path]
         except InputFileError:
-            files.append(path)
-    return files
+            found = [path]
+        for each in found:
+            files.setdefault(each.resolve(), each)
+    return list(files.values())
 
 
 @dataclass(frozen=True, slots=True)

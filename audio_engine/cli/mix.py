@@ -19,12 +19,10 @@ from audio_engine.cli.common import (
     print_table,
     progress_bar,
 )
-from audio_engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from audio_engine.io.mixdown import MixReport
 
-DEFAULT_TARGET_LUFS = -18.0
 EPILOG = """\b
 Examples:
   audio-engine mix demo-output/clean_near.wav demo-output/far.wav -o mix.wav
@@ -68,17 +66,14 @@ def mix(
         typer.Option("--rate", metavar="HZ", help="Sample rate; the highest of the inputs'."),
     ] = None,
     target_lufs: Annotated[
-        float | None,
-        typer.Option(
-            metavar="LUFS", help="Loudness that every voice is brought to.  [default: -18]"
-        ),
-    ] = None,
+        float, typer.Option(metavar="LUFS", help="Loudness that every voice is brought to.")
+    ] = -18.0,
     no_level: Annotated[
-        bool, typer.Option("--no-level", help="The voices come levelled; leave them as they are.")
+        bool, typer.Option("--no-level", help="The voices come at --target-lufs; leave them so.")
     ] = False,
     programme_lufs: Annotated[
         float | None,
-        typer.Option(metavar="LUFS", help="Keep the whole mix here, slowly and within 3 dB."),
+        typer.Option(metavar="LUFS", help="While voices speak, keep the mix here, within 3 dB."),
     ] = None,
     music_below_lu: Annotated[
         float, typer.Option(metavar="LU", help="How far music lies under the voices.")
@@ -115,9 +110,6 @@ def mix(
     with talk.errors():
         from audio_engine.io.mixdown import mix_files
 
-        if no_level and target_lufs is not None:
-            raise ConfigError("--target-lufs has no use with --no-level; leave one of them out")
-        voices_lufs = DEFAULT_TARGET_LUFS if target_lufs is None else target_lufs
         with progress_bar(talk, output.name) as progress:
             report = mix_files(
                 inputs,
@@ -125,7 +117,8 @@ def mix(
                 roles=[role.value for role in roles or []],
                 minus_dir=minus_dir,
                 sample_rate_hz=rate_hz,
-                target_lufs=None if no_level else voices_lufs,
+                target_lufs=target_lufs,
+                level_voices=not no_level,
                 programme_lufs=programme_lufs,
                 music_below_lu=music_below_lu,
                 duck_db=duck_db,

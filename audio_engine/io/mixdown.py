@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_engine.config import LimiterConfig
+from audio_engine.config import LimiterConfig, ParticipantConfig
 from audio_engine.errors import ConfigError
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioWriter, check_target, open_reader, open_writer
@@ -97,7 +97,8 @@ def mix_files(
     roles: Sequence[str] = (),
     minus_dir: str | os.PathLike[str] | None = None,
     sample_rate_hz: int | None = None,
-    target_lufs: float | None = -18.0,
+    target_lufs: float = -18.0,
+    level_voices: bool = True,
     programme_lufs: float | None = None,
     music_below_lu: float = 9.0,
     duck_db: float = 4.0,
@@ -121,11 +122,12 @@ def mix_files(
         Folder for NAME-minus.wav of every input NAME: what that participant should hear.
     sample_rate_hz : int, optional
         Rate of the room and of the outputs; the highest of the inputs' where it is left out.
-    target_lufs, programme_lufs, music_below_lu, duck_db, ceiling_dbtp
+    target_lufs, level_voices, programme_lufs, music_below_lu, duck_db, ceiling_dbtp
         As in `RoomMixer`.
     loudness_lufs : float, optional
         Integrated loudness that the whole mix is brought to at the end, -36 to -9 LUFS, as in
-        `process_file`. The mixes without somebody stay as the participants hear them.
+        `process_file`: one gain and a limiter behind that of the room. The mixes without somebody
+        stay as the participants hear them.
     progress : callable, optional
         Called with (frames done, frames expected) after each block.
 
@@ -155,6 +157,7 @@ def mix_files(
             layout.sample_rate_hz,
             layout.channels,
             target_lufs=target_lufs,
+            level_voices=level_voices,
             programme_lufs=programme_lufs,
             music_below_lu=music_below_lu,
             duck_db=duck_db,
@@ -188,7 +191,7 @@ def mix_files(
 
 
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Return a name for each participant: the file's, or the whole path where two are alike."""
+    """Return a name for each participant: the file's, behind its folder's where two are alike."""
     if not inputs:
         raise ConfigError("a mix needs one recording at least")
     paths = [Path(path) for path in inputs]
@@ -197,13 +200,23 @@ def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
         if given[os.path.realpath(path)] > 1:
             raise ConfigError(f"{path} is given twice; each participant has a file of his own")
     stems = Counter(path.stem for path in paths)
-    return [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
+    names = [
+        path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}-{path.stem}"
+        for path in paths
+    ]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(f"two inputs would be named {name}; rename one")
+    return names
 
 
 def _roles(roles: Sequence[str], count: int) -> list[str]:
     if len(roles) > count:
         raise ConfigError(f"{len(roles)} roles are too many for {count} inputs; one each, in order")
-    return [*(roles or ["host"]), *["guest"] * count][:count]
+    chosen = [*(roles or ["host"]), *["guest"] * count][:count]
+    for role in chosen:
+        ParticipantConfig(role=role)  # says what is wrong with it
+    return chosen
 
 
 class _Layout:
@@ -246,13 +259,7 @@ def _open_writers(
         folder = Path(minus_dir)
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder}: this is a file; name a folder")
-        for path, name in zip(map(Path, inputs), names, strict=True):
-            if name != path.stem:
-                raise ConfigError(
-                    f"two inputs are named {path.stem}, and so would be their mixes in {folder}; "
-                    "rename one"
-                )
-            paths.append(folder / f"{name}-minus.wav")
+        paths += [folder / f"{name}-minus.wav" for name in names]
     resolved = Counter(os.path.realpath(path) for path in paths)
     for path in paths:
         if resolved[os.path.realpath(path)] > 1:
@@ -285,7 +292,8 @@ class _Track:
         self.meter = LoudnessMeter(room_rate_hz, self.reader.channels, true_peak=False)
         self.stats: ParticipantStats | None = None
         self.silent_frames = 0  # given to the room since the end
-        self.blocks = self.open_blocks = 0
+        self.hears_all = False
+        self.frames = self.blocks = self.open_blocks = 0
         self._fade_frames = round(_FADE_S * room_rate_hz)
         self._block_frames = max(1, room_rate_hz // _BLOCKS_PER_S)
         self._next = self.reader.take(self._block_frames)
@@ -302,6 +310,7 @@ class _Track:
             end[len(end) - count :] *= fade[self._fade_frames - count :]
             block, self._next = end[: self._block_frames], end[self._block_frames :]
         self.meter.process(block)
+        self.frames += len(block)
         return block
 
     def note(self, stats: ParticipantStats) -> None:
@@ -364,7 +373,8 @@ class _Job:
     def _step(self) -> int:
         """Mix the next block of everybody and return its length; 0 at the end.
 
-        Who has no more is silent until all that he said has come out, and then leaves.
+        Who has no more is silent until all that he said has come out, then missing until he hears
+        the programme again, and then leaves.
         """
         taken = {track.name: track.read() for track in self._here}
         frames = max((len(block) for block in taken.values()), default=0)
@@ -374,16 +384,19 @@ class _Job:
         for track in tuple(self._here):
             block = taken[track.name]
             if not len(block) and track.silent_frames >= self.latency_frames:
-                self.room.leave(track.name)
-                self._here.remove(track)
+                if track.hears_all:
+                    self.room.leave(track.name)
+                    self._here.remove(track)
                 continue
             track.silent_frames += frames - len(block)
             if len(block) < frames:
                 block = np.pad(block, ((0, frames - len(block)), (0, 0)))
             blocks[track.name] = block if block.shape[1] > 1 else block[:, 0]
-        self.write(self.room.process(blocks, frames=frames))
+        mix = self.room.process(blocks, frames=frames)
+        self.write(mix)
         found = self.room.stats().participants
         for track in self._here:
+            track.hears_all = mix.minus[track.name] is mix.programme
             if len(taken[track.name]):
                 track.note(found[track.name])
         return frames
@@ -435,6 +448,8 @@ class _Job:
         """Return what is wrong with the files, with their names."""
         sources = [track.reader.source for track in self.tracks]
         lines = [f"{source.path}: {text}" for source in sources for text in file_warnings(source)]
+        empty = [track.reader.source for track in self.tracks if not track.frames]
+        lines += [f"{source.path}: there is no audio in it" for source in empty]
         if self.normalised is not None and self.normalised.shortfall is not None:
             lines.append(f"{self.writer.path}: {self.normalised.shortfall}")
         return tuple(lines)

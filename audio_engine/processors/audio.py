@@ -33,10 +33,11 @@ def as_audio(audio: ArrayLike, channels: int, name: str = "audio") -> AudioArray
     if values.ndim != 2 or values.shape[1] != channels:
         wanted = "(frames,) or (frames, 1)" if channels == 1 else f"(frames, {channels})"
         raise FormatError(f"{name} has shape {np.shape(audio)}; {wanted} is expected")
-    return _as_float32(values, name)
+    return as_float32(values, name)
 
 
-def _as_float32(values: NDArray[np.generic], name: str) -> AudioArray:
+def as_float32(values: NDArray[np.generic], name: str = "audio") -> AudioArray:
+    """Return samples as C-contiguous float32 with full scale +-1.0, of any shape."""
     if values.dtype in (np.int16, np.int32):
         scale = np.float32(2.0 ** (1 - 8 * values.dtype.itemsize))
         return np.ascontiguousarray(values.astype(np.float32) * scale)

@@ -289,6 +289,7 @@ def loudness_series(
     >>> series.times_s.tolist(), np.round(series.momentary_lufs, 1).tolist()
     ([0.5, 1.0, 1.5, 2.0], [-23.0, -23.0, -23.0, -23.0])
     """
+    check_format(sample_rate_hz, max_rate_hz=METER_MAX_RATE_HZ)
     if not 10.0 <= hop_ms <= 10000.0:
         raise ConfigError(f"hop_ms={hop_ms:g} is outside 10 .. 10000 ms")
     values = as_audio(audio, channel_count(audio))

@@ -80,6 +80,10 @@ class Mixer(Closable):
         """Mute a place, or hear it again."""
         self._kernel.call("set_muted", place, int(muted))
 
+    def set_role(self, place: int, role: str) -> None:
+        """Give a voice another role among those of voices."""
+        self._kernel.call("set_role", place, *_ROLES[role])
+
     def set_trim_db(self, place: int, trim_db: float) -> None:
         """Set a place's own gain in the mix."""
         self._kernel.call("set_trim_db", place, trim_db)

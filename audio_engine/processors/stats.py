@@ -189,7 +189,7 @@ class ParticipantStats(Stats):
     share : float
         0 (closed) to 1: what the gain sharing gives.
     broken_count : int
-        Samples that were no numbers or beyond +36 dBFS, taken as silence.
+        Samples that were no numbers or beyond +18 dBFS; their blocks count as gaps.
     """
 
     role: str

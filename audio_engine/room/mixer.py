@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from audio_engine.config import ParticipantConfig, RoomConfig, check_format
 from audio_engine.errors import ConfigError, FormatError, StreamError
-from audio_engine.processors.audio import AudioArray, as_audio
+from audio_engine.processors.audio import AudioArray, as_audio, as_float32
 from audio_engine.processors.closing import Closable
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.mixer import Mixer
@@ -51,11 +51,14 @@ class RoomMixer(Closable):
         8000 to 96000.
     channels : int
         1 to 8, of all signals.
-    target_lufs : float or None
-        Loudness that every voice is brought to, -36 to -9 LUFS. None: the voices come levelled, as
-        from an `Engine` each, and are left as they are.
+    target_lufs : float
+        Loudness of every voice, -36 to -9 LUFS. Music and teams go by it too.
+    level_voices : bool
+        Bring the voices there. False: they come with it, as from an `Engine` each, and are left as
+        they are; teams are balanced all the same.
     programme_lufs : float, optional
-        Keep the whole mix at this loudness, slowly and within 3 dB; -36 to -9 LUFS.
+        While voices speak, keep the whole mix at this loudness, slowly and within 3 dB; -36 to -9
+        LUFS.
     music_below_lu : float
         How far music lies under the voices, 0 to 24 LU.
     duck_db : float
@@ -74,8 +77,8 @@ class RoomMixer(Closable):
     Notes
     -----
     Gain sharing after Dugan (US 3,992,584), levels after ITU-R BS.1770-5. Broken samples
-    (non-finite or beyond +36 dBFS) of one participant are silence and change nobody else's. Not to
-    be shared between threads.
+    (non-finite or beyond +18 dBFS) make a participant's 10 ms a gap and change nobody else's. Not
+    to be shared between threads.
 
     Examples
     --------
@@ -94,7 +97,8 @@ class RoomMixer(Closable):
         sample_rate_hz: int = 48000,
         channels: int = 1,
         *,
-        target_lufs: float | None = -18.0,
+        target_lufs: float = -18.0,
+        level_voices: bool = True,
         programme_lufs: float | None = None,
         music_below_lu: float = 9.0,
         duck_db: float = 4.0,
@@ -104,8 +108,8 @@ class RoomMixer(Closable):
         check_format(sample_rate_hz, channels)
         defaults = RoomConfig()
         config = RoomConfig(
-            level_voices=target_lufs is not None,
-            target_lufs=defaults.target_lufs if target_lufs is None else target_lufs,
+            level_voices=level_voices,
+            target_lufs=target_lufs,
             trim_programme=programme_lufs is not None,
             programme_lufs=defaults.programme_lufs if programme_lufs is None else programme_lufs,
             music_below_lu=music_below_lu,
@@ -159,7 +163,7 @@ class RoomMixer(Closable):
             Own gain in the mix, -24 to 12 dB.
         start_gain_db : float
             Gain of the leveller before the first speech, -26 to 36 dB: what `start_gains_db` gave
-            in an earlier session.
+            in an earlier session. Not for music.
 
         Raises
         ------
@@ -172,24 +176,60 @@ class RoomMixer(Closable):
         if name in self._places:
             raise ConfigError(f"{name!r} is in the room already; choose another name")
         config = ParticipantConfig(role=role, trim_db=trim_db, start_gain_db=start_gain_db)
+        if role == "music" and start_gain_db != 0.0:
+            raise ConfigError("start_gain_db is for voices; music has no leveller, leave it out")
         place = self._mixer.join(config)
         if place < 0:
             raise StreamError(f"the room is full with {MOST_PARTICIPANTS} participants")
         self._make_room_for(place + 1)
         self._present[place] = self._filled == 0
+        self._own[place] = False  # what waits there was for who sat here before
         self._places[name] = place
         self._configs[name] = config
 
     def leave(self, name: str) -> None:
-        """Let a participant go; faded out in the next block, whether he still delivers or not."""
+        """Let a participant go; faded out in the next block, whether he still delivers or not.
+
+        Raises
+        ------
+        FormatError
+            If nobody of this name is in the room.
+        """
         place = self._place(name)
         self._mixer.leave(place)
         self._in[place] = 0.0  # not for the next who sits there
         del self._places[name], self._configs[name]
+        self._rows = max(self._places.values(), default=0) + 1
+        for kept in ("_in", "_minus", "_present", "_own"):
+            setattr(self, kept, getattr(self, kept)[: self._rows].copy())
 
-    def set(self, name: str, *, muted: bool | None = None, trim_db: float | None = None) -> None:
-        """Mute a participant, or change his trim (-24 to 12 dB), from the next block on."""
+    def set(
+        self,
+        name: str,
+        *,
+        muted: bool | None = None,
+        trim_db: float | None = None,
+        role: str | None = None,
+    ) -> None:
+        """Mute a participant, change his trim (-24 to 12 dB) or his role, from the next block on.
+
+        A voice may become host, guest, or a member of a team, and stays levelled; music stays what
+        it is.
+
+        Raises
+        ------
+        ConfigError
+            If a value is out of range, or the role not one that he can take.
+        FormatError
+            If nobody of this name is in the room.
+        """
         place = self._place(name)
+        if role is not None:
+            changed = replace(self._configs[name], role=role)
+            if "music" in (role, self._configs[name].role) and role != self._configs[name].role:
+                raise ConfigError(f"{name!r} cannot become {role}: leave and join for music")
+            self._mixer.set_role(place, role)
+            self._configs[name] = changed
         if trim_db is not None:
             ParticipantConfig(trim_db=trim_db)
             self._mixer.set_trim_db(place, trim_db)
@@ -252,7 +292,8 @@ class RoomMixer(Closable):
         Raises
         ------
         FormatError
-            If a shape, a length or a dtype does not fit, or a name is not in the room.
+            If a shape, a length, a dtype or a probability does not fit, or a name is not in the
+            room.
         StreamError
             If the room is closed, or flushed and not reset.
         """
@@ -309,13 +350,14 @@ class RoomMixer(Closable):
             self._mixer.process(values[:, np.newaxis], mix, minus, every_row=True)
             self._meter.process(mix[0])
             return mix[0], minus[:, 0]
+        planar = as_float32(values, "blocks").reshape(*values.shape[:2], -1).transpose(0, 2, 1)
+        if planar.shape[1] not in (1, self.channels):
+            raise FormatError(f"blocks have {planar.shape[1]} channels, the room {self.channels}")
         rows = np.zeros((self._rows, self.channels, values.shape[1]), np.float32)
+        rows[places] = planar
         present = np.zeros(self._rows, np.uint8)
         present[places] = 1
-        for place, audio in zip(places, values, strict=True):
-            rows[place] = self._planar("blocks", audio)
-        mix, minus, own = self._run(rows, present, None)
-        minus[~own] = mix
+        mix, minus, _ = self._run(rows, present, None)
         if values.ndim == 2:
             return self._shaped(mix), np.ascontiguousarray(minus[places, 0])
         return self._shaped(mix), np.ascontiguousarray(minus[places].transpose(0, 2, 1))
@@ -396,19 +438,23 @@ class RoomMixer(Closable):
 
     def _planar(self, name: str, audio: ArrayLike) -> AudioArray:
         """Return a block as rows of the room's channels, or one row for all."""
-        wanted = 1 if np.ndim(audio) == 1 else self.channels
-        return as_audio(audio, wanted, name).T
+        is_mono = np.ndim(audio) == 1 or np.shape(audio)[1:] == (1,)
+        return as_audio(audio, 1 if is_mono else self.channels, name).T
 
     @staticmethod
     def _common_length(
         blocks: Mapping[str, ArrayLike], ready: dict[int, AudioArray], frames: int | None
     ) -> int:
         lengths = {audio.shape[1] for audio in ready.values()}
+        given = [f"{name} {np.shape(audio)[0]}" for name, audio in blocks.items()]
         if frames is not None:
+            if isinstance(frames, bool) or not isinstance(frames, int) or frames < 0:
+                raise FormatError(f"frames={frames!r} is not a whole number of frames")
             lengths.add(frames)
+            given.append(f"frames={frames}")
         if len(lengths) != 1:
-            what = ", ".join(f"{name} {np.shape(audio)[0]}" for name, audio in blocks.items())
-            raise FormatError(f"one length in frames is needed; there are: {what or 'none'}")
+            found = ", ".join(given) or "none"
+            raise FormatError(f"one length in frames is needed; there are: {found}")
         return int(lengths.pop())
 
     def _probabilities(self, given: Mapping[str, float] | None) -> AudioArray | None:
@@ -416,6 +462,8 @@ class RoomMixer(Closable):
             return None
         values = np.full(self._rows, -1.0, np.float32)
         for name, probability in given.items():
+            if not isinstance(probability, float | int) or not 0.0 <= probability <= 1.0:
+                raise FormatError(f"speech_probability of {name!r} is {probability!r}, not 0 .. 1")
             values[self._place(name)] = probability
         return values
 
