@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -24,6 +26,21 @@ def put_between(page: Path, marks: tuple[str, str], words: str) -> None:
     before, _, rest = page.read_text(encoding="utf-8").partition(marks[0])
     _, _, after = rest.partition(marks[1])
     page.write_text(f"{before}{marks[0]}\n{words}\n{marks[1]}{after}", encoding="utf-8")
+
+
+def run_script(
+    words: str | None, make: Callable[[Path, bool], str], page: Path, marks: tuple[str, str]
+) -> None:
+    """Make a folder of recordings, and with ``--pages`` the pictures and the table of a page."""
+    parser = argparse.ArgumentParser(description=words)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="where the WAVs go")
+    parser.add_argument("--pages", action="store_true", help="renew the pictures and the table")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    figures = make(options.folder, options.pages)
+    print(figures, end="")
+    if options.pages:
+        put_between(page, marks, figures)
 
 
 def demo_voice(name: str) -> Signal:

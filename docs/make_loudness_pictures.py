@@ -9,14 +9,13 @@ draws the pictures of the page anew and puts the figures into its table.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from drawing import Signal, chords, demo_voice, hiss, label, put_between, svg, table
+from drawing import Signal, chords, demo_voice, hiss, label, run_script, svg, table
 
 import audio_engine as ae
 
@@ -183,7 +182,7 @@ def picture(scene: Scene, result: Levelled) -> str:
 # --- all of it ------------------------------------------------------------------------------------
 
 
-def make(folder: Path, *, pages: bool) -> str:
+def make(folder: Path, pages: bool) -> str:
     """Write the WAVs, and the page's pictures if asked; return the table of figures."""
     rows: list[tuple[str, ...]] = [("scene", "part", "in, LUFS", "out, LUFS")]
     for scene in scenes():
@@ -200,18 +199,5 @@ def make(folder: Path, *, pages: bool) -> str:
     return table(rows)
 
 
-def main() -> None:
-    """Write what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="where the WAVs go")
-    parser.add_argument("--pages", action="store_true", help="renew the pictures and the table")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    figures = make(options.folder, pages=options.pages)
-    print(figures, end="")
-    if options.pages:
-        put_between(PAGE, MARKS, figures)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(__doc__, make, PAGE, MARKS)

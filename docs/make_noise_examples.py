@@ -9,7 +9,6 @@ of the page anew and puts the figures into its table.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import struct
 import zlib
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from drawing import Signal, chords, demo_voice, hiss, label, put_between, svg, table
+from drawing import Signal, chords, demo_voice, hiss, label, run_script, svg, table
 from numpy.typing import NDArray
 
 import audio_engine as ae
@@ -236,7 +235,7 @@ def write(path: Path, signal: Signal) -> None:
     soundfile.write(path, np.clip(signal, -1.0, 1.0), RATE_HZ, subtype="PCM_16")
 
 
-def make(folder: Path, *, pages: bool) -> str:
+def make(folder: Path, pages: bool) -> str:
     """Write the WAVs, and the page's pictures if asked; return the table of figures."""
     rows: list[tuple[str, ...]] = [("file", "setting", "unwanted, dB", "voice, dB")]
     for each in examples():
@@ -256,18 +255,5 @@ def make(folder: Path, *, pages: bool) -> str:
     return table(rows)
 
 
-def main() -> None:
-    """Write what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="where the WAVs go")
-    parser.add_argument("--pages", action="store_true", help="renew the pictures and the table")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    figures = make(options.folder, pages=options.pages)
-    print(figures, end="")
-    if options.pages:
-        put_between(PAGE, MARKS, figures)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(__doc__, make, PAGE, MARKS)
