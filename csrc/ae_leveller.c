@@ -6,7 +6,7 @@
 #include "ae_speech_loudness.h"
 
 /* Slow gain: fast while it is far off, under 2 dB/s where a listener would hear it pump. */
-static const float k_dead_band_db = 0.3f; /* closer to the wanted gain, it stands still */
+static const float k_dead_band_db = 0.25f; /* closer to the wanted gain, it stands still */
 static const float k_far_db = 3.5f, k_near_db = 0.6f;
 static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.03f;
 static const float k_up_far_db = 0.35f, k_up_near_db = 0.05f, k_up_fine_db = 0.01f;
@@ -18,7 +18,7 @@ static const int k_windows_to_rise = 20;  /* 0.2 s before it may rise: not for a
 
 /* Feedback: what came out so far, over the target, is taken off what is asked for. */
 static const int k_delivered_windows = 1500;     /* remembers 15 s of speech */
-static const int k_delivered_prior_windows = 80; /* a new voice starts as if 0.8 s had been right */
+static const int k_delivered_prior_windows = 50; /* a new voice starts as if 0.5 s had been right */
 static const int k_delivered_from_windows = 100; /* 1 s: a level younger than that starts it anew */
 static const float k_delivered_most_db = 2.0f;
 

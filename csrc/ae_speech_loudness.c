@@ -34,20 +34,21 @@ static const float k_fluctuation_db = 0.8f;
 static const int k_confirmed_blocks = 100; /* 1 s: bridges the gap to the next word */
 
 /* Level */
-static const int k_syllable_blocks = 10;         /* 0.1 s */
-static const int k_window_speech_blocks = 8;     /* of 40, the least for a window to count */
-static const double k_voice_share_least = 0.1;   /* of a window's power, whatever the floor says */
-static const double k_window_snr = 0.4;          /* windows below it do not pull the level down */
-static const double k_window_removed_snr = 0.75; /* the same, to noise that was suppressed */
-static const double k_kept_least = 0.7;          /* make up for at most 1.5 dB of limiting */
-static const float k_gate_lu = 10.0f;            /* BS.1770-5 relative gate */
-static const int k_gate_from_windows = 30;       /* the first 0.3 s pass the gate */
-static const float k_burst_lu = 8.0f;            /* so far up: a shout or a step (1 %, measured) */
-static const int k_memory_windows = 600;         /* 6 s: shorter pumps, longer is late */
-static const int k_young_windows = 150;          /* 1.5 s: until then a louder voice is believed */
-static const double k_young_share = 0.7;         /* ... by this share: syllable peaks run high */
-static const int k_expected_windows = 100;       /* weight of a voice known from before */
-static const int k_restart_windows = 50;         /* weight of the new level after a step */
+static const int k_syllable_blocks = 10;       /* 0.1 s */
+static const int k_window_speech_blocks = 8;   /* of 40, the least for a window to count */
+static const double k_voice_share_least = 0.1; /* of a window's power, whatever the floor says */
+/* Windows below these ratios to the noise, and to what was suppressed, do not pull the level down.
+ */
+static const double k_window_snr = 0.4, k_window_removed_snr = 0.75;
+static const double k_kept_least = 0.7;    /* make up for at most 1.5 dB of limiting */
+static const float k_gate_lu = 10.0f;      /* BS.1770-5 relative gate */
+static const int k_gate_from_windows = 30; /* the first 0.3 s pass the gate */
+static const float k_burst_lu = 8.0f;      /* so far up: a shout or a step (1 %, measured) */
+static const int k_memory_windows = 600;   /* 6 s: shorter pumps, longer is late */
+static const int k_young_windows = 150;    /* 1.5 s: until then a louder voice is believed */
+static const double k_young_share = 0.7;   /* ... by this share: syllable peaks run high */
+static const int k_expected_windows = 150; /* weight of a voice known from before */
+static const int k_restart_windows = 50;   /* weight of the new level after a step */
 
 /* Step up: so many of the recent windows are so far over the level (never in steady speech,
  * measured), and the last 0.3 s are not the quiet words after a shout. */

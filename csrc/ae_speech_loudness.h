@@ -92,7 +92,7 @@ typedef struct {
 } ae_speech_loudness;
 
 void ae_speech_loudness_reset(ae_speech_loudness *self);
-/* After a reset: a voice known from before. Its loudness weighs as much as 1 s of speech. */
+/* After a reset: a voice known from before. Its loudness weighs as much as 1.5 s of speech. */
 void ae_speech_loudness_expect(ae_speech_loudness *self, float lufs);
 void ae_speech_loudness_update(ae_speech_loudness *self, const ae_speech_block *block);
 
