@@ -7,12 +7,12 @@
 
 /* Slow gain: fast while it is far off, under 2 dB/s where a listener would hear it pump. */
 static const float k_dead_band_db = 0.25f; /* closer to the wanted gain, it stands still */
-static const float k_far_db = 3.5f, k_near_db = 0.6f;
+static const float k_far_db = 2.5f, k_near_db = 0.6f;
 static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.03f;
 static const float k_up_far_db = 0.35f, k_up_near_db = 0.05f, k_up_fine_db = 0.01f;
 static const float k_up_first_db = 0.6f;  /* a quiet host is lifted 30 dB in half a second */
-static const float k_first_off_db = 2.0f; /* ... while further off than this */
-static const int k_first_windows = 150;   /* ... in the first 1.5 s of speech */
+static const float k_first_off_db = 1.5f; /* ... while further off than this */
+static const int k_first_windows = 200;   /* ... in the first 2 s of speech */
 static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall */
 static const int k_windows_to_rise = 20;  /* 0.2 s before it may rise: not for a click */
 
@@ -22,12 +22,13 @@ static const int k_delivered_prior_windows = 50; /* a new voice starts as if 0.5
 static const int k_delivered_from_windows = 100; /* 1 s: a level younger than that starts it anew */
 static const float k_delivered_most_db = 2.0f;
 
-/* Guard, in LU over the target. 2 % of the 400 ms windows of steady speech engage it (measured); in
- * the first 1.5 s of speech the last 0.1 s do too. Then it holds both until the loudness is back.
- */
+/* Guard, in LU over the target, with the slow gain. It is on in 0.3 % of steady speech (measured,
+ * from 2 s on); in the first 1.5 s the last 0.1 s engage it sooner. Then it holds both until the
+ * loudness is back. */
 static const float k_guard_engage_lu = 7.0f;
 static const float k_guard_engage_syllable_lu = 13.0f;
 static const float k_guard_engage_young_lu = 3.5f;
+static const int k_guard_young_windows = 150; /* 1.5 s */
 static const float k_guard_hold_lu = 2.0f;
 static const float k_guard_hold_syllable_lu = 5.0f;
 static const int k_guard_hold_blocks = 10;  /* a syllable */
@@ -149,7 +150,7 @@ static void move_guard(leveller_state *self, float target_lufs)
     const float to_lu = self->slow_gain_db - target_lufs;
     const float momentary_lu = ae_speech_loudness_momentary_lufs(&self->voice) + to_lu;
     const float syllable_lu = ae_speech_loudness_syllable_lufs(&self->voice) + to_lu;
-    const int young = self->voice.level.windows < k_first_windows;
+    const int young = self->voice.level.windows < k_guard_young_windows;
     const int engaged =
         guard->reduction_db > 0.0f || momentary_lu > k_guard_engage_lu ||
         syllable_lu > (young ? k_guard_engage_young_lu : k_guard_engage_syllable_lu);
