@@ -288,12 +288,12 @@ static int stepped_down(const ae_recent_speech *self, float level_lufs, float no
                         int blocks, float least_lu)
 {
     if (self->filled < blocks) return 0;
-    const double mean = recent_power(self, blocks), newer = recent_power(self, blocks / 2);
-    const double older = 2.0 * mean - newer;
-    const float mean_lufs = lufs_of(mean);
     for (int age = 1; age <= blocks * 3 / 4; age++) {
         if (self->window_lufs[recent_slot(self, age)] > level_lufs - k_down_loudest_lu) return 0;
     }
+    const double mean = recent_power(self, blocks), newer = recent_power(self, blocks / 2);
+    const double older = 2.0 * mean - newer;
+    const float mean_lufs = lufs_of(mean);
     if (recent_lufs(self, k_down_newest_blocks) > mean_lufs) return 0;
     return mean_lufs < level_lufs - least_lu && mean_lufs > noise_lufs + k_down_snr_db &&
            lufs_of(fmin(newer, older)) > mean_lufs - k_down_steady_lu;
