@@ -125,6 +125,17 @@ class AgcConfig(_Checked):
     target_lufs: float = _number(-18.0, -36.0, -9.0, "LUFS", "loudness that speech is brought to")
     max_gain_db: float = _number(36.0, 0.0, 40.0, "dB", "most gain for a quiet talker")
     min_gain_db: float = _number(-26.0, -40.0, 0.0, "dB", "most attenuation for a loud talker")
+    start_gain_db: float = _number(
+        0.0, -26.0, 36.0, "dB", "gain before the first word, kept from the talker's last session"
+    )
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if not self.min_gain_db <= self.start_gain_db <= self.max_gain_db:
+            raise ConfigError(
+                f"start_gain_db={self.start_gain_db:g} is outside min_gain_db .. max_gain_db, "
+                f"{self.min_gain_db:g} .. {self.max_gain_db:g} dB"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

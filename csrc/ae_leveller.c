@@ -6,27 +6,34 @@
 #include "ae_speech_loudness.h"
 
 /* Slow gain: fast while it is far off, under 2 dB/s where a listener would hear it pump. */
-static const float k_dead_band_db = 0.3f; /* closer to the wanted gain, it stands still */
-static const float k_far_db = 3.0f, k_near_db = 0.8f;
-static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.02f;
-static const float k_up_far_db = 0.25f, k_up_near_db = 0.05f, k_up_fine_db = 0.01f;
+static const float k_dead_band_db = 0.25f; /* closer to the wanted gain, it stands still */
+static const float k_far_db = 2.5f, k_near_db = 0.6f;
+static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.03f;
+static const float k_up_far_db = 0.35f, k_up_near_db = 0.05f, k_up_fine_db = 0.01f;
 static const float k_up_first_db = 0.6f;  /* a quiet host is lifted 30 dB in half a second */
-static const float k_first_off_db = 2.0f; /* ... while further off than this */
-static const int k_first_windows = 150;   /* ... in the first 1.5 s of speech */
+static const float k_first_off_db = 1.5f; /* ... while further off than this */
+static const int k_first_windows = 200;   /* ... in the first 2 s of speech */
 static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall */
 static const int k_windows_to_rise = 20;  /* 0.2 s before it may rise: not for a click */
 
-/* Guard, in LU over the target. 1 % of the 400 ms windows of steady speech engage it (measured); in
- * the first 1.5 s of speech the last 0.1 s do too. Then it holds both until the loudness is back.
- */
-static const float k_guard_engage_lu = 8.0f;
+/* Feedback: what came out so far, over the target, is taken off what is asked for. */
+static const int k_delivered_windows = 1500;     /* remembers 15 s of speech */
+static const int k_delivered_prior_windows = 50; /* a new voice starts as if 0.5 s had been right */
+static const int k_delivered_from_windows = 100; /* 1 s: a level younger than that starts it anew */
+static const float k_delivered_most_db = 2.0f;
+
+/* Guard, in LU over the target, with the slow gain. It is on in 0.3 % of steady speech (measured,
+ * from 2 s on); in the first 1.5 s the last 0.1 s engage it sooner. Then it holds both until the
+ * loudness is back. */
+static const float k_guard_engage_lu = 7.0f;
 static const float k_guard_engage_syllable_lu = 13.0f;
-static const float k_guard_engage_young_lu = 7.0f;
-static const float k_guard_hold_lu = 2.5f;
+static const float k_guard_engage_young_lu = 3.5f;
+static const int k_guard_young_windows = 150; /* 1.5 s */
+static const float k_guard_hold_lu = 2.0f;
 static const float k_guard_hold_syllable_lu = 5.0f;
 static const int k_guard_hold_blocks = 10;  /* a syllable */
-static const float k_guard_still_db = 4.0f; /* so far over: a phrase fades, the shout goes on ... */
-static const float k_guard_slow_db = 0.05f; /* ... return slowly */
+static const float k_guard_still_db = 4.5f; /* so far over: a phrase fades, the shout goes on ... */
+static const float k_guard_slow_db = 0.04f; /* ... return slowly */
 static const float k_guard_return_db = 0.5f; /* else at once: no hole behind a shout */
 
 /* Model of the limiter that follows */
@@ -52,9 +59,16 @@ typedef struct {
     int hold_blocks;
 } leveller_guard;
 
+/* The voice as it came out, relative to the target. */
+typedef struct {
+    double ratio; /* mean of the power over that of the target */
+    int windows;
+} leveller_delivered;
+
 /* All that an impulse can spoil. */
 typedef struct {
     ae_speech_loudness voice;
+    leveller_delivered delivered;
     leveller_guard guard;
     float slow_gain_db;
     float pause_reduction_db;
@@ -68,6 +82,7 @@ struct ae_leveller {
     leveller_state now;
     leveller_state before_impulse;
     double removed_noise; /* mean square, 0: not known */
+    int music;            /* 0/1 */
     int impulse_blocks;   /* of the jump that is running, 0: none */
     float gain_db;        /* at the end of the last block */
     float gain;           /* the same as amplitude */
@@ -87,13 +102,35 @@ static float slow_gain_step(float off_db, int windows)
     return size > k_far_db ? k_up_far_db : size > k_near_db ? k_up_near_db : k_up_fine_db;
 }
 
+static void forget_delivered(leveller_delivered *self)
+{
+    *self = (leveller_delivered){1.0, k_delivered_prior_windows};
+}
+
+/* gain_db: of the blocks of the window, nearly. */
+static void measure_delivered(leveller_state *self, float gain_db, float target_lufs)
+{
+    leveller_delivered *delivered = &self->delivered;
+    if (self->voice.level.windows < k_delivered_from_windows) {
+        forget_delivered(delivered);
+    } else if (self->voice.level.counted) {
+        const float over_lu = ae_speech_loudness_window_lufs(&self->voice) + gain_db - target_lufs;
+        if (delivered->windows < k_delivered_windows) delivered->windows++;
+        const double ratio = (double)ae_power_from_db(over_lu);
+        delivered->ratio += (ratio - delivered->ratio) / delivered->windows;
+    }
+}
+
 /* Toward the gain that puts the voice on the target. Upward only while a voice speaks. */
 static void move_slow_gain(leveller_state *self, const ae_leveller_config *config)
 {
     const ae_speech_loudness *voice = &self->voice;
     const int windows = voice->level.windows;
     if (windows < k_windows_to_fall) return;
-    const float wanted_db = ae_clamp(config->target_lufs - ae_speech_loudness_kept_lufs(voice),
+    const float missing_db = ae_clamp(-ae_db_from_power((float)self->delivered.ratio),
+                                      -k_delivered_most_db, k_delivered_most_db);
+    const float level_lufs = ae_speech_loudness_kept_lufs(voice);
+    const float wanted_db = ae_clamp(config->target_lufs + missing_db - level_lufs,
                                      config->min_gain_db, config->max_gain_db);
     const float off_db = wanted_db - self->slow_gain_db;
     if (fabsf(off_db) < k_dead_band_db) return;
@@ -113,7 +150,7 @@ static void move_guard(leveller_state *self, float target_lufs)
     const float to_lu = self->slow_gain_db - target_lufs;
     const float momentary_lu = ae_speech_loudness_momentary_lufs(&self->voice) + to_lu;
     const float syllable_lu = ae_speech_loudness_syllable_lufs(&self->voice) + to_lu;
-    const int young = self->voice.level.windows < k_first_windows;
+    const int young = self->voice.level.windows < k_guard_young_windows;
     const int engaged =
         guard->reduction_db > 0.0f || momentary_lu > k_guard_engage_lu ||
         syllable_lu > (young ? k_guard_engage_young_lu : k_guard_engage_syllable_lu);
@@ -179,8 +216,10 @@ static float decide_gain_db(ae_leveller *self, double power, float peak, float s
     const ae_speech_block block = {.power = power,
                                    .kept_share = share_after_limiter(now, over_db),
                                    .speech_probability = speech_probability,
-                                   .removed_noise = self->removed_noise};
+                                   .removed_noise = self->removed_noise,
+                                   .music = self->music};
     ae_speech_loudness_update(&now->voice, &block);
+    measure_delivered(now, self->gain_db, self->config.target_lufs);
     move_slow_gain(now, &self->config);
     move_guard(now, self->config.target_lufs);
     move_pause_reduction(now, self->config.pause_reduction_db);
@@ -262,7 +301,9 @@ void ae_leveller_process(ae_leveller *self, const float *const *in, float speech
 void ae_leveller_set_target_lufs(ae_leveller *self, float target_lufs)
 {
     if (target_lufs != target_lufs) return; /* NaN would never leave the gain again */
-    self->config.target_lufs = ae_clamp(target_lufs, -36.0f, -6.0f);
+    const float clamped_lufs = ae_clamp(target_lufs, -36.0f, -6.0f);
+    if (clamped_lufs != self->config.target_lufs) forget_delivered(&self->now.delivered);
+    self->config.target_lufs = clamped_lufs;
 }
 
 void ae_leveller_set_removed_noise_dbfs(ae_leveller *self, float level_dbfs)
@@ -271,10 +312,13 @@ void ae_leveller_set_removed_noise_dbfs(ae_leveller *self, float level_dbfs)
     self->removed_noise = (double)ae_power_from_db(ae_clamp(level_dbfs, -200.0f, 20.0f));
 }
 
+void ae_leveller_set_music(ae_leveller *self, int music) { self->music = music != 0; }
+
 void ae_leveller_read(const ae_leveller *self, ae_leveller_report *out)
 {
     const leveller_state *now = &self->now;
     out->gain_db = self->gain_db;
+    out->voice_gain_db = now->slow_gain_db;
     out->guard_reduction_db = now->guard.reduction_db;
     out->pause_reduction_db = now->pause_reduction_db;
     out->speech_loudness_lufs = ae_speech_loudness_lufs(&now->voice);
@@ -287,8 +331,13 @@ void ae_leveller_reset(ae_leveller *self)
     ae_kweight_reset(self->weighting);
     memset(&self->now, 0, sizeof self->now);
     ae_speech_loudness_reset(&self->now.voice);
-    self->now.slow_gain_db = self->config.initial_gain_db;
+    forget_delivered(&self->now.delivered);
+    const float start_db = self->config.initial_gain_db;
+    self->now.slow_gain_db = start_db;
+    if (start_db != 0.0f)
+        ae_speech_loudness_expect(&self->now.voice, self->config.target_lufs - start_db);
     self->removed_noise = 0.0;
+    self->music = 0;
     self->impulse_blocks = 0;
     self->gain_db = self->config.initial_gain_db;
     self->gain = ae_amplitude_from_db(self->gain_db);

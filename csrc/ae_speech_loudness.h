@@ -3,7 +3,7 @@
  * Input: the K-weighted mean square of one 10 ms block and, where there is one, a speech
  * probability. Output: whether the block is speech, the noise floor under it, and the loudness of
  * the voice alone. Method: running BS.1770-5. The mean runs over 400 ms windows with the 10 LU
- * relative gate; it remembers 3.5 s of speech. Different from BS.1770-5: a window counts only if it
+ * relative gate; it remembers 6 s of speech. Different from BS.1770-5: a window counts only if it
  * holds speech, the noise floor (minimum statistics, Martin 2001) is subtracted, and a lasting step
  * of the level (another talker, a moved microphone) restarts the mean instead of bending it slowly.
  * Speech that is much louder than the mean waits for that decision outside the mean: a shout does
@@ -24,6 +24,7 @@ typedef struct {
     double kept_share;        /* 0..1: the part of it that passes the limiter after the leveller */
     float speech_probability; /* 0..1, < 0 when not known */
     double removed_noise;     /* mean square of noise before it was suppressed; 0 when not known */
+    int music;                /* 0/1: music plays; then only what is surely speech counts */
 } ae_speech_block;
 
 /* Noise floor by minimum statistics. */
@@ -76,6 +77,7 @@ typedef struct {
     double power;      /* mean square of the voice */
     double kept_power; /* the same after the limiter */
     int windows; /* since the last restart, at most the length of the memory; 0: no speech yet */
+    int counted; /* 0/1: the last block's window went into the mean */
     double left_power;             /* power before the last step */
     int left_windows, left_blocks; /* windows then; speech blocks since */
 } ae_speech_level;
@@ -90,12 +92,16 @@ typedef struct {
 } ae_speech_loudness;
 
 void ae_speech_loudness_reset(ae_speech_loudness *self);
+/* After a reset: a voice known from before. Its loudness weighs as much as 1.5 s of speech. */
+void ae_speech_loudness_expect(ae_speech_loudness *self, float lufs);
 void ae_speech_loudness_update(ae_speech_loudness *self, const ae_speech_block *block);
 
 /* Loudness of the voice at the input; AE_NO_LOUDNESS_LUFS before the first speech. */
 float ae_speech_loudness_lufs(const ae_speech_loudness *self);
 /* The same, counting only what the limiter lets through: this is what should meet the target. */
 float ae_speech_loudness_kept_lufs(const ae_speech_loudness *self);
+/* Of the voice in the last 400 ms, counting what the limiter lets through. */
+float ae_speech_loudness_window_lufs(const ae_speech_loudness *self);
 /* Of the last 400 ms, noise and all. */
 float ae_speech_loudness_momentary_lufs(const ae_speech_loudness *self);
 /* Of the last 0.1 s, noise and all. */

@@ -159,6 +159,7 @@ static void leveller_process(const ae_step_context *context, const ae_step *step
         const ae_suppressor_report *report = &context->reports[step->source_step].suppressor;
         probability = report->speech_probability;
         ae_leveller_set_removed_noise_dbfs(step->nodes[0], report->noise_level_dbfs);
+        ae_leveller_set_music(step->nodes[0], report->music);
     }
     ae_leveller_process(step->nodes[0], input_rows(context, step), probability,
                         output_rows(context, step));

@@ -54,7 +54,9 @@ ENGINE = EngineStats(
         music=False,
         transient_count=12,
     ),
-    agc=LevelStats(gain_db=6.4, speech_loudness_lufs=-24.5, noise_floor_lufs=-61.0),
+    agc=LevelStats(
+        gain_db=6.4, voice_gain_db=6.4, speech_loudness_lufs=-24.5, noise_floor_lufs=-61.0
+    ),
     limiter=LimiterStats(reduction_db=0.8, max_reduction_db=3.0),
     loudness=LoudnessStats(
         momentary_lufs=-18.3,

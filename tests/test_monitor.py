@@ -729,7 +729,9 @@ def test_devices_can_be_left_alone() -> None:
     play(scene)
 
 
-FULL_GAIN = LevelStats(gain_db=36.0, speech_loudness_lufs=-60.0, noise_floor_lufs=-70.0)
+FULL_GAIN = LevelStats(
+    gain_db=36.0, voice_gain_db=36.0, speech_loudness_lufs=-60.0, noise_floor_lufs=-70.0
+)
 
 
 # --- advice --------------------------------------------------------------------------------------

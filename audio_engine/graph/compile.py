@@ -144,14 +144,14 @@ class _Compiler:
             channels is not None and channels == earlier.inputs.get(signal)
         )
 
-    def _gain_so_far_db(self, node: Node) -> float:
-        """Return the slow gain of the earlier plan's leveller of this name, or 0."""
+    def _gain_so_far_db(self, node: Node) -> float | None:
+        """Return the slow gain of the earlier plan's leveller of this name, if there is one."""
         earlier = self._earlier
         then = None if earlier is None else earlier.nodes.get(node.name)
         if earlier is None or then is None or not isinstance(then.config, AgcConfig):
-            return 0.0
+            return None
         report = earlier.plan.live_report().steps[earlier.step_of[node.name]].leveller
-        return float(report.gain_db + report.guard_reduction_db + report.pause_reduction_db)
+        return float(report.voice_gain_db)
 
     def _make(self, node: Node, make: _KernelSource) -> Step:
         graph, step_of = self.graph, self.step_of

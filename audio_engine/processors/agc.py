@@ -22,6 +22,9 @@ class LoudnessLeveler(Processor):
         Loudness that speech is brought to, -36 to -9 LUFS.
     max_gain_db, min_gain_db : float
         Bounds of the gain: 0 to 40 dB and -40 to 0 dB.
+    start_gain_db : float
+        Gain before the first word, -26 to 36 dB and within the bounds. With the
+        `LevelStats.voice_gain_db` of the same talker's last session the first word is on target.
 
     Notes
     -----
@@ -45,10 +48,14 @@ class LoudnessLeveler(Processor):
         target_lufs: float = -18.0,
         max_gain_db: float = 36.0,
         min_gain_db: float = -26.0,
+        start_gain_db: float = 0.0,
     ) -> None:
         check_format(sample_rate_hz, channels)
         config = AgcConfig(
-            target_lufs=target_lufs, max_gain_db=max_gain_db, min_gain_db=min_gain_db
+            target_lufs=target_lufs,
+            max_gain_db=max_gain_db,
+            min_gain_db=min_gain_db,
+            start_gain_db=start_gain_db,
         )
         steps = [leveller_step(config, sample_rate_hz, channels, bus=0, output_bus=0)]
         super().__init__(

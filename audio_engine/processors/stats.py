@@ -119,9 +119,24 @@ class SpeechStats(Stats):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelStats(Stats):
-    """Leveller: gain in dB, loudness of the voice and of the noise before it, in LUFS."""
+    """Leveller: gains in dB, loudness of the voice and of the noise before it, in LUFS.
+
+    Attributes
+    ----------
+    gain_db : float
+        The gain in force, all parts together.
+    voice_gain_db : float
+        The part that brings the voice to the target: without what is taken off for a moment, from a
+        shout or from noise in a pause. Keep it per talker and microphone, and hand it in next time
+        as `AgcConfig.start_gain_db`.
+    speech_loudness_lufs : float
+        Of the voice at the input, noise taken off; -200 before the first word.
+    noise_floor_lufs : float
+        Of the noise at the input; -200: digital silence.
+    """
 
     gain_db: float
+    voice_gain_db: float
     speech_loudness_lufs: float
     noise_floor_lufs: float
 

@@ -128,15 +128,16 @@ def leveller_step(
     output_bus: int,
     suppressor_step_index: int = -1,
     ceiling_dbtp: float = 0.0,
-    initial_gain_db: float = 0.0,
+    initial_gain_db: float | None = None,
     make: MakeKernel = Kernel,
 ) -> Step:
     """Make the leveller step.
 
     With a suppressor step it uses that one's speech probability; `ceiling_dbtp` is the limiter's
     behind it, whose work on a peaky voice is made up for. The gain starts at `initial_gain_db`,
-    brought into the configured range.
+    brought into the configured range, or where the configuration says.
     """
+    start_db = config.start_gain_db if initial_gain_db is None else initial_gain_db
     kernel = make(
         "leveller",
         sample_rate_hz=rate_hz,
@@ -145,7 +146,7 @@ def leveller_step(
         max_gain_db=config.max_gain_db,
         min_gain_db=config.min_gain_db,
         ceiling_dbtp=ceiling_dbtp,
-        initial_gain_db=min(max(initial_gain_db, config.min_gain_db), config.max_gain_db),
+        initial_gain_db=min(max(start_db, config.min_gain_db), config.max_gain_db),
     )
     return Step(
         kind="LEVELLER",

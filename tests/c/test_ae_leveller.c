@@ -346,6 +346,150 @@ static void test_removed_noise_is_no_quiet_talker(void)
     }
 }
 
+/* A quieter sound 10 dB under the voice, alone for 8 s, at the probability that music has, or that
+ * of speech: music is not lifted and the level stays; a voice over it is brought to the target. */
+static void test_music_is_not_lifted(void)
+{
+    for (int flagged = 0; flagged < 2; flagged++) {
+        silence(input, k_frames);
+        add_voice(input, k_rate, 10 * k_rate, -14.0f, 6);
+        add_voice(input + 10 * k_rate, k_rate, 8 * k_rate, -24.0f, 8);
+        ae_leveller *self = make(k_rate, 1);
+        run(self, k_rate, 10 * k_rate, 1.0f);
+        const float before_db = gain_db[999];
+        ae_leveller_set_music(self, flagged);
+        ae_leveller_report report;
+        float highest_db = before_db;
+        for (int b = 1000; b < 1800; b++) {
+            const float *in[1] = {input + b * 480};
+            float *out[1] = {output + b * 480};
+            ae_leveller_process(self, in, 0.5f, out);
+            ae_leveller_read(self, &report);
+            highest_db = fmaxf(highest_db, report.gain_db);
+        }
+        CHECK(flagged ? highest_db < before_db + 0.1f : highest_db > before_db + 6.0f);
+        ae_leveller_destroy(self);
+    }
+    silence(input, k_frames);
+    add_voice(input, k_rate, 12 * k_rate, -24.0f, 6);
+    ae_leveller *self = make(k_rate, 1);
+    ae_leveller_set_music(self, 1);
+    run(self, k_rate, 12 * k_rate, 0.95f);
+    CHECK_NEAR(loudness(output, 4.0, 12.0), k_target_lufs, 1.0);
+    ae_leveller_reset(self); /* forgets the flag */
+    run(self, k_rate, 12 * k_rate, 0.5f);
+    CHECK_NEAR(loudness(output, 4.0, 12.0), k_target_lufs, 1.0);
+    ae_leveller_destroy(self);
+}
+
+static ae_leveller *make_known(float initial_gain_db)
+{
+    ae_leveller_config config = ae_leveller_default_config(k_rate);
+    config.target_lufs = k_target_lufs;
+    config.initial_gain_db = initial_gain_db;
+    ae_leveller *self = NULL;
+    CHECK(ae_leveller_create(&self, &config) == AE_OK);
+    return self;
+}
+
+/* The voice gain of one session, handed to the next: on target from the first 0.4 s on. One that is
+ * wrong by 10 dB (another microphone) is left within the time that a new talker takes. */
+static void test_a_known_talker_starts_on_target(void)
+{
+    static const float levels_db[] = {-24.0f, 8.0f}; /* lifted; turned down */
+    for (int i = 0; i < 2; i++) {
+        silence(input, k_frames);
+        add_voice(input, k_rate, 20 * k_rate, levels_db[i], 7);
+        add_noise(input, 20 * k_rate, levels_db[i] - 50.0f, 8);
+        ae_leveller *first = make(k_rate, 1);
+        run(first, k_rate, 20 * k_rate, -1.0f);
+        ae_leveller_report report;
+        ae_leveller_read(first, &report);
+        const float kept_db = report.voice_gain_db;
+        ae_leveller_destroy(first);
+
+        ae_leveller *next = make_known(kept_db);
+        run(next, k_rate, 20 * k_rate, -1.0f);
+        const float wanted_db = mean_gain(5.0, 20.0);
+        for (int b = 0; b < 300; b++) CHECK_NEAR(gain_db[b], wanted_db, 2.0);
+        ae_leveller_reset(next);
+        ae_leveller_read(next, &report);
+        CHECK(report.gain_db == kept_db && report.voice_gain_db == kept_db);
+        ae_leveller_destroy(next);
+
+        for (int sign = -1; sign <= 1; sign += 2) {
+            ae_leveller *wrong = make_known(kept_db + 10.0f * (float)sign);
+            run(wrong, k_rate, 20 * k_rate, -1.0f);
+            CHECK(settled_after(0.0, 20.0) < 4.0);
+            CHECK_NEAR(loudness(output, 6.0, 20.0), k_target_lufs, 1.0);
+            ae_leveller_destroy(wrong);
+        }
+    }
+}
+
+/* What a listener would take for pumping: the gain on a steady voice, block by block and over 1 s.
+ */
+static void test_a_steady_voice_is_not_pumped(void)
+{
+    silence(input, k_frames);
+    add_voice(input, k_rate, 40 * k_rate, -20.0f, 9);
+    add_noise(input, 40 * k_rate, -70.0f, 10);
+    run_once(40.0);
+    int fast = 0;
+    for (int b = 1000; b < 4000; b++) {
+        CHECK(fabsf(gain_db[b] - gain_db[b - 1]) <= 0.121f);
+        fast += fabsf(gain_db[b] - gain_db[b - 100]) > 1.2f;
+    }
+    CHECK(fast < 150); /* 5 % */
+}
+
+/* A talker who sways, +-6 dB within 12 s: the gain follows, though slowly, for it must not pump. */
+static void test_distance_is_followed(void)
+{
+    silence(input, k_frames);
+    add_voice(input, k_rate, 48 * k_rate, -20.0f, 12);
+    double before[2], after[2];
+    for (int n = 0; n < 48 * k_rate; n++) {
+        const double phase = k_two_pi * n / (12.0 * k_rate);
+        input[n] *= (float)pow(10.0, 0.3 * sin(phase));
+    }
+    run_once(48.0);
+    for (int far = 0; far < 2; far++) { /* the loud and the soft quarter of a turn */
+        before[far] = after[far] = 0.0;
+        for (int turn = 1; turn < 4; turn++) {
+            const double from = 12.0 * turn + (far ? 7.5 : 1.5);
+            before[far] += loudness(input, from, from + 3.0) / 3.0;
+            after[far] += loudness(output, from, from + 3.0) / 3.0;
+        }
+    }
+    CHECK(after[0] - after[1] < 0.85 * (before[0] - before[1]));
+}
+
+/* After a pause in noise the gain is back within 30 ms of the first block that is speech. */
+static void test_the_first_syllable_after_a_pause_is_not_cut(void)
+{
+    silence(input, k_frames);
+    add_voice(input, k_rate, 12 * k_rate, -14.0f, 11);
+    add_noise(input, 25 * k_rate, -50.0f, 12);
+    add_voice(input + 20 * k_rate, k_rate, 5 * k_rate, -14.0f, 13);
+    ae_leveller *self = make(k_rate, 1);
+    int speech_at = 0;
+    float lowest_db = 0.0f;
+    for (int b = 0; b < 2500; b++) {
+        const float *in[1] = {input + b * 480};
+        float *out[1] = {output + b * 480};
+        ae_leveller_process(self, in, -1.0f, out);
+        ae_leveller_report report;
+        ae_leveller_read(self, &report);
+        if (b == 1990) lowest_db = report.gain_db - report.voice_gain_db;
+        if (b > 2000 && report.speech && speech_at == 0) speech_at = b;
+        if (b == speech_at + 2 && speech_at > 0)
+            CHECK_NEAR(report.gain_db + report.guard_reduction_db, report.voice_gain_db, 0.5);
+    }
+    CHECK(lowest_db < -4.0f && speech_at > 2000 && speech_at < 2010);
+    ae_leveller_destroy(self);
+}
+
 static void test_one_gain_for_all_channels(void)
 {
     silence(input, k_frames);
@@ -513,6 +657,11 @@ int main(void)
     test_a_sine_stays_a_sine();
     test_probability_decides();
     test_removed_noise_is_no_quiet_talker();
+    test_music_is_not_lifted();
+    test_a_known_talker_starts_on_target();
+    test_a_steady_voice_is_not_pumped();
+    test_distance_is_followed();
+    test_the_first_syllable_after_a_pause_is_not_cut();
     test_one_gain_for_all_channels();
     test_in_place_reset_and_independence();
     test_bad_weather();

@@ -51,7 +51,7 @@ static void clear(void)
 static void run(ae_speech_loudness *self, int from, int to, float speech_probability)
 {
     for (int b = from; b < to; b++) {
-        const ae_speech_block block = {block_power[b], 1.0, speech_probability, 0.0};
+        const ae_speech_block block = {block_power[b], 1.0, speech_probability, 0.0, 0};
         ae_speech_loudness_update(self, &block);
         heard_lufs[b] = ae_speech_loudness_lufs(self);
         floor_lufs[b] = ae_speech_loudness_floor_lufs(self);
@@ -112,7 +112,7 @@ static void test_modulated_sine_in_closed_form(void)
             }
             const float *in[1] = {sine};
             const ae_speech_block block = {ae_kweight_mean_square(weight, in, frames), 1.0, -1.0f,
-                                           0.0};
+                                           0.0, 0};
             ae_speech_loudness_update(&self, &block);
         }
         /* The mean of sin^4 is 3/8; one whole period of the envelope fills a window. The gaps are
@@ -227,7 +227,7 @@ static void test_kept_share(void)
         ae_speech_loudness self;
         ae_speech_loudness_reset(&self);
         for (int b = 0; b < 3000; b++) {
-            const ae_speech_block block = {block_power[b], shares[i], 1.0f, 0.0};
+            const ae_speech_block block = {block_power[b], shares[i], 1.0f, 0.0, 0};
             ae_speech_loudness_update(&self, &block);
         }
         const double lufs = (double)ae_speech_loudness_lufs(&self);
@@ -282,7 +282,7 @@ static void test_bad_weather_reset_and_independence(void)
     ae_speech_loudness_reset(&self);
     ae_speech_loudness_reset(&other);
     for (int b = 0; b < 3000; b++) {
-        const ae_speech_block loud = {b % 50 < 25 ? 1.0 : 1e-6, 0.5, 1.0f, 0.0};
+        const ae_speech_block loud = {b % 50 < 25 ? 1.0 : 1e-6, 0.5, 1.0f, 0.0, 0};
         ae_speech_loudness_update(&other, &loud);
         run(&self, b, b + 1, -1.0f);
     }

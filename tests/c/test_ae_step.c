@@ -307,6 +307,46 @@ static void test_suppressors_are_one_or_one_per_channel(void)
     }
 }
 
+/* The leveller behind a suppressor knows what that one found: speech, the noise that is gone, and
+ * music. A voice at a probability of 0.6 is lifted, and left alone beside music. */
+static void test_the_leveller_hears_of_music(void)
+{
+    float gain_db[2];
+    for (int music = 0; music < 2; music++) {
+        ae_leveller *inside, *beside;
+        const ae_leveller_config config = ae_leveller_default_config(k_rate);
+        CHECK(ae_leveller_create(&inside, &config) == AE_OK);
+        CHECK(ae_leveller_create(&beside, &config) == AE_OK);
+        float x[k_block], y[k_block], z[k_block];
+        ae_bus buses[2] = {{.channels = 1, .rows = {x}}, {.channels = 1, .rows = {y}}};
+        ae_step_report reports[1];
+        memset(reports, 0, sizeof reports);
+        reports[0].suppressor.speech_probability = 0.6f;
+        reports[0].suppressor.noise_level_dbfs = -70.0f;
+        reports[0].suppressor.music = music;
+        const ae_step step = {AE_STEP_LEVELLER, 0, -1, 1, 0, {inside}};
+        const ae_step_context context = {
+            .block_frames = k_block, .buses = buses, .reports = reports};
+        uint32_t seed = 5;
+        ae_leveller_set_removed_noise_dbfs(beside, -70.0f);
+        ae_leveller_set_music(beside, music);
+        for (int b = 0; b < 300; b++) {
+            make_noise(x, k_block, b % 25 < 15 ? 0.02f : 0.0005f, &seed);
+            const float *in[] = {x};
+            float *out[] = {z};
+            ae_step_verbs_of(AE_STEP_LEVELLER)->process(&context, &step);
+            ae_leveller_process(beside, in, 0.6f, out);
+            CHECK(memcmp(y, z, sizeof y) == 0);
+        }
+        ae_leveller_report report;
+        ae_leveller_read(inside, &report);
+        gain_db[music] = report.gain_db;
+        ae_leveller_destroy(inside);
+        ae_leveller_destroy(beside);
+    }
+    CHECK(gain_db[0] > 6.0f && gain_db[1] <= 0.0f);
+}
+
 int main(void)
 {
     test_graph_equals_the_kernel();
@@ -315,5 +355,6 @@ int main(void)
     test_commands_reach_their_kernel_only();
     test_a_suppressor_per_channel_gives_what_it_gives_alone();
     test_suppressors_are_one_or_one_per_channel();
+    test_the_leveller_hears_of_music();
     return AE_TEST_RESULT();
 }
