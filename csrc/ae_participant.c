@@ -247,7 +247,7 @@ void ae_participant_read(const ae_participant *self, ae_participant_report *out)
         ae_leveller_report level;
         ae_leveller_read(self->leveller, &level);
         out->gain_db = level.gain_db;
-        out->voice_gain_db = level.gain_db + level.guard_reduction_db + level.pause_reduction_db;
+        out->voice_gain_db = level.voice_gain_db;
         out->loudness_lufs = level.speech_loudness_lufs;
     } else if (self->weighting != NULL) {
         out->share = 1.0f;

@@ -251,7 +251,7 @@ class RoomMixer(Closable):
         return tuple(self._places)
 
     def start_gains_db(self) -> dict[str, float]:
-        """Return, for every voice that has been heard, the gain to join with the next time."""
+        """Return the gain to join with the next time, of every voice that has been heard."""
         return {
             name: found.voice_gain_db
             for name, found in self.stats().participants.items()
