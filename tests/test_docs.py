@@ -88,8 +88,27 @@ def test_the_noise_examples_are_made_and_the_page_shows_them(tmp_path: Path) -> 
     assert all((ROOT / "docs" / name).stat().st_size < 150_000 for name in pictures)
 
 
-def test_the_noise_page_has_an_example_that_runs() -> None:
-    page = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
+def test_the_loudness_scenes_are_made_and_the_page_shows_them(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "loudness.md").read_text(encoding="utf-8")
+    script = str(ROOT / "docs" / "make_loudness_pictures.py")
+    result = subprocess.run(
+        [sys.executable, script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    pattern = r"^\| (\w+) \| ([\w ]+) \| (-[\d.]+) \| (-[\d.]+) \|$"
+    shown, told = (re.findall(pattern, text, re.MULTILINE) for text in (page, result.stdout))
+    why = "run: .venv/bin/python docs/make_loudness_pictures.py DIR --pages"
+    assert [row[:2] for row in shown] == [row[:2] for row in told], why
+    for before, after in zip(shown, told, strict=True):
+        assert float(before[3]) == pytest.approx(float(after[3]), abs=0.15), why
+    for name in {row[0] for row in told}:
+        assert soundfile.info(tmp_path / f"{name}-after.wav").duration == 24.0
+        assert f"(loudness-{name}.svg)" in page
+
+
+@pytest.mark.parametrize("name", ["noise.md", "loudness.md"])
+def test_the_page_has_an_example_that_runs(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert examples
     for code in examples:
@@ -138,8 +157,10 @@ def test_the_live_examples_run(number: int, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_the_live_page_knows_the_command_line() -> None:
-    lines = re.findall(r"^audio-engine [^#\n]*", LIVE, re.MULTILINE)
+@pytest.mark.parametrize("name", ["live.md", "loudness.md"])
+def test_the_page_knows_the_command_line(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    lines = re.findall(r"^audio-engine [^#\n]*", page, re.MULTILINE)
     assert lines
     for line in lines:  # the help comes only if the options are known
         result = CliRunner().invoke(app, [*line.split()[1:], "--help"])
