@@ -63,7 +63,7 @@ static void clear(recording *of) { memset(of, 0, sizeof *of); }
 static void step(ae_mixer *room, recording *of, int b, int places, const uint8_t *present,
                  const float *p_speech)
 {
-    float in[k_most * k_block], minus[k_most * k_block];
+    float in[k_most * k_block] = {0}, minus[k_most * k_block];
     for (int p = 0; p < places; p++) ae_copy(in + p * k_block, of->in[p] + b * k_block, k_block);
     ae_mixer_process(room, in, places, present, p_speech, of->mix + b * k_block, minus, 1);
     for (int p = 0; p < places; p++) {
