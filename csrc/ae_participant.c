@@ -3,6 +3,8 @@
 #include "ae_math.h"
 
 static const float k_largest_sample = 8.0f; /* +18 dBFS: no microphone, no engine gives more */
+static const int k_chronic_blocks = 100;    /* 1 s */
+static const int k_distrust_blocks = 9;     /* with the broken one 0.1 s */
 static const float k_trim_step_db = 1.0f;   /* per block */
 static const float k_host_priority_db = 6.0f;
 static const float k_least_trim_db = -24.0f, k_most_trim_db = 12.0f;
@@ -121,7 +123,8 @@ void ae_participant_reset(ae_participant *self)
     self->trim_db = self->wanted_trim_db;
     self->trim = ae_amplitude_from_db(self->trim_db);
     self->weight = self->previous_weight = 0.0f;
-    self->delivers = 0;
+    self->delivers = self->distrusted_blocks = 0;
+    self->since_broken_blocks = k_chronic_blocks;
     self->broken_count = 0;
 }
 
@@ -162,11 +165,26 @@ static int count_broken(const ae_participant *self, const float *in)
     return broken;
 }
 
+/* Whether what arrived is fit to be heard. */
+static int is_trusted(ae_participant *self, const float *in)
+{
+    const int broken = count_broken(self, in);
+    if (broken > 0) {
+        self->broken_count += broken;
+        if (self->since_broken_blocks < k_chronic_blocks)
+            self->distrusted_blocks = k_distrust_blocks;
+        self->since_broken_blocks = 0;
+        return 0;
+    }
+    if (self->since_broken_blocks < k_chronic_blocks) self->since_broken_blocks++;
+    if (self->distrusted_blocks == 0) return 1;
+    self->distrusted_blocks--;
+    return 0;
+}
+
 void ae_participant_take(ae_participant *self, const float *in, float speech_probability)
 {
-    const int broken = in != NULL && !self->leaving ? count_broken(self, in) : 0;
-    self->broken_count += broken;
-    const int arrives = in != NULL && !self->leaving && broken == 0;
+    const int arrives = in != NULL && !self->leaving && is_trusted(self, in);
     const int fades = self->weight > 0.0f;
     self->previous_weight = self->weight;
     self->delivers = arrives && !self->muted;

@@ -178,8 +178,13 @@ static void test_broken_block_is_a_gap(void)
         ae_participant_report report;
         ae_participant_read(self, &report);
         CHECK(report.broken_count == 2 && isfinite(report.gain_db));
+        run(self, good, 1.0f);
+        CHECK(self->weight > 0.0f); /* once is an accident */
         run(self, in, 1.0f);
-        CHECK(!ae_participant_is_heard(self));
+        for (int b = 0; b < 9; b++) {
+            run(self, good, 1.0f);
+            CHECK(self->weight == 0.0f);
+        }
         run(self, good, 1.0f);
         CHECK(self->weight > 0.0f);
         ae_participant_reset(self);
