@@ -163,7 +163,7 @@ static int judge_fluctuation(ae_level_fluctuation *self, float level_lufs, int s
 
 static int probably_speech(ae_speech_decision *self, float speech_probability, int music)
 {
-    if (speech_probability < 0.0f) return !music;
+    if (!(speech_probability >= 0.0f)) return !music; /* NaN is not known either */
     if (speech_probability > self->held_probability)
         self->held_probability = speech_probability;
     else

@@ -290,8 +290,27 @@ static void test_bad_weather_reset_and_independence(void)
     CHECK(ae_allocation_count() == allocations);
 }
 
+/* A probability that is no number is one that is not known, and leaves nothing behind. */
+static void test_probability_that_is_no_number(void)
+{
+    clear();
+    add_noise(0, 1200, -70.0, 8);
+    add_voice(200, 1200, -30.0, 9);
+    float wanted_lufs[2];
+    for (int broken = 0; broken < 2; broken++) {
+        ae_speech_loudness self;
+        ae_speech_loudness_reset(&self);
+        run(&self, 0, 500, 0.9f);
+        run(&self, 500, 505, broken ? NAN : -1.0f);
+        run(&self, 505, 1200, 0.9f);
+        wanted_lufs[broken] = heard_lufs[1199];
+    }
+    CHECK(wanted_lufs[0] == wanted_lufs[1] && wanted_lufs[0] > -40.0f);
+}
+
 int main(void)
 {
+    test_probability_that_is_no_number();
     test_modulated_sine_in_closed_form();
     test_voice_alone_is_read_in_noise_and_pauses();
     test_murmurs_are_gated();
