@@ -126,7 +126,12 @@ class AgcConfig(_Checked):
     max_gain_db: float = _number(36.0, 0.0, 40.0, "dB", "most gain for a quiet talker")
     min_gain_db: float = _number(-26.0, -40.0, 0.0, "dB", "most attenuation for a loud talker")
     start_gain_db: float = _number(
-        0.0, -26.0, 36.0, "dB", "gain before the first word, kept from the talker's last session"
+        0.0,
+        -26.0,
+        36.0,
+        "dB",
+        "gain before the first word, from the talker's last session, within min_gain_db .. "
+        "max_gain_db; 0: not known",
     )
 
     def __post_init__(self) -> None:

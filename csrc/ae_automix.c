@@ -14,9 +14,9 @@ typedef enum {
 /* Hearing */
 enum {
     k_segments = 4,           /* of 2.5 ms: their means hold what lies under 150 Hz */
-    k_lag_per_second = 16000, /* a difference over 1/16 ms: the same treble at every rate */
+    k_lag_per_second = 16000, /* a difference over about 1/16 ms: the upper treble at any rate */
 };
-static const float k_power_most = 16.0f;     /* +12 dBFS: garbage */
+static const float k_power_most = 16.0f;     /* +12 dBFS: as loud as anything counts */
 static const float k_silence_power = 1e-10f; /* a gate or a sender's mute: says nothing of noise */
 static const float k_attack = 0.6f, k_release = 0.15f; /* per block */
 static const float k_held_release = 0.04f; /* 250 ms: a gap between syllables is no lower voice */

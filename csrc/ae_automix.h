@@ -11,7 +11,7 @@
  * the room's voices takes little more gain from them than a voice would.
  *
  * Opening is cheap and short; only a sound that lasts is talk, and only talk takes the hold or
- * keeps a microphone open for 0.4 s. So an onset is not late, and a key stroke is gone after 0.1 s.
+ * keeps a microphone open for 0.4 s. So an onset is not late, and a key stroke closes after 0.1 s.
  *
  * Blocks are 10 ms at any rate. Latency: none, the gain of a block is known with the block. Cost:
  * some 6 operations a sample to hear, some 10 per closed microphone and block to share. Plain

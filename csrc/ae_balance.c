@@ -11,6 +11,7 @@ static const int k_young_windows = 10;      /* 1 s */
 static const double k_absolute_gate = 1e-6; /* -60.7 LUFS: a room, not a programme */
 static const double k_relative_gate = 0.1;  /* -10 LU, BS.1770-5 */
 static const double k_new_sound = 10.0;   /* and as far over the mean: the song after the ballad */
+static const int k_low_windows = 30;      /* 3 s: no verse, a softer song */
 static const float k_far_over_db = 1.0f;  /* the slow mean sees to it that a chorus is not this */
 static const float k_dead_band_db = 0.1f; /* closer to the target, the gain stands still */
 static const float k_nothing_lufs = -200.0f;
@@ -34,19 +35,20 @@ static void end_window(ae_balance *self)
     const double power = self->window_sum / k_window_blocks;
     self->window_sum = 0.0;
     self->window_blocks = 0;
-    if (power < k_absolute_gate || power < k_relative_gate * self->power) return;
-    if (power > k_new_sound * self->power) {
+    if (power < k_absolute_gate) return;
+    self->low_windows = power < k_relative_gate * self->power ? self->low_windows + 1 : 0;
+    if (power > k_new_sound * self->power || self->low_windows >= k_low_windows) {
         self->power = 0.0;
-        self->windows = self->young_windows = 0;
+        self->windows = self->young_windows = self->low_windows = 0;
     }
+    if (self->low_windows > 0) return;
     if (self->windows < self->config.memory_windows) self->windows++;
     if (self->young_windows < k_young_windows) self->young_windows++;
     self->power += (power - self->power) / self->windows;
 }
 
-void ae_balance_update(ae_balance *self, double mean_square, int counts, float target_lufs)
+void ae_balance_update(ae_balance *self, double mean_square, float target_lufs)
 {
-    if (!counts) return;
     if (isfinite(mean_square)) self->window_sum += mean_square;
     if (++self->window_blocks == k_window_blocks) end_window(self);
     if (self->windows == 0) return;

@@ -5,7 +5,8 @@
 #include "ae_math.h"
 #include "ae_speech_loudness.h"
 
-/* Slow gain: fast while it is far off, under 2 dB/s where a listener would hear it pump. */
+/* Slow gain: fast while it is far off; within 0.6 dB, where steady speech keeps it, 1 dB/s up and 3
+ * down. */
 static const float k_dead_band_db = 0.25f; /* closer to the wanted gain, it stands still */
 static const float k_far_db = 2.5f, k_near_db = 0.6f;
 static const float k_down_far_db = 0.9f, k_down_near_db = 0.12f, k_down_fine_db = 0.03f;
@@ -13,8 +14,9 @@ static const float k_up_far_db = 0.35f, k_up_near_db = 0.05f, k_up_fine_db = 0.0
 static const float k_up_first_db = 0.6f;  /* a quiet host is lifted 30 dB in half a second */
 static const float k_first_off_db = 1.5f; /* ... while further off than this */
 static const int k_first_windows = 200;   /* ... in the first 2 s of speech */
-static const int k_windows_to_fall = 8;   /* 80 ms of speech before the gain may fall */
-static const int k_windows_to_rise = 20;  /* 0.2 s before it may rise: not for a click */
+/* A window counts from 80 ms of speech on. */
+static const int k_windows_to_fall = 8;  /* 0.15 s of speech before the gain may fall */
+static const int k_windows_to_rise = 20; /* 0.27 s before it may rise: not for a click */
 
 /* Feedback: what came out so far, over the target, is taken off what is asked for. */
 static const int k_delivered_windows = 1500;     /* remembers 15 s of speech */

@@ -4,7 +4,8 @@
  * The two differ only in the limiter's gain history, so the way over is the limiter's state: when
  * the microphone opens, the programme limiter's is copied. When it has closed, the own limiter runs
  * on until both turn down alike (at most 1 s), and is faded over to the programme in one block.
- * Latency: the limiter's. Cost: the limiter's while open, none while closed. Thread: audio. */
+ * Latency: the limiter's. Cost: the limiter's while open and up to 1 s after, else
+ * none. Thread: audio. */
 #ifndef AE_MIX_MINUS_H
 #define AE_MIX_MINUS_H
 

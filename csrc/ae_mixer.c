@@ -362,7 +362,7 @@ static void balance_group(const ae_mixer *self, group *sum, double gain_power, f
 {
     const double mean_square =
         ae_kweight_mean_square(sum->weighting, (const float *const *)sum->rows, self->block_frames);
-    ae_balance_update(&sum->balance, mean_square / gain_power, 1, target_lufs);
+    ae_balance_update(&sum->balance, mean_square / gain_power, target_lufs);
 }
 
 static void balance_all(ae_mixer *self, const room_speech *speech)

@@ -152,7 +152,7 @@ static void hear_song(ae_participant *self)
 {
     const double mean_square = ae_kweight_mean_square(
         self->weighting, (const float *const *)self->signal, self->block_frames);
-    ae_balance_update(&self->balance, mean_square, 1, self->music_lufs);
+    ae_balance_update(&self->balance, mean_square, self->music_lufs);
 }
 
 /* How many samples of the block are no numbers, or no sound. */
@@ -188,7 +188,7 @@ void ae_participant_take(ae_participant *self, const float *in, float speech_pro
     const int fades = self->weight > 0.0f;
     self->previous_weight = self->weight;
     self->delivers = arrives && !self->muted;
-    const float known = speech_probability >= 0.0f && speech_probability <= 1.0f;
+    const int known = speech_probability >= 0.0f && speech_probability <= 1.0f;
     const float probability = known ? speech_probability : -1.0f;
 
     for (int c = 0; c < self->channels; c++) {

@@ -47,8 +47,8 @@ static const float k_burst_lu = 8.0f;      /* so far up: a shout or a step (1 %,
 static const int k_memory_windows = 600;   /* 6 s: shorter pumps, longer is late */
 static const int k_young_windows = 150;    /* 1.5 s: until then a louder voice is believed */
 static const double k_young_share = 0.7;   /* ... by this share: syllable peaks run high */
-static const int k_expected_windows = 150; /* weight of a voice known from before */
-static const int k_restart_windows = 50;   /* weight of the new level after a step */
+static const int k_expected_windows = 150; /* 1.5 s: weight of a voice known from before */
+static const int k_restart_windows = 50;   /* 0.5 s: weight of the new level after a step */
 
 /* Step up: so many of the recent windows are so far over the level (never in steady speech,
  * measured), and the last 0.3 s are not the quiet words after a shout. */
@@ -59,7 +59,7 @@ static const int k_up_now_blocks = 30;
 static const float k_up_now_lu = 5.5f;
 
 /* Step down: means over so many blocks are so far under it (1 % of steady speech, measured). The
- * newer half may not be much quieter than the whole: a dying tail. The mean must be far over the
+ * halves may not differ much: a dying tail, a rising word. The mean must be far over the
  * noise: music or babble under the voice is not a quiet talker. */
 static const double k_recent_least_share = 0.03; /* of the window: a block below is a gap */
 static const float k_down_lu[2] = {8.0f, 6.0f};

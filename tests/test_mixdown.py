@@ -329,6 +329,14 @@ def test_an_empty_recording_is_told(tmp_path: Path) -> None:
     assert report.warnings == (f"{tmp_path / 'a.wav'}: there is no audio in it",)
 
 
+def test_samples_that_the_room_cannot_take_are_told(tmp_path: Path) -> None:
+    loud = save(tmp_path / "hot.wav", np.resize(speech("host", 3.0), 3 * RATE_HZ) * 40.0)
+    report = mix_files([loud], tmp_path / "mix.wav")
+    (hot,) = report.participants
+    assert hot.broken_count > 0
+    assert report.warnings[-1].startswith(f"{loud}: {hot.broken_count} samples are beyond +18 dBFS")
+
+
 def test_who_ends_early_goes_over_to_the_mix_without_a_step(tmp_path: Path) -> None:
     """A loud one ends while another speaks: the limiter that he caused is no longer in his mix."""
     rate_hz = 16000

@@ -195,6 +195,25 @@ def test_speech_probability_is_believed() -> None:
     assert shares == [False, True]
 
 
+def test_a_detectors_own_answer_is_taken() -> None:
+    with (
+        two_in(ae.RoomMixer(RATE_HZ)) as room,
+        ae.VoiceActivityDetector(sample_rate_hz=RATE_HZ) as detector,
+    ):
+        block = speech("host", 1.0)[8000 : 8000 + 10 * BLOCK]
+        heard = detector.process(block)
+        room.process({"anna": block}, speech_probability={"anna": heard[-1]})
+        room.process({}, frames=np.int64(BLOCK))  # type: ignore[arg-type]
+
+
+def test_an_empty_room_is_silent() -> None:
+    with ae.RoomMixer(RATE_HZ) as room:
+        mix, minus = room.process_array(np.zeros((0, 300), np.float32))
+        assert mix.shape == (300,)
+        assert not mix.any()
+        assert minus.shape == (0, 300)
+
+
 def test_mute_trim_and_teams_reach_the_mix() -> None:
     voice = gained(speech("guest", 4.0), -18.0)
     levels = {}
@@ -300,6 +319,8 @@ def test_wrong_calls_say_what_is_wrong() -> None:
         for wrong in (float("nan"), 70, "high", None):
             with pytest.raises(FormatError, match="speech_probability of 'ben' is"):
                 room.process({}, frames=BLOCK, speech_probability={"ben": wrong})  # type: ignore[dict-item]
+        with pytest.raises(ConfigError, match="muted='no' is not a switch"):
+            room.set("ben", muted="no")  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="start_gain_db is for voices"):
             room.join("song", role="music", start_gain_db=3.0)
         with pytest.raises(ConfigError, match="'ben' cannot become music"):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   audio-engine mix demo-output/clean_near.wav demo-output/far.wav -o mix.wav
-  audio-engine mix demo-output/out.wav demo-output/far.wav -o mix.wav --minus-dir minus --no-level
+  audio-engine mix demo-output/out.wav demo-output/far.wav -o mix.wav --minus-dir minus
   audio-engine mix --role music demo-output/far.wav --role host demo-output/out.wav -o mix.wav
 \b
 demo-output is what audio-engine demo writes.

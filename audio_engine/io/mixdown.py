@@ -35,7 +35,7 @@ from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import LoudnessStats, ParticipantStats
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
-_BLOCKS_PER_S = 10  # as often it is looked who is open
+_BLOCKS_PER_S = 10  # how often it is noted who is open
 _FADE_S = 0.01  # at a recording's end, which need not be in silence
 
 
@@ -45,7 +45,8 @@ class MixedParticipant:
 
     `loudness_lufs` is the integrated loudness it came with, `gain_db` that of the leveller (of a
     song: of its balance) at its end, `open_share` the part of its time in which it was in the mix,
-    0 to 1. `minus` is the file of the mix without it.
+    0 to 1, `broken_count` its samples that were no numbers or beyond +18 dBFS: 10 ms around each are
+    silent in the mix. `minus` is the file of the mix without it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MixedParticipant:
     loudness_lufs: float
     gain_db: float
     open_share: float
+    broken_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +321,11 @@ class _Track:
         self.blocks += 1
         self.open_blocks += stats.open
 
+    @property
+    def broken_count(self) -> int:
+        """Samples that the room could not take."""
+        return self.stats.broken_count if self.stats else 0
+
     def report(self, minus: AudioWriter | None) -> MixedParticipant:
         """Return what became of the recording."""
         source = self.reader.source
@@ -333,6 +340,7 @@ class _Track:
             loudness_lufs=self.meter.stats().integrated_lufs,
             gain_db=self.stats.gain_db if self.stats else 0.0,
             open_share=self.open_blocks / max(1, self.blocks),
+            broken_count=self.broken_count,
         )
 
     def close(self) -> None:
@@ -450,6 +458,12 @@ class _Job:
         lines = [f"{source.path}: {text}" for source in sources for text in file_warnings(source)]
         empty = [track.reader.source for track in self.tracks if not track.frames]
         lines += [f"{source.path}: there is no audio in it" for source in empty]
+        lines += [
+            f"{track.reader.source.path}: {track.broken_count} samples are beyond +18 dBFS; 10 ms "
+            "around each are silent in the mix, turn it down first"
+            for track in self.tracks
+            if track.broken_count
+        ]
         if self.normalised is not None and self.normalised.shortfall is not None:
             lines.append(f"{self.writer.path}: {self.normalised.shortfall}")
         return tuple(lines)

@@ -190,7 +190,7 @@ class ParticipantStats(Stats):
     Attributes
     ----------
     role : str
-        As he joined.
+        His role now.
     open : bool
         In the mix now.
     muted : bool

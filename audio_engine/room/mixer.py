@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,8 @@ class RoomMixer(Closable):
             ParticipantConfig(trim_db=trim_db)
             self._mixer.set_trim_db(place, trim_db)
         if muted is not None:
+            if not isinstance(muted, bool):
+                raise ConfigError(f"muted={muted!r} is not a switch; use True or False")
             self._mixer.set_muted(place, muted)
 
     def set_team(self, team: str, *, trim_db: float) -> None:
@@ -251,7 +254,7 @@ class RoomMixer(Closable):
         return tuple(self._places)
 
     def start_gains_db(self) -> dict[str, float]:
-        """Return the gain to join with the next time, of every voice that has been heard."""
+        """Return the gain to join with the next time, of every voice that is known."""
         return {
             name: found.voice_gain_db
             for name, found in self.stats().participants.items()
@@ -343,6 +346,9 @@ class RoomMixer(Closable):
                 f"blocks has shape {values.shape}; ({count}, frames) or ({count}, frames, "
                 "channels) is expected, one row per participant"
             )
+        if not count:
+            mix = self.process({}, frames=values.shape[1]).programme
+            return mix, np.zeros(values.shape, np.float32)
         places = list(self._places.values())
         if self._fits_as_it_is(values, places):
             mix = np.empty((1, self._block), np.float32)
@@ -448,7 +454,7 @@ class RoomMixer(Closable):
         lengths = {audio.shape[1] for audio in ready.values()}
         given = [f"{name} {np.shape(audio)[0]}" for name, audio in blocks.items()]
         if frames is not None:
-            if isinstance(frames, bool) or not isinstance(frames, int) or frames < 0:
+            if isinstance(frames, bool) or not isinstance(frames, Integral) or frames < 0:
                 raise FormatError(f"frames={frames!r} is not a whole number of frames")
             lengths.add(frames)
             given.append(f"frames={frames}")
@@ -462,7 +468,7 @@ class RoomMixer(Closable):
             return None
         values = np.full(self._rows, -1.0, np.float32)
         for name, probability in given.items():
-            if not isinstance(probability, float | int) or not 0.0 <= probability <= 1.0:
+            if not isinstance(probability, Real) or not 0.0 <= float(probability) <= 1.0:
                 raise FormatError(f"speech_probability of {name!r} is {probability!r}, not 0 .. 1")
             values[self._place(name)] = probability
         return values

@@ -115,8 +115,8 @@ static void test_level_in_closed_form(void)
     }
 }
 
-/* The difference of a sine over a lag has 4 sin^2(pi f lag) of its power: at the same lag in time,
- * the same at every rate. */
+/* The difference of a sine over a lag has 4 sin^2(pi f lag) of its power: the lag is the
+ * whole number of frames next to 1/16 ms. */
 static void test_treble_in_closed_form(void)
 {
     const int lag_frames[] = {1, 1, 2, 3, 3, 6};

@@ -16,8 +16,7 @@ static double power_of(double loudness_lufs) { return pow(10.0, (loudness_lufs +
 
 static void feed(ae_balance *self, double loudness_lufs, int blocks, float target_lufs)
 {
-    for (int b = 0; b < blocks; b++)
-        ae_balance_update(self, power_of(loudness_lufs), 1, target_lufs);
+    for (int b = 0; b < blocks; b++) ae_balance_update(self, power_of(loudness_lufs), target_lufs);
 }
 
 static void test_walks_to_the_target_at_its_speed(void)
@@ -54,16 +53,15 @@ static void test_stays_in_its_bounds(void)
     CHECK_NEAR(self.gain_db, -3.0, 0.1 + 1e-4);
 }
 
-/* What is 10 LU under the mean, under -60 LUFS or does not count moves nothing. */
+/* What is 10 LU under the mean for less than 3 s, or under -60 LUFS, moves nothing. */
 static void test_gates(void)
 {
     ae_balance self;
     ae_balance_init(&self, &k_config);
     feed(&self, -20.0, 1000, -20.0f);
     const double before = self.power;
-    feed(&self, -31.0, 1000, -20.0f);
+    feed(&self, -31.0, 290, -20.0f);
     feed(&self, -65.0, 1000, -20.0f);
-    for (int b = 0; b < 1000; b++) ae_balance_update(&self, 1.0, 0, -20.0f);
     CHECK(self.power == before && self.gain_db == 0.0f);
     feed(&self, -29.0, 1000, -20.0f);
     /* A hundred windows, each a sixtieth of the mean. */
@@ -101,10 +99,30 @@ static void test_new_sound_begins_the_mean_anew(void)
     CHECK_NEAR(self.gain_db, 1.0, 0.2);
     feed(&self, -9.0, 10, -27.0f);
     CHECK_NEAR(ae_balance_loudness_lufs(&self), -9.0, 1e-4);
-    feed(&self, -9.0, 140, -27.0f); /* 19 dB at 15 dB/s */
+    feed(&self, -9.0, 140, -27.0f);       /* 19 dB at 15 dB/s */
     CHECK_NEAR(self.gain_db, -17.5, 0.6); /* the last decibel is slow */
+    CHECK(self.gain_db < -16.5f);
     feed(&self, -3.0, 100, -27.0f); /* the chorus is no new song */
     CHECK(ae_balance_loudness_lufs(&self) < -4.0f);
+}
+
+/* And the soft one after the loud one, once it has lasted. */
+static void test_softer_sound_is_found_too(void)
+{
+    ae_balance self;
+    const ae_balance_config song = {.least_db = -36.0f,
+                                    .most_db = 12.0f,
+                                    .step_db = 0.005f,
+                                    .young_step_db = 0.15f,
+                                    .memory_windows = 300};
+    ae_balance_init(&self, &song);
+    feed(&self, -9.0, 6000, -27.0f);
+    CHECK_NEAR(self.gain_db, -18.0, 0.2);
+    feed(&self, -25.0, 290, -27.0f);
+    CHECK_NEAR(self.gain_db, -18.0, 0.2);
+    feed(&self, -25.0, 120, -27.0f);
+    CHECK_NEAR(ae_balance_loudness_lufs(&self), -25.0, 1e-4);
+    CHECK(self.gain_db > -5.0f); /* the rest at 0.5 dB/s */
 }
 
 static void test_bad_weather(void)
@@ -114,7 +132,7 @@ static void test_bad_weather(void)
         ae_balance self;
         ae_balance_init(&self, &k_config);
         feed(&self, -20.0, 100, -18.0f);
-        for (int b = 0; b < 100; b++) ae_balance_update(&self, values[v], 1, -18.0f);
+        for (int b = 0; b < 100; b++) ae_balance_update(&self, values[v], -18.0f);
         CHECK(isfinite(self.gain_db) && fabsf(self.gain_db) <= 3.0f);
         CHECK(isfinite(ae_balance_loudness_lufs(&self)));
     }
@@ -127,6 +145,7 @@ int main(void)
     test_gates();
     test_means_power();
     test_new_sound_begins_the_mean_anew();
+    test_softer_sound_is_found_too();
     test_bad_weather();
     return AE_TEST_RESULT();
 }

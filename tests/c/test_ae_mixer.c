@@ -294,7 +294,6 @@ static void test_teams_are_equally_loud(void)
     run(room, &first, 4);
     CHECK_NEAR(loudness(first.mix, 300, 500), -18.0, 0.8);
     ae_mixer_set_team_trim_db(room, 1, -3.0f);
-    for (int n = 0; n < k_frames; n++) first.in[3][n] = 0.0f;
     run(room, &first, 4);
     CHECK_NEAR(loudness(first.mix, 300, 500), -21.0, 0.8);
     ae_mixer_destroy(room);
@@ -313,11 +312,11 @@ static void test_programme_trim(void)
     run(room, &first, 1);
     run(room, &first, 1);
     CHECK_NEAR(loudness(first.mix, 0, k_blocks), -16.0, 0.3);
-    for (int n = 0; n < k_frames; n++) first.in[0][n] *= 0.1f;
-    run(room, &first, 1);
+    for (int n = 0; n < k_frames; n++) first.in[0][n] *= 0.4f; /* 8 dB: more than it may do */
+    for (int round = 0; round < 3; round++) run(room, &first, 1);
     ae_mixer_report report;
     ae_mixer_read(room, &report);
-    CHECK(report.programme_trim_db <= 3.0f);
+    CHECK_NEAR(report.programme_trim_db, 3.0, 0.11);
     ae_mixer_destroy(room);
 }
 
@@ -359,8 +358,8 @@ static void test_only_own_rows_are_written(void)
     ae_mixer_destroy(room);
 }
 
-/* NaN, Inf, 3e38, denormals, DC, full scale, silence from everybody; then speech is as it was
- * within 100 ms. */
+/* NaN, Inf, 3e38, denormals, DC, full scale, silence from everybody: bounded, and speech is heard
+ * again after 100 ms. */
 static void test_bad_weather(void)
 {
     static const float values[] = {NAN, INFINITY, -INFINITY, 3e38f, 1e-40f, 1.0f, -1.0f, 0.0f};
