@@ -45,8 +45,8 @@ class MixedParticipant:
 
     `loudness_lufs` is the integrated loudness it came with, `gain_db` that of the leveller (of a
     song: of its balance) at its end, `open_share` the part of its time in which it was in the mix,
-    0 to 1, `broken_count` its samples that were no numbers or beyond +18 dBFS: 10 ms around each are
-    silent in the mix. `minus` is the file of the mix without it.
+    0 to 1, `broken_count` its samples that were no numbers or beyond +18 dBFS: 10 ms around each
+    are silent in the mix. `minus` is the file of the mix without it.
     """
 
     name: str
