@@ -12,6 +12,12 @@ static const ae_balance_config k_config = {.least_db = -3.0f,
                                            .young_step_db = 0.05f,
                                            .memory_windows = 60};
 
+static const ae_balance_config k_song = {.least_db = -36.0f,
+                                         .most_db = 12.0f,
+                                         .step_db = 0.005f,
+                                         .young_step_db = 0.15f,
+                                         .memory_windows = 300};
+
 static double power_of(double loudness_lufs) { return pow(10.0, (loudness_lufs + 0.691) / 10.0); }
 
 static void feed(ae_balance *self, double loudness_lufs, int blocks, float target_lufs)
@@ -89,12 +95,7 @@ static void test_means_power(void)
 static void test_new_sound_begins_the_mean_anew(void)
 {
     ae_balance self;
-    const ae_balance_config song = {.least_db = -36.0f,
-                                    .most_db = 12.0f,
-                                    .step_db = 0.005f,
-                                    .young_step_db = 0.15f,
-                                    .memory_windows = 300};
-    ae_balance_init(&self, &song);
+    ae_balance_init(&self, &k_song);
     feed(&self, -28.0, 3000, -27.0f);
     CHECK_NEAR(self.gain_db, 1.0, 0.2);
     feed(&self, -9.0, 10, -27.0f);
@@ -110,12 +111,7 @@ static void test_new_sound_begins_the_mean_anew(void)
 static void test_softer_sound_is_found_too(void)
 {
     ae_balance self;
-    const ae_balance_config song = {.least_db = -36.0f,
-                                    .most_db = 12.0f,
-                                    .step_db = 0.005f,
-                                    .young_step_db = 0.15f,
-                                    .memory_windows = 300};
-    ae_balance_init(&self, &song);
+    ae_balance_init(&self, &k_song);
     feed(&self, -9.0, 6000, -27.0f);
     CHECK_NEAR(self.gain_db, -18.0, 0.2);
     feed(&self, -25.0, 290, -27.0f);
