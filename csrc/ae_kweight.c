@@ -277,7 +277,14 @@ double ae_kweight_mean_square(ae_kweight *self, const float *const *in, int fram
     return frames > 0 ? sum / frames : 0.0;
 }
 
+static const double k_offset_lufs = -0.691; /* BS.1770-5 equation 2 */
+
 double ae_lufs_from_mean_square(double mean_square)
 {
-    return mean_square > 1e-20 ? -0.691 + 10.0 * log10(mean_square) : -HUGE_VAL;
+    return mean_square > 1e-20 ? k_offset_lufs + 10.0 * log10(mean_square) : -HUGE_VAL;
+}
+
+double ae_mean_square_from_lufs(double loudness_lufs)
+{
+    return pow(10.0, 0.1 * (loudness_lufs - k_offset_lufs));
 }

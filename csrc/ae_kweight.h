@@ -46,6 +46,8 @@ void ae_kweight_add_energy(ae_kweight *self, const float *const *in, int offset,
 double ae_kweight_mean_square(ae_kweight *self, const float *const *in, int frames);
 /* Loudness in LUFS of a (channel weighted) mean square, -inf below 1e-20; BS.1770-5 equation 2. */
 double ae_lufs_from_mean_square(double mean_square);
+/* And back; the mean square may be 0 for -inf. */
+double ae_mean_square_from_lufs(double loudness_lufs);
 /* ffi:end */
 
 #endif

@@ -55,15 +55,13 @@ ae_limiter_config ae_limiter_default_config(int sample_rate_hz)
     };
 }
 
-static bool in_range(float value, float low, float high) { return value >= low && value <= high; }
-
 static bool is_valid(const ae_limiter_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
-           in_range(config->ceiling_dbtp, -20.0f, 0.0f) &&
-           in_range(config->lookahead_ms, 1.0f, 10.0f) &&
-           in_range(config->release_ms, 10.0f, 1000.0f);
+           ae_in_range(config->ceiling_dbtp, -20.0f, 0.0f) &&
+           ae_in_range(config->lookahead_ms, 1.0f, 10.0f) &&
+           ae_in_range(config->release_ms, 10.0f, 1000.0f);
 }
 
 /* The interpolator's half is taken out of the window where it is long against it (low rates), so

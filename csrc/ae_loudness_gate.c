@@ -9,7 +9,6 @@
 enum { k_bins = AE_GATE_GROUPS * AE_GATE_GROUP_BINS };
 
 static const double k_absolute_gate_lufs = -70.0; /* BS.1770-5 */
-static const double k_offset_lufs = -0.691;       /* BS.1770-5 equation 2 */
 static const double k_mean_gate = 0.1;            /* -10 LU, BS.1770-5 */
 static const double k_range_gate = 0.01;          /* -20 LU, Tech 3342 */
 
@@ -40,8 +39,7 @@ static int bin_of(double mean_square)
 /* Mean square in the middle of a bin. */
 static double centre_of(int bin)
 {
-    const double lufs = k_absolute_gate_lufs + (bin + 0.5) / AE_GATE_GROUP_BINS;
-    return pow(10.0, 0.1 * (lufs - k_offset_lufs));
+    return ae_mean_square_from_lufs(k_absolute_gate_lufs + (bin + 0.5) / AE_GATE_GROUP_BINS);
 }
 
 void ae_loudness_gate_add(ae_loudness_gate *self, double mean_square)

@@ -18,6 +18,12 @@ static inline float ae_clamp(float value, float low, float high)
     return value < low ? low : value > high ? high : value;
 }
 
+/* False for NaN. */
+static inline int ae_in_range(float value, float low, float high)
+{
+    return value >= low && value <= high;
+}
+
 static inline int ae_clamp_int(int value, int low, int high)
 {
     return value < low ? low : value > high ? high : value;

@@ -35,6 +35,7 @@ typedef struct {
     ae_kweight *weighting;
     ae_balance balance;
     float trim_db; /* of the user, on top */
+    float gain;    /* both, as amplitude, in this block */
     float *rows[AE_MAX_CHANNELS];
 } group;
 
@@ -69,18 +70,17 @@ ae_mixer_config ae_mixer_default_config(int sample_rate_hz)
     };
 }
 
-static bool in_range(float value, float low, float high) { return value >= low && value <= high; }
-
 static bool is_valid(const ae_mixer_config *config)
 {
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->channels <= AE_MAX_CHANNELS &&
            config->max_participants >= 1 && config->max_participants <= k_most_participants &&
            (config->level_voices == 0 || config->level_voices == 1) &&
-           in_range(config->target_lufs, -36.0f, -9.0f) &&
-           (config->programme_lufs == 0.0f || in_range(config->programme_lufs, -36.0f, -9.0f)) &&
-           in_range(config->music_below_lu, 0.0f, 24.0f) &&
-           in_range(config->duck_db, 0.0f, 24.0f) && in_range(config->ceiling_dbtp, -20.0f, 0.0f);
+           ae_in_range(config->target_lufs, -36.0f, -9.0f) &&
+           (config->programme_lufs == 0.0f || ae_in_range(config->programme_lufs, -36.0f, -9.0f)) &&
+           ae_in_range(config->music_below_lu, 0.0f, 24.0f) &&
+           ae_in_range(config->duck_db, 0.0f, 24.0f) &&
+           ae_in_range(config->ceiling_dbtp, -20.0f, 0.0f);
 }
 
 static ae_mixer *layout(ae_mixer *plan, ae_arena *arena)
@@ -287,9 +287,10 @@ static room_speech who_talks(const ae_mixer *self)
     return found;
 }
 
-static float group_gain(const group *self)
+static float update_gain(group *self)
 {
-    return ae_amplitude_from_db(self->balance.gain_db + self->trim_db);
+    self->gain = ae_amplitude_from_db(self->balance.gain_db + self->trim_db);
+    return self->gain;
 }
 
 /* Each one's weight: what the automixer gave, times team, ducking and programme trim. */
@@ -297,10 +298,10 @@ static void weigh_all(ae_mixer *self, int talking)
 {
     const float wanted = talking ? 1.0f : 0.0f;
     self->duck += (talking ? self->duck_attack : self->duck_release) * (wanted - self->duck);
-    const float programme = group_gain(&self->programme);
+    const float programme = update_gain(&self->programme);
     const float music = programme * ae_amplitude_from_db(-self->config.duck_db * self->duck);
     float voice[1 + k_teams] = {programme};
-    for (int t = 0; t < k_teams; t++) voice[1 + t] = programme * group_gain(&self->teams[t]);
+    for (int t = 0; t < k_teams; t++) voice[1 + t] = programme * update_gain(&self->teams[t]);
     for (int p = 0; p < self->end; p++) {
         ae_participant *participant = at(self, p);
         if (participant == NULL) continue;
@@ -367,10 +368,10 @@ static void balance_group(const ae_mixer *self, group *sum, double gain_power, f
 
 static void balance_all(ae_mixer *self, const room_speech *speech)
 {
-    const double programme = (double)group_gain(&self->programme);
+    const double programme = (double)self->programme.gain;
     for (int t = 0; t < k_teams; t++) {
         if (!speech->team_talking[t]) continue;
-        const double gain = programme * (double)group_gain(&self->teams[t]);
+        const double gain = programme * (double)self->teams[t].gain;
         balance_group(self, &self->teams[t], gain * gain * trim_power(self, t + 1),
                       self->config.target_lufs);
     }

@@ -23,8 +23,8 @@ static int is_valid(const ae_participant_config *config)
 {
     return config->role >= AE_ROLE_VOICE && config->role <= AE_ROLE_MUSIC && config->team >= 0 &&
            config->team <= 2 && (config->team == 0 || config->role != AE_ROLE_MUSIC) &&
-           config->trim_db >= k_least_trim_db && config->trim_db <= k_most_trim_db &&
-           config->start_gain_db >= -26.0f && config->start_gain_db <= 36.0f &&
+           ae_in_range(config->trim_db, k_least_trim_db, k_most_trim_db) &&
+           ae_in_range(config->start_gain_db, -26.0f, 36.0f) &&
            (config->role != AE_ROLE_MUSIC || config->start_gain_db == 0.0f);
 }
 

@@ -81,11 +81,6 @@ static float lufs_of(double power)
     return power > 1e-20 ? (float)ae_lufs_from_mean_square(power) : AE_NO_LOUDNESS_LUFS;
 }
 
-static double power_of(float lufs)
-{
-    return pow(10.0, 0.1 * ((double)lufs - ae_lufs_from_mean_square(1.0)));
-}
-
 /* ---- noise floor ---- */
 
 /* The second lowest span: one dropout, or one gap in babble, is not the floor. */
@@ -349,7 +344,7 @@ void ae_speech_loudness_reset(ae_speech_loudness *self) { memset(self, 0, sizeof
 
 void ae_speech_loudness_expect(ae_speech_loudness *self, float lufs)
 {
-    self->level.power = self->level.kept_power = power_of(lufs);
+    self->level.power = self->level.kept_power = ae_mean_square_from_lufs((double)lufs);
     self->level.windows = k_expected_windows;
 }
 

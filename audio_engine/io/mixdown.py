@@ -22,14 +22,9 @@ from audio_engine.config import LimiterConfig, ParticipantConfig
 from audio_engine.errors import ConfigError
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioWriter, check_target, open_reader, open_writer
-from audio_engine.io.normalise import (
-    FEWEST_PASSES,
-    Normalised,
-    Normaliser,
-    Progress,
-    check_loudness_target,
-)
+from audio_engine.io.normalise import Progress, check_loudness_target
 from audio_engine.io.offline import file_warnings
+from audio_engine.io.programme import ProgrammeOutput
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import LoudnessStats, ParticipantStats
@@ -174,17 +169,16 @@ def mix_files(
             stack.enter_context(contextlib.closing(_Track(*each, layout.sample_rate_hz)))
             for each in zip(inputs, names, chosen, strict=True)
         ]
-        job = _Job(room, tracks, writers)
-        if loudness_lufs is not None:
-            job.normaliser = stack.enter_context(
-                Normaliser(
-                    layout.sample_rate_hz,
-                    layout.channels,
-                    target_lufs=loudness_lufs,
-                    limiter=LimiterConfig(ceiling_dbtp=ceiling_dbtp),
-                    beside=writers[0].path,
-                )
+        output = stack.enter_context(
+            ProgrammeOutput(
+                writers[0],
+                layout.sample_rate_hz,
+                layout.channels,
+                loudness_lufs=loudness_lufs,
+                limiter=LimiterConfig(ceiling_dbtp=ceiling_dbtp),
             )
+        )
+        job = _Job(room, tracks, writers, output)
         job.run(layout.frames, progress)
         for writer in writers:
             writer.finish()
@@ -352,14 +346,17 @@ class _Track:
 class _Job:
     """The room at work: who is here, and where the outputs go."""
 
-    def __init__(self, room: RoomMixer, tracks: list[_Track], writers: list[AudioWriter]) -> None:
-        self.room, self.tracks = room, tracks
+    def __init__(
+        self,
+        room: RoomMixer,
+        tracks: list[_Track],
+        writers: list[AudioWriter],
+        output: ProgrammeOutput,
+    ) -> None:
+        self.room, self.tracks, self.output = room, tracks, output
         self.writer = writers[0]
         minus_names = [track.name for track in tracks] if len(writers) > 1 else []
         self.minus = dict(zip(minus_names, writers[1:], strict=True))
-        self.normaliser: Normaliser | None = None
-        self.normalised: Normalised | None = None
-        self.after = LoudnessMeter(room.sample_rate_hz, room.channels)
         self.frames = 0
         self.to_drop = self.latency_frames = room.latency_frames
         for track in tracks:
@@ -368,15 +365,12 @@ class _Job:
 
     def run(self, expected_frames: int, progress: Progress | None) -> None:
         """Mix all there is."""
-        passes = 1 if self.normaliser is None else FEWEST_PASSES
         while frames := self._step():
             self.frames += frames
             if progress is not None:
-                progress(self.frames, passes * max(expected_frames, self.frames))
+                progress(self.frames, self.output.passes * max(expected_frames, self.frames))
         self.write(self.room.flush())
-        if self.normaliser is not None:
-            self.normalised = self.normaliser.finish(self.deliver, progress)
-        self.after.flush()
+        self.output.finish(progress)
 
     def _step(self) -> int:
         """Mix the next block of everybody and return its length; 0 at the end.
@@ -415,23 +409,14 @@ class _Job:
         self.to_drop -= dropped
         if dropped == len(mix.programme):
             return
-        programme = mix.programme.reshape(-1, self.room.channels)[dropped:]
-        if self.normaliser is not None:
-            self.normaliser.write(programme)
-        else:
-            self.deliver(programme)
+        self.output.write(mix.programme.reshape(-1, self.room.channels)[dropped:])
         for name, writer in self.minus.items():
             minus = mix.minus.get(name, mix.programme)  # who has left hears everybody
             writer.write(minus.reshape(-1, self.room.channels)[dropped:])
 
-    def deliver(self, block: AudioArray) -> None:
-        """Measure a finished block of the mix and give it to the file."""
-        self.after.process(block)
-        self.writer.write(block)
-
     def report(self, seconds: float) -> MixReport:
         """Return what was done, in so many seconds of computing."""
-        stats, normalised = self.room.stats(), self.normalised
+        stats, normalised = self.room.stats(), self.output.normalised
         duration_s = self.frames / self.room.sample_rate_hz
         writers = [self.writer, *self.minus.values()]
         return MixReport(
@@ -442,7 +427,7 @@ class _Job:
             duration_s=duration_s,
             latency_frames=self.latency_frames,
             times_real_time=duration_s / seconds,
-            loudness=self.after.stats(),
+            loudness=self.output.loudness,
             programme_trim_db=stats.programme_trim_db,
             limiter_max_reduction_db=stats.limiter.max_reduction_db,
             loudness_target_lufs=normalised.target_lufs if normalised else None,
@@ -464,6 +449,4 @@ class _Job:
             for track in self.tracks
             if track.broken_count
         ]
-        if self.normalised is not None and self.normalised.shortfall is not None:
-            lines.append(f"{self.writer.path}: {self.normalised.shortfall}")
-        return tuple(lines)
+        return (*lines, *self.output.warnings())

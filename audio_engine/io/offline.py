@@ -22,12 +22,8 @@ from audio_engine.graph.engine import Engine
 from audio_engine.io.echo_file import EchoStateFile, Note
 from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
-from audio_engine.io.normalise import (
-    FEWEST_PASSES,
-    Normalised,
-    Normaliser,
-    check_loudness_target,
-)
+from audio_engine.io.normalise import check_loudness_target
+from audio_engine.io.programme import ProgrammeOutput
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import EngineStats, LoudnessStats
@@ -162,17 +158,16 @@ def process_file(
             with contextlib.ExitStack() as stack:
                 stack.enter_context(writer)
                 engine = stack.enter_context(Engine(ready))
-                job = _Job(engine, reader, far, writer)
-                if loudness_lufs is not None:
-                    job.normaliser = stack.enter_context(
-                        Normaliser(
-                            reader.sample_rate_hz,
-                            reader.channels,
-                            target_lufs=loudness_lufs,
-                            limiter=config.limiter,
-                            beside=writer.path,
-                        )
+                output = stack.enter_context(
+                    ProgrammeOutput(
+                        writer,
+                        reader.sample_rate_hz,
+                        reader.channels,
+                        loudness_lufs=loudness_lufs,
+                        limiter=config.limiter,
                     )
+                )
+                job = _Job(engine, reader, far, writer, output)
                 kept = None if echo_state is None else EchoStateFile(echo_state)
                 if kept is not None:
                     job.notes.append(kept.load(engine.load_state))
@@ -180,7 +175,7 @@ def process_file(
                 if kept is not None:
                     learned = engine.has_learned_echo
                     job.notes.append(kept.save(engine.save_state, has_learned=learned))
-                job.normalise(progress)
+                output.finish(progress)
         finally:
             if far is not None:
                 far.close()
@@ -208,12 +203,16 @@ class _Job:
     """One file on its way: the streams, the meters, and what the stages reported."""
 
     def __init__(
-        self, engine: Engine, reader: AudioReader, far: FarEndReader | None, writer: AudioWriter
+        self,
+        engine: Engine,
+        reader: AudioReader,
+        far: FarEndReader | None,
+        writer: AudioWriter,
+        output: ProgrammeOutput,
     ) -> None:
-        self.engine, self.reader, self.far, self.writer = engine, reader, far, writer
-        rate_hz, channels = reader.sample_rate_hz, reader.channels
-        self.before = LoudnessMeter(rate_hz, channels)
-        self.after = LoudnessMeter(rate_hz, channels)
+        self.engine, self.reader, self.far = engine, reader, far
+        self.writer, self.output = writer, output
+        self.before = LoudnessMeter(reader.sample_rate_hz, reader.channels)
         self.full_scale = full_scale(reader.subtype)
         self.clipped_input_count = 0
         self.frames = 0
@@ -221,14 +220,11 @@ class _Job:
         self.erle_db: list[float] = []
         self.noise_reduction_db: list[float] = []
         self.stats: EngineStats | None = None
-        self.normaliser: Normaliser | None = None
-        self.normalised: Normalised | None = None
         self.notes: list[Note] = []
         self.active_without_echo = 0  # blocks of active far end in a row
 
     def run(self, progress: Progress | None, watch: Watch | None) -> None:
-        """Process the whole file, the first of two passes where there is a normaliser."""
-        passes = 1 if self.normaliser is None else FEWEST_PASSES
+        """Process the whole file: the only pass, or the first."""
         for block in self.reader.blocks(max(1, round(BLOCK_SECONDS * self.reader.sample_rate_hz))):
             self.before.process(block)
             self.clipped_input_count += int(np.count_nonzero(np.abs(block) >= self.full_scale))
@@ -239,31 +235,16 @@ class _Job:
             if watch is not None:
                 watch(self.frames / self.reader.sample_rate_hz, stats)
             if progress is not None:
-                progress(self.frames, passes * self.reader.frames)
+                progress(self.frames, self.output.passes * self.reader.frames)
+        self.before.flush()
         self.write(self.engine.flush().reshape(-1, self.reader.channels))
 
     def write(self, block: AudioArray) -> None:
         """Write all but the first `latency_frames` frames of the engine's output."""
         dropped = min(self.to_drop, len(block))
         self.to_drop -= dropped
-        block = block[dropped:]
-        if not len(block):
-            return
-        if self.normaliser is not None:
-            self.normaliser.write(block)
-        else:
-            self.deliver(block)
-
-    def deliver(self, block: AudioArray) -> None:
-        """Measure a finished block and give it to the file."""
-        self.after.process(block)
-        self.writer.write(block)
-
-    def normalise(self, progress: Progress | None) -> None:
-        """Write what the normaliser was given, at the loudness wanted."""
-        if self.normaliser is None:
-            return
-        self.normalised = self.normaliser.finish(self.deliver, progress)
+        if dropped < len(block):
+            self.output.write(block[dropped:])
 
     def note(self, far_block: AudioArray | None) -> EngineStats:
         """Keep what the stages report after a block, and return it."""
@@ -284,7 +265,7 @@ class _Job:
 
     def report(self, seconds: float) -> FileReport:
         """Return what was done, in so many seconds of computing."""
-        reader, stats, normalised = self.reader, self.stats, self.normalised
+        reader, stats, normalised = self.reader, self.stats, self.output.normalised
         limiter = normalised or (stats.limiter if stats else None)
         duration_s = self.frames / reader.sample_rate_hz
         return FileReport(
@@ -299,7 +280,7 @@ class _Job:
             latency_ms=1000.0 * self.latency_frames / reader.sample_rate_hz,
             times_real_time=duration_s / seconds,
             loudness_before=self.before.stats(),
-            loudness_after=self.after.stats(),
+            loudness_after=self.output.loudness,
             erle_db=_median(self.erle_db),
             echo_delay_ms=stats.echo.delay_ms if stats and stats.echo else None,
             echo_drift_ppm=stats.echo.drift_ppm if stats and stats.echo else None,
@@ -324,9 +305,7 @@ class _Job:
             if self.no_echo_path:
                 lines.append(f"{reader.path}: no echo of {far.path} is heard in it")
         lines += [text for level, text in self.notes if level == "warning"]
-        if self.normalised is not None and self.normalised.shortfall is not None:
-            lines.append(f"{self.writer.path}: {self.normalised.shortfall}")
-        return tuple(lines)
+        return (*lines, *self.output.warnings())
 
 
 def file_warnings(reader: AudioReader) -> list[str]:

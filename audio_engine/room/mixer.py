@@ -131,8 +131,7 @@ class RoomMixer(Closable):
         self._meter = LoudnessMeter(sample_rate_hz, channels)
         self._places: dict[str, int] = {}
         self._configs: dict[str, ParticipantConfig] = {}
-        # Buffers of the running block: one row per place, up to the last in use.
-        self._rows = 1
+        # Buffers of the running block: one row per place, up to the last in use, one at least.
         self._in = np.zeros((1, channels, self._block), np.float32)
         self._minus = np.zeros_like(self._in)
         self._mix = np.zeros((channels, self._block), np.float32)
@@ -182,11 +181,11 @@ class RoomMixer(Closable):
         place = self._mixer.join(config)
         if place < 0:
             raise StreamError(f"the room is full with {MOST_PARTICIPANTS} participants")
-        self._make_room_for(place + 1)
-        self._present[place] = self._filled == 0
-        self._own[place] = False  # what waits there was for who sat here before
         self._places[name] = place
         self._configs[name] = config
+        self._fit_buffers()
+        self._present[place] = self._filled == 0
+        self._own[place] = False  # what waits there was for who sat here before
 
     def leave(self, name: str) -> None:
         """Let a participant go; faded out in the next block, whether he still delivers or not.
@@ -200,9 +199,7 @@ class RoomMixer(Closable):
         self._mixer.leave(place)
         self._in[place] = 0.0  # not for the next who sits there
         del self._places[name], self._configs[name]
-        self._rows = max(self._places.values(), default=0) + 1
-        for kept in ("_in", "_minus", "_present", "_own"):
-            setattr(self, kept, getattr(self, kept)[: self._rows].copy())
+        self._fit_buffers()
 
     def set(
         self,
@@ -309,15 +306,7 @@ class RoomMixer(Closable):
             rows[place] = audio
             present[place] = 1
         probability = self._probabilities(speech_probability)
-        mix, minus, own = self._run(rows, present, probability)
-        programme = self._shaped(mix)
-        return RoomMix(
-            programme=programme,
-            minus={
-                name: self._shaped(minus[place]) if own[place] else programme
-                for name, place in self._places.items()
-            },
-        )
+        return self._as_mix(*self._run(rows, present, probability))
 
     def process_array(self, blocks: ArrayLike) -> tuple[AudioArray, AudioArray]:
         """Mix one block of every participant, all in one array: for large rooms.
@@ -375,14 +364,8 @@ class RoomMixer(Closable):
         silence = np.zeros((self._rows, self.channels, frames), np.float32)
         mix, minus, own = self._run(silence, np.ones(self._rows, np.uint8), None)
         self._flushed = True
-        programme = self._shaped(mix)[: self.latency_frames]
-        return RoomMix(
-            programme=programme,
-            minus={
-                name: self._shaped(minus[place])[: self.latency_frames] if own[place] else programme
-                for name, place in self._places.items()
-            },
-        )
+        wanted = slice(self.latency_frames)
+        return self._as_mix(mix[:, wanted], minus[:, :, wanted], own)
 
     def stats(self) -> RoomStats:
         """Return what the room measures now."""
@@ -419,16 +402,22 @@ class RoomMixer(Closable):
 
     # ---- inside ----
 
-    def _make_room_for(self, rows: int) -> None:
-        """Let the buffers of the running block hold so many places."""
-        if rows <= self._rows:
+    @property
+    def _rows(self) -> int:
+        """Places that the buffers hold."""
+        return len(self._in)
+
+    def _fit_buffers(self) -> None:
+        """Let the buffers of the running block end with the last place that is taken."""
+        rows = max(self._places.values(), default=0) + 1
+        if rows == self._rows:
             return
-        for kept in ("_in", "_minus", "_present", "_own"):
-            old = getattr(self, kept)
-            new = np.full((rows, *old.shape[1:]), kept == "_present", old.dtype)
-            new[: len(old)] = old
-            setattr(self, kept, new)
-        self._rows = rows
+        kept = min(rows, self._rows)
+        for name in ("_minus", "_present", "_own", "_in"):
+            old = getattr(self, name)
+            new = np.full((rows, *old.shape[1:]), name == "_present", old.dtype)
+            new[:kept] = old[:kept]
+            setattr(self, name, new)
 
     def _place(self, name: str) -> int:
         self._check_open()
@@ -483,6 +472,16 @@ class RoomMixer(Closable):
             and values.flags.c_contiguous
             and len(values) == self._rows
             and places == list(range(len(places)))
+        )
+
+    def _as_mix(self, mix: AudioArray, minus: AudioArray, own: NDArray[np.bool_]) -> RoomMix:
+        programme = self._shaped(mix)
+        return RoomMix(
+            programme=programme,
+            minus={
+                name: self._shaped(minus[place]) if own[place] else programme
+                for name, place in self._places.items()
+            },
         )
 
     def _shaped(self, planar: AudioArray) -> AudioArray:
