@@ -1,4 +1,4 @@
-"""`io.files`, `io.riff`, `io.far_end`: what is read is right, what is written is whole."""
+"""`io.files`, `io.riff`, `io.converted`: what is read is right, what is written is whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError
-from audio_engine.io.far_end import FarEndReader
+from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.files import AudioReader, open_reader, open_writer
 
 RAMP = (np.arange(-24000, 24000, dtype=np.int16)).reshape(-1, 1)
@@ -370,7 +370,7 @@ def test_far_end_is_converted_in_time_and_padded(tmp_path: Path, rate_hz: int, b
         return np.sin(2 * np.pi * 440 * time_s) * np.hanning(rate) * 0.5
 
     soundfile.write(tmp_path / "far.wav", np.stack([tone(rate_hz)] * 2, 1), rate_hz, "FLOAT")
-    with FarEndReader(tmp_path / "far.wav", 48000) as far:
+    with ConvertedReader(tmp_path / "far.wav", 48000) as far:
         assert far.channels == 2
         audio = np.concatenate([far.read(block) for _ in range(72000 // block + 1)])
     expected = np.pad(tone(48000), (0, len(audio) - 48000))
@@ -380,7 +380,7 @@ def test_far_end_is_converted_in_time_and_padded(tmp_path: Path, rate_hz: int, b
 
 def test_a_short_or_empty_far_end_is_silence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "far.wav", np.zeros(0), 44100)
-    with FarEndReader(tmp_path / "far.wav", 48000) as far:
+    with ConvertedReader(tmp_path / "far.wav", 48000) as far:
         assert far.read(1000).tolist() == np.zeros((1000, 1)).tolist()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_engine.io.far_end import FarEndReader
+from audio_engine.io.converted import ConvertedReader
 from audio_engine.processors.audio import AudioArray
 
 Signal = NDArray[np.float64]
@@ -166,7 +166,7 @@ def room_response(
 
 def _voice(name: str) -> Signal:
     """Read a packaged voice at the scene's rate."""
-    with FarEndReader(VOICES / f"{name}.flac", SAMPLE_RATE_HZ) as reader:
+    with ConvertedReader(VOICES / f"{name}.flac", SAMPLE_RATE_HZ) as reader:
         return reader.read(reader.frames)[:, 0].astype(np.float64)
 
 

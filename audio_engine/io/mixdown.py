@@ -20,7 +20,7 @@ import numpy as np
 
 from audio_engine.config import LimiterConfig, ParticipantConfig
 from audio_engine.errors import ConfigError
-from audio_engine.io.far_end import FarEndReader
+from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.files import AudioWriter, check_target, open_reader, open_writer
 from audio_engine.io.normalise import Progress, check_loudness_target
 from audio_engine.io.offline import file_warnings
@@ -284,7 +284,7 @@ class _Track:
         self, path: str | os.PathLike[str], name: str, role: str, room_rate_hz: int
     ) -> None:
         self.name, self.role = name, role
-        self.reader = FarEndReader(path, room_rate_hz)
+        self.reader = ConvertedReader(path, room_rate_hz)
         self.meter = LoudnessMeter(room_rate_hz, self.reader.channels, true_peak=False)
         self.stats: ParticipantStats | None = None
         self.silent_frames = 0  # given to the room since the end

@@ -19,8 +19,8 @@ import numpy as np
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, FormatError
 from audio_engine.graph.engine import Engine
+from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.echo_file import EchoStateFile, Note
-from audio_engine.io.far_end import FarEndReader
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
 from audio_engine.io.normalise import check_loudness_target
 from audio_engine.io.programme import ProgrammeOutput
@@ -143,7 +143,7 @@ def process_file(
     never = tuple(path for path in (source, far_end, echo_state) if path is not None)
     with open_reader(source) as reader:
         check_target(Path(target), never)
-        far = None if far_end is None else FarEndReader(far_end, reader.sample_rate_hz)
+        far = None if far_end is None else ConvertedReader(far_end, reader.sample_rate_hz)
         try:
             ready = _fitted(config, reader, far, two_passes=loudness_lufs is not None)
             writer = open_writer(
@@ -183,7 +183,7 @@ def process_file(
 
 
 def _fitted(
-    config: EngineConfig, reader: AudioReader, far: FarEndReader | None, *, two_passes: bool
+    config: EngineConfig, reader: AudioReader, far: ConvertedReader | None, *, two_passes: bool
 ) -> EngineConfig:
     """Give a configuration the layout of the files; of two passes the second has the limiter."""
     if far is not None and not config.echo.enabled:
@@ -206,7 +206,7 @@ class _Job:
         self,
         engine: Engine,
         reader: AudioReader,
-        far: FarEndReader | None,
+        far: ConvertedReader | None,
         writer: AudioWriter,
         output: ProgrammeOutput,
     ) -> None:

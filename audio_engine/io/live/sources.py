@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audio_engine.errors import ConfigError
-from audio_engine.io.far_end import FarEndReader
+from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.live.stats import Notify
 from audio_engine.processors.audio import AudioArray, as_audio, channel_count
 
@@ -99,7 +99,7 @@ class FileSource:
     lead_s = 3600.0  # as far ahead as the ring holds
 
     def __init__(self, path: str | os.PathLike[str], sample_rate_hz: int, channels: int) -> None:
-        self._reader = FarEndReader(path, sample_rate_hz, piece_s=_FILE_PIECE_SECONDS)
+        self._reader = ConvertedReader(path, sample_rate_hz, piece_s=_FILE_PIECE_SECONDS)
         self._channels = channels
         self._frames_left = self._reader.frames
         self.name = self._reader.path.name

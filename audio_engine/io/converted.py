@@ -1,4 +1,4 @@
-"""The far end of a recording from a file of any rate, length and channel count."""
+"""A file of any rate at the rate that is wanted: far ends, participants, voices of the demo."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from audio_engine.io.files import open_reader
 from audio_engine.processors.audio import AudioArray
 
 
-class FarEndReader:
-    """Read a far-end file at the microphone's rate, followed by silence for ever.
+class ConvertedReader:
+    """Read a file at another rate than its own, followed by silence for ever or by nothing.
 
     Parameters
     ----------
     path : path-like
         Any file that `open_reader` takes.
     sample_rate_hz : int
-        The microphone's rate; another one is converted on the fly (soxr, HQ).
+        The rate wanted; another one is converted on the fly (soxr, HQ).
     piece_s : float
         Seconds that are decoded at a time.
 
@@ -31,7 +31,7 @@ class FarEndReader:
     channels : int
         Channels of the file.
     frames : int
-        Length of the file at the microphone's rate.
+        Length of the file at the rate wanted.
     source : AudioReader
         The file as it is.
     warnings : list of str
