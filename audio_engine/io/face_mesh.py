@@ -121,23 +121,18 @@ class _Window:
     _PATIENCE = 15  # pictures without a face after which it is given up
 
     def __init__(self, solutions: Any, box: Box, rgb: Rgb) -> None:
-        with silent_stderr():
-            self._mesh: Any = solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=False)
         self.face: Face | None = None
         self.box = box  # where the face is, or was seen last
-        self._fresh = True
+        self._solutions = solutions
+        self._mesh: Any = None
+        self._anew = True
         self._missed = 0
         self._lay(rgb, self._MESH_TO_DETECTION)
 
     def follow(self, rgb: Rgb, windows: Sequence[_Window]) -> None:
         """Look for the face in the next picture."""
         view = self._view(rgb, [window.box for window in windows if window is not self])
-        if self._fresh:
-            with silent_stderr():
-                result = self._mesh.process(view)
-            self._fresh = False
-        else:
-            result = self._mesh.process(view)
+        result = self._begin(view) if self._anew else self._mesh.process(view)
         self.face = None
         if result.multi_face_landmarks:
             landmarks = result.multi_face_landmarks[0].landmark
@@ -153,8 +148,7 @@ class _Window:
 
     def forget(self) -> None:
         """Find the face anew in the next picture instead of following it there."""
-        self._mesh.reset()
-        self._fresh = True
+        self._anew = True
 
     def is_void(self, windows: Sequence[_Window]) -> bool:
         """Return whether it lost its face, or came to follow the face of an earlier window."""
@@ -165,7 +159,19 @@ class _Window:
 
     def close(self) -> None:
         """Give the model back."""
-        self._mesh.close()
+        if self._mesh is not None:
+            self._mesh.close()
+
+    def _begin(self, view: Rgb) -> Any:
+        """Find the face; the models are loaded, and tell so on stderr, until this returns."""
+        with silent_stderr():
+            if self._mesh is None:
+                face_mesh = self._solutions.face_mesh
+                self._mesh = face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=False)
+            else:
+                self._mesh.reset()
+            self._anew = False
+            return self._mesh.process(view)
 
     def _lay(self, rgb: Rgb, factor: float) -> None:
         """Put the window around the face."""

@@ -233,18 +233,19 @@ class FaceTracks:
     _OVERLAP = 0.3  # intersection over union of the same face in a shot that comes back
     _JUMP = 0.3  # of its size from one picture to the next: a cut within one view
     _ALIVE_S = 0.5
+    _MOST = 32  # tracks that can still go on; of hours with many faces the oldest are let go
 
     def __init__(self) -> None:
-        self.tracks: list[FaceTrack] = []
+        self._tracks: list[FaceTrack] = []
+        self._count = 0
         self._picture = 0
         self._shot = 0
         self._lone: FaceTrack | None = None  # that alone was there when the shot before ended
 
     def cut(self, time_s: float) -> None:
         """Begin another shot; the next picture is its first."""
-        alive = [
-            t for t in self.tracks if t._shot == self._shot and time_s - t.last_s < self._ALIVE_S
-        ]
+        shown = [track for track in self._tracks if track._shot == self._shot]
+        alive = [track for track in shown if time_s - track.last_s < self._ALIVE_S]
         self._lone = alive[0] if len(alive) == 1 else None
         self._shot += 1
 
@@ -252,14 +253,14 @@ class FaceTracks:
         """Take the faces of the next picture; return the tracks that are in it."""
         self._picture += 1
         pairs = sorted(
-            (cost, i, track.index)
+            (cost, i, j)
             for i, face in enumerate(faces)
-            for track in self.tracks
+            for j, track in enumerate(self._tracks)
             if (cost := self._cost(track, face, time_s, len(faces))) is not None
         )
         found: dict[int, FaceTrack] = {}
-        for _, i, index in pairs:
-            track = self.tracks[index]
+        for _, i, j in pairs:
+            track = self._tracks[j]
             if i not in found and track not in found.values():
                 found[i] = track
         return [self._see(found.get(i) or self._new(face), face, time_s)
@@ -279,11 +280,14 @@ class FaceTracks:
         return None
 
     def _shot_has_faces(self) -> bool:
-        return any(track._shot == self._shot for track in self.tracks)
+        return any(track._shot == self._shot for track in self._tracks)
 
     def _new(self, face: Face) -> FaceTrack:
-        self.tracks.append(FaceTrack(len(self.tracks), face.box))
-        return self.tracks[-1]
+        if len(self._tracks) >= self._MOST:
+            self._tracks.remove(min(self._tracks, key=lambda track: track.last_s))
+        self._tracks.append(FaceTrack(self._count, face.box))
+        self._count += 1
+        return self._tracks[-1]
 
     def _see(self, track: FaceTrack, face: Face, time_s: float) -> Seen:
         goes_on = (
