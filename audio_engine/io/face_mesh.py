@@ -309,9 +309,14 @@ def _import_mediapipe() -> Any:
     try:
         with silent_stderr():
             import mediapipe
-    except ImportError:
+    except ModuleNotFoundError:
         raise AudioEngineError(
             "mouths are followed with MediaPipe, which is not installed; "
             'pip install "liveroom-audio-engine[video]" brings it (Python 3.11 and 3.12)'
+        ) from None
+    except ImportError as error:  # OpenCV, which it brings along, wants a window system's libraries
+        raise AudioEngineError(
+            f"MediaPipe is installed but cannot be loaded: {error}; "
+            "on Debian apt-get install libgl1 libglib2.0-0 brings what it wants"
         ) from None
     return mediapipe
