@@ -109,7 +109,7 @@ def test_motion_is_the_change_of_the_mouth_and_unknown_after_a_gap() -> None:
     assert {one.track.index for row in seen for one in row} == {0}
     motion = [row[0].mouth[5] for row in seen]
     np.testing.assert_allclose(motion, [np.nan, 7.0, np.nan, 0.0, np.nan])
-    assert [row[0].goes_on for row in seen] == [False, True, False, True, False]
+    assert [row[0].cut for row in seen] == [False, False, False, False, True]
     np.testing.assert_array_equal(seen[0][0].mouth[:5], face_at(0.3).mouth)
     assert seen[0][0].track.pictures == 5
     assert seen[0][0].track.mean_box[0] == pytest.approx(np.mean([0.3, 0.31, 0.32, 0.32, 0.32]))
@@ -162,7 +162,7 @@ def test_a_jump_within_one_view_breaks_the_line() -> None:
     tracks.push(0.0, [face_at(0.3)])
     (seen,) = tracks.push(0.04, [face_at(0.38)])
     assert seen.track.index == 0
-    assert not seen.goes_on
+    assert seen.cut
     assert np.isnan(seen.mouth[5])
 
 

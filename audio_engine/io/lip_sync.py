@@ -180,19 +180,19 @@ class _Listener:
     _seen_s: float = 0.0  # since the estimator was asked
 
     def begin(self, estimator: LipSyncEstimator) -> None:
+        """Go on with a new estimator: the face was away for long."""
         self.estimator, self._mouth_s = estimator, -math.inf
 
-    def push_mouth(self, time_s: float, mouth: NDArray[np.float32], goes_on: bool) -> None:
+    def push_mouth(self, time_s: float, mouth: NDArray[np.float32], cut: bool) -> None:
+        """Take the mouth of the next picture, NaN where the face is not in it."""
         assert self.estimator is not None
-        if not goes_on and self._mouth_s > -math.inf:  # nothing leads from the last picture to here
-            nothing = np.full(len(mouth), np.nan, np.float32)
-            self.estimator.push_mouth((self._mouth_s + time_s) / 2.0, nothing)
-        elif np.isfinite(mouth[0]):
+        self.estimator.push_mouth(time_s, mouth, cut=cut)
+        if np.isfinite(mouth[0]) and self._mouth_s > -math.inf:
             self._seen_s += min(time_s - self._mouth_s, _EVERY_S)
-        self.estimator.push_mouth(time_s, mouth)
         self._mouth_s = time_s
 
     def ask(self, time_s: float) -> None:
+        """Ask the estimator what it makes of its window."""
         assert self.estimator is not None
         estimate = self.estimator.estimate()
         self.series.append(Asked(time_s, estimate, self._seen_s))
@@ -201,6 +201,7 @@ class _Listener:
             self.best, self.curve = estimate.confidence, self.estimator.curve()
 
     def close(self) -> None:
+        """Let the estimator go; what it said stays."""
         if self.estimator is not None:
             self.estimator.close()
             self.estimator = None
@@ -271,6 +272,7 @@ class _Run:
         )
 
     def close(self) -> None:
+        """Let all estimators go."""
         for listener in self._listeners.values():
             listener.close()
 
@@ -303,9 +305,9 @@ class _Run:
             if listener.estimator is None:
                 continue
             if index in seen:
-                listener.push_mouth(mouth_s, seen[index].mouth, seen[index].goes_on)
+                listener.push_mouth(mouth_s, seen[index].mouth, seen[index].cut)
             else:
-                listener.push_mouth(mouth_s, nothing, goes_on=True)
+                listener.push_mouth(mouth_s, nothing, cut=False)
 
     def _listen_to(self, track: FaceTrack) -> None:
         """Give a face an estimator, where need be the one of the face that is longest away."""
