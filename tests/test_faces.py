@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,37 @@ def test_a_lost_face_is_found_again_and_an_empty_picture_has_none(
     assert counts[15:40] == [0] * 25
     assert counts[53:] == [1] * 7  # half a second later at most
     assert capfd.readouterr().err == ""
+
+
+def test_a_face_of_two_percent_is_found(tracker: FaceMeshTracker) -> None:
+    background = scene((1080, 1920))
+    for i in range(4):
+        rgb = background.copy()
+        draw_face(rgb, centre=(1300.0, 700.0), half_height=34.0, opening=0.4)
+        faces = tracker.faces(200.0 + i * STEP_S, rgb)
+        assert len(faces) == 1
+        assert inside(faces[0].box, 1300 / 1920, 700 / 1080)
+        assert faces[0].box[2] < 0.03
+
+
+def test_the_tasks_interface_is_driven_with_a_model_file(tmp_path: Path, mediapipe: Any) -> None:
+    # Put together from models in the wheel: it finds faces, its landmarks are not to be trusted.
+    modules = Path(mediapipe.__file__).parent / "modules"
+    model = tmp_path / "face.task"
+    with zipfile.ZipFile(model, "w") as bundle:
+        detector = modules / "face_detection" / "face_detection_short_range.tflite"
+        bundle.write(detector, "face_detector.tflite")
+        mesh_model = modules / "face_landmark" / "face_landmark.tflite"
+        bundle.write(mesh_model, "face_landmarks_detector.tflite")
+    tasks_tracker = FaceLandmarkerTracker(model)
+    for i in range(3):
+        rgb = scene((360, 480))
+        draw_face(rgb, centre=(200.0, 160.0), half_height=110.0, opening=0.5)
+        faces = tasks_tracker.faces(i * STEP_S, rgb)
+        assert any(inside(face.box, 200 / 480, 160 / 360) for face in faces)
+        assert all(face.mouth.shape == (5,) and face.patch is not None for face in faces)
+    tasks_tracker.close()
+    tasks_tracker.close()
 
 
 @pytest.mark.usefixtures("mediapipe")
