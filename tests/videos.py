@@ -34,7 +34,7 @@ def opening_of(audio: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDAr
     smooth = np.convolve(level_db, np.hanning(9) / np.hanning(9).sum(), "same")
     low, high = np.percentile(smooth, [20, 95])
     opening = np.clip((smooth - low) / (high - low), 0.0, 1.0)
-    return np.interp(times_s, np.arange(len(opening)) / 100.0 + 0.005, opening)
+    return np.asarray(np.interp(times_s, np.arange(len(opening)) / 100.0 + 0.005, opening))
 
 
 def picture_number(index: int, size: tuple[int, int] = (64, 96)) -> NDArray[np.uint8]:
