@@ -1,0 +1,29 @@
+/* ae_lip_bandpass.h - zero-phase band-pass over rows of signals: one row per 10 ms, one column
+ * each.
+ *
+ * Method: Butterworth band-pass of order 2 (Butterworth 1930; band transform and bilinear transform
+ * with prewarping), as two second-order sections, run forward and then backward: |H|^2 and no
+ * delay, which is what keeps the zero of a lag where it is. At both ends the signal goes on as its
+ * own point reflection (Gustafsson 1996, the "odd" padding of SciPy's sosfiltfilt), and every run
+ * starts in the steady state of its first value, so a constant gives nothing.
+ * Cost: 12 operations per value. The states are double: at 0.2 Hz of 100 Hz the poles lie 0.01 from
+ * the unit circle. No allocation; thread: any. */
+#ifndef AE_LIP_BANDPASS_H
+#define AE_LIP_BANDPASS_H
+
+enum { AE_LIP_BANDPASS_EDGE = 15 }; /* spare rows that a run needs before and after its rows */
+
+typedef struct {
+    double a1[2], a2[2]; /* each section is (1 - z^-2) / (1 + a1 z^-1 + a2 z^-2) */
+    double gain;         /* of both sections in a row */
+} ae_lip_bandpass;
+
+/* 0 < low_hz < high_hz < rate_hz / 2. */
+ae_lip_bandpass ae_lip_bandpass_design(double low_hz, double high_hz, double rate_hz);
+
+/* Filter `frames` >= AE_LIP_BANDPASS_EDGE + 1 rows in place; `rows` is the first of them, with the
+ * spare rows around it. */
+void ae_lip_bandpass_rows_8(const ae_lip_bandpass *self, float *rows, int frames);
+void ae_lip_bandpass_rows_32(const ae_lip_bandpass *self, float *rows, int frames);
+
+#endif
