@@ -230,7 +230,8 @@ void ae_lip_mouth_grid(ae_lip_mouth *self, double first_s, int frames, float *ro
     ae_zero(weights, frames);
     const double last_s = first_s + (frames - 1) * k_step_s;
     const int64_t first = first_from(self, first_s - k_reach_s);
-    const int64_t end = first_from(self, last_s + k_rounding_s);
+    int64_t end = first_from(self, last_s - k_rounding_s);
+    if (end < self->samples) end++;
     const int seen = collect(self, first, end, first_s, false);
     if (seen == 0) return;
     interpolate(self, seen, frames, 0, self->signals, self->motion, HUGE_VALF, rows, weights);

@@ -37,7 +37,8 @@ int64_t ae_lip_mouth_samples(const ae_lip_mouth *self); /* since the start */
 double ae_lip_mouth_first_s(const ae_lip_mouth *self);  /* of the stream; needs a sample */
 double ae_lip_mouth_newest_s(const ae_lip_mouth *self); /* needs a sample */
 /* Fill `frames` rows of AE_LIP_MOUTH_ROW and their weights (1: seen, else 0), row i at
- * first_s + 10 ms * i, from samples up to the last row's time and no later ones. */
+ * first_s + 10 ms * i, from samples up to the first at or after the last row and no later ones:
+ * what has come since does not change the result. */
 void ae_lip_mouth_grid(ae_lip_mouth *self, double first_s, int frames, float *rows, float *weights);
 
 #endif
