@@ -81,8 +81,8 @@ LIP_INLINE void run_both(const ae_lip_bandpass *self, float *rows, int frames, i
     float *last = rows + (frames - 1) * width;
     for (int e = 1; e <= AE_LIP_BANDPASS_EDGE; e++) {
         for (int j = 0; j < width; j++) {
-            rows[j - e * width] = 2.0f * rows[j] - rows[j + e * width];
-            last[j + e * width] = 2.0f * last[j] - last[j - e * width];
+            rows[j - e * width] = rows[j + e * width];
+            last[j + e * width] = last[j - e * width];
         }
     }
     const int count = frames + 2 * AE_LIP_BANDPASS_EDGE;
