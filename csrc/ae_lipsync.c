@@ -11,19 +11,28 @@
 static const float k_forgetting_s = 20.0f;
 static const double k_rounding_s = 1e-6;
 static const double k_frame_ms = 10.0;
-/* After a step the estimates cross over to the new offset once it fills about half of the window,
- * and three of them must agree: what is older than this share of the window may be before it. */
-static const double k_after_step = 0.4;
+static const double k_unsure = 0.49; /* the most where a reason speaks against an answer */
+/* A drift this large over a window blurs its peak: the window shortens, to k_track_frames at most.
+ */
+static const double k_blur_ms = 80.0;
 
-enum { k_spare_frames = 300 };
+enum {
+    k_spare_frames = 300,
+    /* The tracker's window: long enough for a sure answer, short enough to see a step soon. */
+    k_track_frames = 10 * AE_LIP_FRAMES_PER_S,
+    /* Its estimates cross over to a new offset once that fills half of the window, and then three
+     * must agree: what is older than this when a step is found may lie before it. */
+    k_after_step_frames = 6 * AE_LIP_FRAMES_PER_S,
+};
 
 struct ae_lipsync {
-    int window_frames, max_lag;
+    int window_frames, track_frames, max_lag;
     ae_lip_model model;
     ae_lip_audio *audio;
     ae_lip_mouth *mouth;
-    ae_lip_score *score;
-    float *decay; /* by age in frames */
+    ae_lip_score *score;       /* of whole windows */
+    ae_lip_score *track_score; /* of the tracker's */
+    float *decay;              /* by age in frames */
     ae_lip_track track;
     int64_t next_update; /* frame of the next estimate for the tracker */
     int64_t floor_frame; /* the window begins no earlier: a step */
@@ -59,9 +68,11 @@ static ae_status create_parts(ae_lipsync *plan, const ae_lipsync_config *config)
     const ae_lip_mouth_config mouth = {config->model->mouth_signals, config->model->motion,
                                        plan->window_frames};
     const ae_lip_score_config score = {plan->window_frames, plan->max_lag, config->model};
+    const ae_lip_score_config track = {plan->track_frames, plan->max_lag, config->model};
     ae_status status = ae_lip_audio_create(&plan->audio, &audio);
     if (status == AE_OK) status = ae_lip_mouth_create(&plan->mouth, &mouth);
     if (status == AE_OK) status = ae_lip_score_create(&plan->score, &score);
+    if (status == AE_OK) status = ae_lip_score_create(&plan->track_score, &track);
     return status;
 }
 
@@ -70,6 +81,7 @@ static void destroy_parts(ae_lipsync *self)
     ae_lip_audio_destroy(self->audio);
     ae_lip_mouth_destroy(self->mouth);
     ae_lip_score_destroy(self->score);
+    ae_lip_score_destroy(self->track_score);
 }
 
 ae_status ae_lipsync_create(ae_lipsync **out, const ae_lipsync_config *config)
@@ -83,6 +95,7 @@ ae_status ae_lipsync_create(ae_lipsync **out, const ae_lipsync_config *config)
         .window_frames = (int)lrintf(config->window_s * AE_LIP_FRAMES_PER_S),
         .max_lag = (int)lrint((double)config->max_lag_ms / k_frame_ms),
     };
+    plan.track_frames = plan.window_frames < k_track_frames ? plan.window_frames : k_track_frames;
     ae_status status = create_parts(&plan, config);
     ae_lipsync *self = NULL;
     if (status == AE_OK) {
@@ -141,12 +154,12 @@ static int64_t newest_frame(const ae_lipsync *self)
     return (int64_t)floor(reached_s * AE_LIP_FRAMES_PER_S);
 }
 
-/* The first frame of the window that ends with `last`. */
-static int64_t first_frame(const ae_lipsync *self, int64_t last)
+/* The first frame of the window of up to `length` frames that ends with `last`. */
+static int64_t first_frame(const ae_lipsync *self, int64_t last, int length)
 {
     const double seen_s =
         ae_lip_mouth_first_s(self->mouth) - ae_lip_audio_start_s(self->audio) - k_rounding_s;
-    int64_t first = last - self->window_frames + 1;
+    int64_t first = last - length + 1;
     const double seen = ceil(seen_s * AE_LIP_FRAMES_PER_S);
     if (seen > (double)first) first = seen > (double)last ? last + 1 : (int64_t)seen;
     if (first < self->floor_frame) first = self->floor_frame;
@@ -154,22 +167,21 @@ static int64_t first_frame(const ae_lipsync *self, int64_t last)
 }
 
 /* Copy the window into the scorer; returns what it holds. */
-static ae_lip_presence load(ae_lipsync *self, int64_t first, int frames)
+static ae_lip_presence load(ae_lipsync *self, ae_lip_score *score, int64_t first, int frames)
 {
-    float *rows = ae_lip_score_audio(self->score), *weights = ae_lip_score_weight(self->score);
+    float *rows = ae_lip_score_audio(score), *weights = ae_lip_score_weight(score);
     for (int i = 0; i < frames; i++)
         ae_copy(rows + i * AE_LIP_ROW, ae_lip_audio_row(self->audio, first + i), AE_LIP_ROW);
     const double first_s = ae_lip_audio_start_s(self->audio) + (double)first / AE_LIP_FRAMES_PER_S;
-    ae_lip_mouth_grid(self->mouth, first_s, frames, ae_lip_score_mouth(self->score), weights);
+    ae_lip_mouth_grid(self->mouth, first_s, frames, ae_lip_score_mouth(score), weights);
     ae_lip_presence presence;
     ae_lip_presence_of(rows, weights, frames, &presence);
     return presence;
 }
 
 /* Let older frames count less; returns what they would weigh with a face in each. */
-static float forget_by_age(ae_lipsync *self, int64_t first, int frames)
+static float forget_by_age(ae_lipsync *self, float *weights, int64_t first, int frames)
 {
-    float *weights = ae_lip_score_weight(self->score);
     double full = 0.0, sum = 0.0, moment = 0.0;
     for (int i = 0; i < frames; i++) {
         weights[i] *= self->decay[frames - 1 - i];
@@ -181,52 +193,63 @@ static float forget_by_age(ae_lipsync *self, int64_t first, int frames)
     return (float)full;
 }
 
-/* The estimate of the window that ends with the frame `last`. */
-static void estimate(ae_lipsync *self, int64_t last)
+/* What is known before a window has been looked at. */
+static void clear_report(ae_lipsync_report *report)
 {
-    ae_lipsync_report *report = &self->report;
     *report = (ae_lipsync_report){.offset_ms = NAN, .time_s = NAN, .reason = AE_LIP_TOO_SHORT};
     for (int i = 0; i < AE_LIP_CUES; i++) report->cues[i] = NAN;
-    self->read_frame = last;
-    self->has_curve = false;
-    const int64_t first = last < 0 ? 0 : first_frame(self, last);
+}
+
+/* The estimate of the window of up to `length` frames that ends with the frame `last`; returns
+ * whether it has scores. */
+static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int length,
+                     ae_lipsync_report *report)
+{
+    clear_report(report);
+    const int64_t first = last < 0 ? 0 : first_frame(self, last, length);
     const int frames = last < 0 ? 0 : (int)(last - first + 1);
-    if (frames < AE_LIP_SCORE_FRAMES) return;
-    const ae_lip_presence presence = load(self, first, frames);
+    if (frames < AE_LIP_SCORE_FRAMES) return false;
+    const ae_lip_presence presence = load(self, score, first, frames);
     report->time_s = ae_lip_audio_start_s(self->audio) + (double)last / AE_LIP_FRAMES_PER_S;
     report->span_s = presence.span_s;
     report->cues[AE_LIP_CUE_FACE_S] = presence.face_s;
     report->cues[AE_LIP_CUE_VOICED_S] = presence.voiced_s;
     report->reason = ae_lip_lacks(&presence);
-    if (report->reason == AE_LIP_NO_FACE || report->reason == AE_LIP_NO_SPEECH) return;
+    if (report->reason == AE_LIP_NO_FACE || report->reason == AE_LIP_NO_SPEECH) return false;
     ae_lip_score_result result;
-    ae_lip_score_run(self->score, frames, forget_by_age(self, first, frames), &result);
-    if (!(result.peak > 0.0)) return;
-    self->has_curve = true;
-    report->offset_ms = result.lag_ms;
+    const float full = forget_by_age(self, ae_lip_score_weight(score), first, frames);
+    ae_lip_score_run(score, frames, full, &result);
+    if (!(result.peak > 0.0)) return false;
     report->cues[AE_LIP_CUE_CONTRAST] = (result.peak - result.second) / result.peak;
     report->cues[AE_LIP_CUE_LEVEL] = result.level;
     report->cues[AE_LIP_CUE_PROMINENCE] = result.prominence;
-    report->confidence = ae_lip_confidence(self->model.confidence, report->cues);
-    report->reason =
-        ae_lip_reason_for(&presence, report->confidence, result.level, result.mouth_moves);
-    if (report->reason == AE_LIP_FROZEN) report->offset_ms = NAN;
-    if (report->reason != AE_LIP_ANSWER) report->confidence = fmin(report->confidence, 0.49);
-    if (report->reason == AE_LIP_FROZEN) report->confidence = 0.0;
+    const double confidence = ae_lip_confidence(self->model.confidence, report->cues);
+    report->reason = ae_lip_reason_for(&presence, confidence, result.level, result.mouth_moves);
+    if (report->reason == AE_LIP_FROZEN) return false;
+    report->offset_ms = result.lag_ms;
+    report->confidence = report->reason == AE_LIP_ANSWER ? confidence : fmin(confidence, k_unsure);
+    return true;
 }
 
 /* One estimate a second for the tracker. */
 static void update(ae_lipsync *self, int64_t frame)
 {
-    estimate(self, frame);
-    const ae_lipsync_report *report = &self->report;
-    if (!(report->confidence >= 0.5)) return;
-    if (!ae_lip_track_update(&self->track, self->middle_s, report->offset_ms, report->confidence))
+    ae_lipsync_report report;
+    estimate(self, self->track_score, frame, self->track_frames, &report);
+    if (!ae_lip_track_update(&self->track, self->middle_s, report.offset_ms, report.confidence))
         return;
     self->steps++;
-    const int64_t kept = (int64_t)(k_after_step * self->window_frames);
-    if (frame - kept > self->floor_frame) self->floor_frame = frame - kept;
-    self->read_frame = -1;
+    if (frame - k_after_step_frames > self->floor_frame)
+        self->floor_frame = frame - k_after_step_frames;
+}
+
+/* Frames of a window that the drift does not blur. */
+static int sharp_frames(const ae_lipsync *self)
+{
+    const double drift = fabs(ae_lip_track_drift(&self->track)); /* NaN compares as slow */
+    const double frames = k_blur_ms / drift * AE_LIP_FRAMES_PER_S;
+    if (!(frames < (double)self->window_frames)) return self->window_frames;
+    return frames > (double)self->track_frames ? (int)frames : self->track_frames;
 }
 
 /* Run the updates that have become due. */
@@ -236,7 +259,7 @@ static void advance(ae_lipsync *self)
     while (self->next_update <= newest) {
         const int64_t frame = self->next_update;
         self->next_update += AE_LIP_FRAMES_PER_S;
-        const int64_t first = first_frame(self, frame);
+        const int64_t first = first_frame(self, frame, self->track_frames);
         const int64_t oldest = ae_lip_audio_frames(self->audio) -
                                AE_LIPSYNC_APART_S * AE_LIP_FRAMES_PER_S - self->window_frames;
         if (frame - first + 1 >= AE_LIP_SCORE_FRAMES && first >= oldest) update(self, frame);
@@ -278,7 +301,10 @@ static void refresh(ae_lipsync *self)
 {
     const ae_fp_mode mode = ae_fp_enter();
     const int64_t newest = newest_frame(self);
-    if (self->read_frame < 0 || self->read_frame != newest) estimate(self, newest);
+    if (self->read_frame != newest || newest < 0) {
+        self->has_curve = estimate(self, self->score, newest, sharp_frames(self), &self->report);
+        self->read_frame = newest;
+    }
     self->report.drift_ms_per_s = ae_lip_track_drift(&self->track);
     self->report.steps = self->steps;
     self->report.non_finite = ae_lip_audio_non_finite(self->audio);
