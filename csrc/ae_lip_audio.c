@@ -9,8 +9,7 @@
 #include <assert.h>
 #include <stdbool.h>
 
-_Static_assert((int)AE_LIP_MEL + (int)AE_LIP_MEL_BANDS == (int)AE_LIP_FEATURES,
-               "a row is the features and what follows");
+_Static_assert((int)AE_LIP_LEVEL == (int)AE_LIP_FEATURES, "a row is the features and what follows");
 
 enum {
     k_rate_hz = 16000,
@@ -59,14 +58,12 @@ struct ae_lip_audio {
     int64_t bad_first, bad_last; /* frames of the newest broken stretch */
     int run_in;                  /* of the resampler, still to drop */
     int fill;                    /* samples in the line */
-    bool has_last;
-    float last_mel[AE_LIP_MEL_BANDS];
 };
 
 static ae_lip_audio *layout(ae_lip_audio *plan, ae_arena *arena)
 {
     ae_lip_audio *self = AE_TAKE(arena, 1, ae_lip_audio);
-    plan->bands = AE_TAKE(arena, AE_LIP_MEL_BANDS, mel_band);
+    plan->bands = AE_TAKE(arena, AE_LIP_FEATURES, mel_band);
     plan->hann = AE_TAKE(arena, k_window, float);
     plan->line = AE_TAKE(arena, k_window, float);
     plan->windowed = AE_TAKE(arena, k_size, float);
@@ -84,8 +81,8 @@ static double mel_of(double hz) { return 2595.0 * log10(1.0 + hz / 700.0); }
 /* Triangles between 26 points, evenly spaced on the mel scale. */
 static void make_tables(ae_lip_audio *self)
 {
-    const double low = mel_of(80.0), step = (mel_of(7600.0) - low) / (AE_LIP_MEL_BANDS + 1);
-    for (int b = 0; b < AE_LIP_MEL_BANDS; b++) {
+    const double low = mel_of(80.0), step = (mel_of(7600.0) - low) / (AE_LIP_FEATURES + 1);
+    for (int b = 0; b < AE_LIP_FEATURES; b++) {
         mel_band *band = &self->bands[b];
         band->count = 0;
         for (int k = 0; k < k_bins; k++) {
@@ -162,7 +159,6 @@ static void start(ae_lip_audio *self)
     self->bad_last = -1;
     self->fill = k_half_window;
     ae_zero(self->line, k_window);
-    self->has_last = false;
 }
 
 void ae_lip_audio_reset(ae_lip_audio *self)
@@ -174,12 +170,16 @@ void ae_lip_audio_reset(ae_lip_audio *self)
 
 int ae_lip_audio_piece(const ae_lip_audio *self) { return self->piece; }
 int64_t ae_lip_audio_frames(const ae_lip_audio *self) { return self->frames; }
+int64_t ae_lip_audio_oldest(const ae_lip_audio *self)
+{
+    return self->frames > self->kept ? self->frames - self->kept : 0;
+}
 double ae_lip_audio_start_s(const ae_lip_audio *self) { return self->start_s; }
 int64_t ae_lip_audio_non_finite(const ae_lip_audio *self) { return self->non_finite; }
 
 const float *ae_lip_audio_row(const ae_lip_audio *self, int64_t frame)
 {
-    assert(frame >= 0 && frame < self->frames && frame >= self->frames - self->kept);
+    assert(frame < self->frames && frame >= ae_lip_audio_oldest(self));
     return self->rows + frame % self->kept * AE_LIP_ROW;
 }
 
@@ -222,32 +222,24 @@ static float sum_of(const float *values, int first, int last)
     return sum;
 }
 
-static float decibels(float power) { return k_db_per_log2 * ae_log2(power + k_floor); }
+static inline float decibels(float power) { return k_db_per_log2 * ae_log2(power + k_floor); }
 
-static void measure(ae_lip_audio *self, float *restrict row)
+static void measure(const ae_lip_audio *self, float *restrict row)
 {
     const float *restrict power = self->power;
-    /* Bins whose middle lies in the band: 468.75 .. 1093.75, 125 .. 343.75, 93.75 .. 7593.75 Hz. */
-    row[AE_LIP_OPENNESS] = decibels(sum_of(power, 15, 35)) - decibels(sum_of(power, 4, 11));
-    row[AE_LIP_LEVEL] = decibels(sum_of(power, 3, 243)) - k_full_scale_db;
-    float mel[AE_LIP_MEL_BANDS], rise = 0.0f;
-    for (int b = 0; b < AE_LIP_MEL_BANDS; b++) {
+    for (int b = 0; b < AE_LIP_FEATURES; b++) {
         const mel_band *band = &self->bands[b];
         const float *restrict part = power + band->first, *restrict weight = band->weight;
         float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
         for (int k = 0; k < band->count; k++) sum += weight[k] * part[k];
-        mel[b] = sum;
+        row[b] = sum;
     }
+    /* Bins whose middle lies in 80 .. 7600 Hz: 93.75 .. 7593.75 Hz. */
+    row[AE_LIP_LEVEL] = sum_of(power, 3, 243);
 #pragma omp simd
-    for (int b = 0; b < AE_LIP_MEL_BANDS; b++) mel[b] = decibels(mel[b]);
-    if (!self->has_last) ae_copy(self->last_mel, mel, AE_LIP_MEL_BANDS);
-    self->has_last = true;
-#pragma omp simd reduction(+ : rise)
-    for (int b = 0; b < AE_LIP_MEL_BANDS; b++) rise += ae_max(mel[b] - self->last_mel[b], 0.0f);
-    row[AE_LIP_FLUX] = rise / AE_LIP_MEL_BANDS;
-    ae_copy(row + AE_LIP_MEL, mel, AE_LIP_MEL_BANDS);
-    ae_copy(self->last_mel, mel, AE_LIP_MEL_BANDS);
+    for (int b = 0; b <= AE_LIP_LEVEL; b++) row[b] = decibels(row[b]);
+    row[AE_LIP_LEVEL] -= k_full_scale_db;
 }
 
 /* The line is full: one row. */

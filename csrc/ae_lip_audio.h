@@ -1,8 +1,7 @@
 /* ae_lip_audio.h - the sound side of lip sync: features every 10 ms, with their place in time.
  *
- * Method: at 16 kHz, 25 ms Hann windows, a power spectrum of 512 points. Features in dB: openness
- * of the first formant (450 .. 1100 Hz over 100 .. 350 Hz), flux (mean over the bands of what rises
- * against the frame before), and 24 triangular mel bands of 80 .. 7600 Hz (O'Shaughnessy's scale).
+ * Method: at 16 kHz, 25 ms Hann windows, a power spectrum of 512 points, 24 triangular bands of
+ * 80 .. 7600 Hz, evenly spaced on the mel scale (O'Shaughnessy 1987), in dB.
  * Frame n is centred on start + n * 10 ms, wherever the stream is cut: the resampler's latency is
  * taken out exactly. Frames that hold broken (non-finite, beyond 1e6) or missing samples are
  * marked. Time stamps: without one the stream goes on. A stamp within 50 ms of that moves the start
@@ -16,13 +15,9 @@
 
 typedef struct ae_lip_audio ae_lip_audio;
 
-enum { /* columns of a row */
-       AE_LIP_OPENNESS = 0,
-       AE_LIP_FLUX = 1,
-       AE_LIP_MEL = 2, /* 24 bands */
-       AE_LIP_MEL_BANDS = 24,
-       AE_LIP_LEVEL = 26, /* dB of 80 .. 7600 Hz over AE_LIP_FULL_SCALE_DB */
-       AE_LIP_PRESENT = 27,
+enum {                      /* columns of a row: 24 mel bands in dB, then */
+       AE_LIP_LEVEL = 24,   /* 80 .. 7600 Hz in dB of a full-scale sine */
+       AE_LIP_PRESENT = 25, /* 0 where samples are broken or missing, else 1 */
        AE_LIP_ROW = 32,
        AE_LIP_FRAMES_PER_S = 100,
 };
@@ -45,6 +40,7 @@ int64_t ae_lip_audio_place(ae_lip_audio *self, double time_s, int64_t frames);
 /* Up to ae_lip_audio_piece samples; in == NULL: they are missing. */
 void ae_lip_audio_push(ae_lip_audio *self, const float *in, int frames);
 int64_t ae_lip_audio_frames(const ae_lip_audio *self);                  /* finished rows */
+int64_t ae_lip_audio_oldest(const ae_lip_audio *self);                  /* the first kept row */
 const float *ae_lip_audio_row(const ae_lip_audio *self, int64_t frame); /* of the kept ones */
 double ae_lip_audio_start_s(const ae_lip_audio *self);                  /* time of frame 0 */
 int64_t ae_lip_audio_non_finite(const ae_lip_audio *self); /* broken samples since create, reset */

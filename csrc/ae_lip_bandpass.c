@@ -75,27 +75,29 @@ LIP_INLINE void run(const ae_lip_bandpass *self, float *rows, int count, int ste
     }
 }
 
-LIP_INLINE void run_both(const ae_lip_bandpass *self, float *rows, int frames, int width)
+LIP_INLINE void run_both(const ae_lip_bandpass *self, float *rows, int frames, int stride,
+                         int width)
 {
-    assert(frames > AE_LIP_BANDPASS_EDGE);
-    float *last = rows + (frames - 1) * width;
+    float *last = rows + (frames - 1) * stride;
     for (int e = 1; e <= AE_LIP_BANDPASS_EDGE; e++) {
         for (int j = 0; j < width; j++) {
-            rows[j - e * width] = rows[j + e * width];
-            last[j + e * width] = last[j - e * width];
+            rows[j - e * stride] = rows[j + e * stride];
+            last[j + e * stride] = last[j - e * stride];
         }
     }
     const int count = frames + 2 * AE_LIP_BANDPASS_EDGE;
-    run(self, rows - AE_LIP_BANDPASS_EDGE * width, count, width, width);
-    run(self, last + AE_LIP_BANDPASS_EDGE * width, count, -width, width);
+    run(self, rows - AE_LIP_BANDPASS_EDGE * stride, count, stride, width);
+    run(self, last + AE_LIP_BANDPASS_EDGE * stride, count, -stride, width);
 }
 
-void ae_lip_bandpass_rows_8(const ae_lip_bandpass *self, float *rows, int frames)
+void ae_lip_bandpass_run(const ae_lip_bandpass *self, float *rows, int frames, int stride,
+                         int width)
 {
-    run_both(self, rows, frames, 8);
-}
-
-void ae_lip_bandpass_rows_32(const ae_lip_bandpass *self, float *rows, int frames)
-{
-    run_both(self, rows, frames, 32);
+    assert(frames > AE_LIP_BANDPASS_EDGE && width >= 1 && width <= 32 && width <= stride);
+    if (width == 24)
+        run_both(self, rows, frames, stride, 24);
+    else if (width == 8)
+        run_both(self, rows, frames, stride, 8);
+    else
+        run_both(self, rows, frames, stride, width);
 }

@@ -22,9 +22,10 @@ typedef struct {
 /* 0 < low_hz < high_hz < rate_hz / 2. */
 ae_lip_bandpass ae_lip_bandpass_design(double low_hz, double high_hz, double rate_hz);
 
-/* Filter `frames` >= AE_LIP_BANDPASS_EDGE + 1 rows in place; `rows` is the first of them, with the
- * spare rows around it. */
-void ae_lip_bandpass_rows_8(const ae_lip_bandpass *self, float *rows, int frames);
-void ae_lip_bandpass_rows_32(const ae_lip_bandpass *self, float *rows, int frames);
+/* Filter the first `width` (up to 32) columns of `frames` > AE_LIP_BANDPASS_EDGE rows in place;
+ * `rows` is the first of them, with the spare rows around it, and `stride` values from each to the
+ * next. Widths of 24 and 8 are compiled for. */
+void ae_lip_bandpass_run(const ae_lip_bandpass *self, float *rows, int frames, int stride,
+                         int width);
 
 #endif

@@ -48,15 +48,12 @@ void ae_lip_presence_of(const float *audio_rows, const float *weights, int frame
     out->voiced_s = voiced * k_frame_s;
 }
 
-static double logarithm(double value) { return log(value > 0.05 ? value : 0.05); }
+double ae_lip_log_seconds(double seconds) { return log(seconds > 0.5 ? seconds : 0.5); }
 
 double ae_lip_confidence(const float *coefficients, const double *cues)
 {
-    const double values[AE_LIP_CUES] = {
-        cues[AE_LIP_CUE_CONTRAST], cues[AE_LIP_CUE_LEVEL], logarithm(cues[AE_LIP_CUE_FACE_S]),
-        logarithm(cues[AE_LIP_CUE_VOICED_S]), logarithm(cues[AE_LIP_CUE_PROMINENCE])};
     double sum = (double)coefficients[0];
-    for (int i = 0; i < AE_LIP_CUES; i++) sum += (double)coefficients[1 + i] * values[i];
+    for (int i = 0; i < AE_LIP_CUES; i++) sum += (double)coefficients[1 + i] * cues[i];
     if (!(sum > -k_surest)) return 0.0;
     return 1.0 / (1.0 + exp(-fmin(sum, k_surest)));
 }

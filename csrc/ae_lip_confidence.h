@@ -21,12 +21,13 @@ typedef enum {
     AE_LIP_AMBIGUOUS = 6,
 } ae_lip_reason;
 
-enum {                            /* cues, in the order of the model's coefficients */
-       AE_LIP_CUE_CONTRAST = 0,   /* (peak - second) / peak */
-       AE_LIP_CUE_LEVEL = 1,      /* peak over that of perfect correlation */
-       AE_LIP_CUE_FACE_S = 2,     /* seconds with a face; its logarithm is what counts */
-       AE_LIP_CUE_VOICED_S = 3,   /* seconds of voice with a face; likewise */
-       AE_LIP_CUE_PROMINENCE = 4, /* standard deviations of the scores around; likewise */
+/* Cues, in the order of the model's coefficients. */
+enum {
+    AE_LIP_CUE_CONTRAST = 0, /* (peak - second) / peak */
+    AE_LIP_CUE_LEVEL = 1,    /* the peak's score */
+    AE_LIP_CUE_FACE = 2,     /* ln of the seconds with a face */
+    AE_LIP_CUE_HALVES = 3,   /* how near each half of the window is to its own peak there, 0 .. 1 */
+    AE_LIP_CUE_VOICE = 4,    /* ln of the seconds of voice with a face */
 };
 /* ffi:end */
 
@@ -38,6 +39,8 @@ typedef struct {
 /* From `frames` rows of AE_LIP_ROW and the weights of the mouth's rows (> 0: a face). */
 void ae_lip_presence_of(const float *audio_rows, const float *weights, int frames,
                         ae_lip_presence *out);
+/* ln of a time, of 0.5 s at least. */
+double ae_lip_log_seconds(double seconds);
 /* The logistic function of the cues; NaN in a cue gives 0. */
 double ae_lip_confidence(const float *coefficients, const double *cues);
 /* What the window lacks, AE_LIP_ANSWER when nothing; before a score is worth its time. */

@@ -5,40 +5,43 @@
 #include "ae_lipsync_weights.h"
 #include "ae_math.h"
 
-/* Set by hand. Taps of the sound: now only. Taps of the mouth: 60 ms before, now, 60 ms after;
- * their difference is the speed of opening. Pairs: onsets with opening, openness of the first
- * formant with the gap, onsets with motion. */
-enum { k_onset = 1, k_hand_taps = 3, k_hand_step = 6, k_hand_pairs = 3 };
+/* Set by hand: three taps 60 ms apart on either side, whose difference is a speed. Pairs: the speed
+ * of all bands with that of the gap, bands 4 .. 7 (552 .. 963 Hz: the first formant of open vowels)
+ * over bands 0 .. 2 (157 .. 336 Hz) with the gap, all bands with motion. */
+enum { k_hand_taps = 3, k_hand_step = 6, k_hand_pairs = 3 };
 
-static const float k_hand_audio[k_hand_pairs][AE_LIP_FEATURES] = {
-    {[k_onset] = 1.0f}, {1.0f}, {[k_onset] = 1.0f}};
+#define ALL_BANDS(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
+static const float k_hand_audio[k_hand_pairs][k_hand_taps][AE_LIP_FEATURES] = {
+    {ALL_BANDS(-1.0f), {0.0f}, ALL_BANDS(1.0f)},
+    {{0.0f}, {-4.0f, -4.0f, -4.0f, 0.0f, 3.0f, 3.0f, 3.0f, 3.0f}, {0.0f}},
+    {{0.0f}, ALL_BANDS(1.0f), {0.0f}}};
 static const float k_hand_mouth_full[k_hand_pairs][k_hand_taps][6] = {
     {{-1.0f}, {0.0f}, {1.0f}}, {{0.0f}, {1.0f}, {0.0f}}, {{0.0f}, {[5] = 1.0f}, {0.0f}}};
 static const float k_hand_mouth_gap[k_hand_pairs - 1][k_hand_taps][1] = {{{-1.0f}, {0.0f}, {1.0f}},
                                                                          {{0.0f}, {1.0f}, {0.0f}}};
-static const float k_hand_weight[k_hand_pairs] = {1.0f, 1.0f, 1.0f};
+static const float k_hand_weight[k_hand_pairs] = {1.0f, 1.0f, 0.5f};
 /* A contrast of 0.35 at a level of 0.3 is even odds. */
 static const float k_hand_confidence[AE_LIP_CUES + 1] = {-7.5f, 10.0f, 13.3f};
 
 static const ae_lip_model k_hand_full = {.mouth_signals = 6,
                                          .components = k_hand_pairs,
                                          .motion = 5,
-                                         .audio_taps = 1,
+                                         .audio_taps = k_hand_taps,
                                          .mouth_taps = k_hand_taps,
-                                         .audio_step = 1,
+                                         .audio_step = k_hand_step,
                                          .mouth_step = k_hand_step,
-                                         .audio = k_hand_audio[0],
+                                         .audio = k_hand_audio[0][0],
                                          .mouth = k_hand_mouth_full[0][0],
                                          .weight = k_hand_weight,
                                          .confidence = k_hand_confidence};
 static const ae_lip_model k_hand_gap = {.mouth_signals = 1,
                                         .components = k_hand_pairs - 1,
                                         .motion = -1,
-                                        .audio_taps = 1,
+                                        .audio_taps = k_hand_taps,
                                         .mouth_taps = k_hand_taps,
-                                        .audio_step = 1,
+                                        .audio_step = k_hand_step,
                                         .mouth_step = k_hand_step,
-                                        .audio = k_hand_audio[0],
+                                        .audio = k_hand_audio[0][0],
                                         .mouth = k_hand_mouth_gap[0][0],
                                         .weight = k_hand_weight,
                                         .confidence = k_hand_confidence};
@@ -55,7 +58,7 @@ const ae_lip_model *ae_lip_model_untrained(int mouth_signals)
 
 static bool are_taps(int taps, int step)
 {
-    return taps >= 1 && taps <= AE_LIP_MAX_TAPS && taps % 2 == 1 && step >= 1 &&
+    return taps >= 1 && taps <= AE_LIP_MAX_TAPS && taps % 2 == 1 && step >= 2 && step % 2 == 0 &&
            step <= AE_LIP_MAX_REACH && taps / 2 * step <= AE_LIP_MAX_REACH;
 }
 

@@ -5,8 +5,8 @@
  * results of a pair go together with the correlation `weight` when sound and picture are in step.
  * The confidence is a logistic function of the cues (ae_lip_confidence).
  * Two trained models are built in (ae_lipsync_weights.h): all six mouth signals, and the lip gap
- * alone; two more are set by hand: onsets of sound with the opening of the lips, the openness of
- * the first formant with the gap, onsets with motion. Thread: any; constants only. */
+ * alone; two more are set by hand: rising sound with opening lips, the first formant's share of the
+ * sound with the gap, loudness with motion. Thread: any; constants only. */
 #ifndef AE_LIP_MODEL_H
 #define AE_LIP_MODEL_H
 
@@ -14,9 +14,9 @@
 
 /* ffi:begin */
 enum {
-    AE_LIP_FEATURES = 26,      /* of the sound: see ae_lip_audio.h */
-    AE_LIP_MAX_SIGNALS = 8,    /* of the mouth */
-    AE_LIP_MAX_COMPONENTS = 8, /* pairs of projections */
+    AE_LIP_FEATURES = 24,       /* of the sound: mel bands in dB, see ae_lip_audio.h */
+    AE_LIP_MAX_SIGNALS = 8,     /* of the mouth */
+    AE_LIP_MAX_COMPONENTS = 24, /* pairs of projections */
     AE_LIP_MAX_TAPS = 21,
     AE_LIP_MAX_REACH = 60, /* 10 ms frames from the middle tap to the last: 0.6 s */
     AE_LIP_CUES = 5,       /* see ae_lip_confidence.h */
@@ -26,7 +26,7 @@ typedef struct {
     int mouth_signals, components;
     int motion;                 /* which signal is the difference of two pictures; -1: none */
     int audio_taps, mouth_taps; /* odd: centred */
-    int audio_step, mouth_step; /* 10 ms frames between taps */
+    int audio_step, mouth_step; /* 10 ms frames between taps, even */
     const float *audio;         /* [component][tap][AE_LIP_FEATURES] */
     const float *mouth;         /* [component][tap][signal] */
     const float *weight;        /* [component], each 0 .. 1 */

@@ -200,6 +200,7 @@ static place find(const knot *knots, int count, int next, double time_s)
     const knot *a = &knots[next - 1], *b = &knots[next];
     if (next == count) return hold(a, time_s);
     const double span = b->time_s - a->time_s, part = (time_s - a->time_s) / span;
+    if (time_s - a->time_s <= k_rounding_s) return hold(a, time_s);
     if (a->shot != b->shot) return hold(part < 0.5 ? a : b, time_s);
     return (place){a->index, b->index, (float)part, span <= k_bridge_s + k_rounding_s, a->shot};
 }

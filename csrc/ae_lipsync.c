@@ -162,8 +162,9 @@ static int64_t first_frame(const ae_lipsync *self, int64_t last, int length)
     int64_t first = last - length + 1;
     const double seen = ceil(seen_s * AE_LIP_FRAMES_PER_S);
     if (seen > (double)first) first = seen > (double)last ? last + 1 : (int64_t)seen;
+    const int64_t kept = ae_lip_audio_oldest(self->audio);
     if (first < self->floor_frame) first = self->floor_frame;
-    return first;
+    return first < kept ? kept : first;
 }
 
 /* Copy the window into the scorer; returns what it holds. */
@@ -212,8 +213,8 @@ static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int le
     const ae_lip_presence presence = load(self, score, first, frames);
     report->time_s = ae_lip_audio_start_s(self->audio) + (double)last / AE_LIP_FRAMES_PER_S;
     report->span_s = presence.span_s;
-    report->cues[AE_LIP_CUE_FACE_S] = presence.face_s;
-    report->cues[AE_LIP_CUE_VOICED_S] = presence.voiced_s;
+    report->face_s = presence.face_s;
+    report->voiced_s = presence.voiced_s;
     report->reason = ae_lip_lacks(&presence);
     if (report->reason == AE_LIP_NO_FACE || report->reason == AE_LIP_NO_SPEECH) return false;
     ae_lip_score_result result;
@@ -221,10 +222,12 @@ static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int le
     ae_lip_score_run(score, frames, full, &result);
     if (!(result.peak > 0.0)) return false;
     report->cues[AE_LIP_CUE_CONTRAST] = (result.peak - result.second) / result.peak;
-    report->cues[AE_LIP_CUE_LEVEL] = result.level;
-    report->cues[AE_LIP_CUE_PROMINENCE] = result.prominence;
+    report->cues[AE_LIP_CUE_LEVEL] = result.peak;
+    report->cues[AE_LIP_CUE_FACE] = ae_lip_log_seconds(presence.face_s);
+    report->cues[AE_LIP_CUE_HALVES] = result.halves;
+    report->cues[AE_LIP_CUE_VOICE] = ae_lip_log_seconds(presence.voiced_s);
     const double confidence = ae_lip_confidence(self->model.confidence, report->cues);
-    report->reason = ae_lip_reason_for(&presence, confidence, result.level, result.mouth_moves);
+    report->reason = ae_lip_reason_for(&presence, confidence, result.peak, result.mouth_moves);
     if (report->reason == AE_LIP_FROZEN) return false;
     report->offset_ms = result.lag_ms;
     report->confidence = report->reason == AE_LIP_ANSWER ? confidence : fmin(confidence, k_unsure);
@@ -259,10 +262,7 @@ static void advance(ae_lipsync *self)
     while (self->next_update <= newest) {
         const int64_t frame = self->next_update;
         self->next_update += AE_LIP_FRAMES_PER_S;
-        const int64_t first = first_frame(self, frame, self->track_frames);
-        const int64_t oldest = ae_lip_audio_frames(self->audio) -
-                               AE_LIPSYNC_APART_S * AE_LIP_FRAMES_PER_S - self->window_frames;
-        if (frame - first + 1 >= AE_LIP_SCORE_FRAMES && first >= oldest) update(self, frame);
+        update(self, frame);
     }
 }
 

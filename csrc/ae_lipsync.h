@@ -32,15 +32,15 @@ typedef struct {
 } ae_lipsync_config;
 
 typedef struct {
-    double offset_ms;      /* > 0: the audio is late; NaN: unknown */
-    double confidence;     /* 0 .. 1: chance that the error is below 80 ms */
-    double drift_ms_per_s; /* slope of the offset; NaN before it is known */
-    int reason;            /* ae_lip_reason */
-    int steps;             /* of the offset, found since the start */
-    double time_s;         /* end of the window; NaN before there is one */
-    double span_s;         /* of the window */
-    double cues[5];        /* AE_LIP_CUES; NaN where there is no score */
-    int64_t non_finite;    /* broken samples of the sound since create or reset */
+    double offset_ms;                /* > 0: the audio is late; NaN: unknown */
+    double confidence;               /* 0 .. 1: chance that the error is below 80 ms */
+    double drift_ms_per_s;           /* slope of the offset; NaN before it is known */
+    int reason;                      /* ae_lip_reason */
+    int steps;                       /* of the offset, found since the start */
+    double time_s;                   /* end of the window; NaN before there is one */
+    double span_s, face_s, voiced_s; /* of the window: all, with a face, with face and voice */
+    double cues[5];     /* AE_LIP_CUE_..., what the confidence is made of; NaN: no score */
+    int64_t non_finite; /* broken samples of the sound since create or reset */
 } ae_lipsync_report;
 
 ae_lipsync_config ae_lipsync_default_config(int sample_rate_hz);

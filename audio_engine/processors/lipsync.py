@@ -19,6 +19,12 @@ from audio_engine.processors.closing import Closable
 #: The mouth signals by name, each over the distance between the eyes: gap between the lips, width,
 #: area of the gap, outer height, nose to chin; and the mean difference of two mouth pictures.
 MOUTH_SIGNALS = ("openness", "width", "area", "outer", "chin", "motion")
+#: Features of the sound: mel bands.
+AUDIO_FEATURES = int(lib.AE_LIP_FEATURES)
+#: What the confidence is made of, in the order of `LipSyncWeights.confidence` after its bias:
+#: (peak - second) / peak, the peak's score, ln of the seconds with a face, how near each half of the
+#: window is to its own peak there, ln of the seconds of voice with a face.
+CUES = ("contrast", "level", "log_face_s", "halves", "log_voiced_s")
 
 _REASONS = {
     lib.AE_LIP_ANSWER: "",
@@ -69,17 +75,16 @@ class LipSyncWeights:
     ----------
     signals : tuple of str
         Names of the mouth signals, in the order of `mouth`.
-    audio : ndarray of float32, shape (components, taps, 26)
-        Projection of the sound's features: openness of the first formant, flux, 24 mel bands.
+    audio : ndarray of float32, shape (components, taps, 24)
+        Projection of the sound's features: mel bands in dB.
     mouth : ndarray of float32, shape (components, taps, signals)
         Projection of the mouth's signals.
     weight : ndarray of float32, shape (components,)
         How much each pair of projections counts, 0 to 1.
     confidence : ndarray of float32, shape (6,)
-        Logistic coefficients: bias, contrast, level, ln seconds with a face, ln seconds of voice
-        with a face, ln prominence.
+        Logistic coefficients: bias, and one for each of `CUES`.
     audio_step, mouth_step : int
-        10 ms frames between taps, which are centred.
+        10 ms frames between taps, which are centred; even.
     bias_ms : float
         What the projections find when sound and picture are in step.
     """
@@ -113,8 +118,9 @@ class LipSyncWeights:
             object.__setattr__(self, name, values)
         if not lib.ae_lip_model_is_valid(self._model()[0]):
             raise ConfigError(
-                "lip-sync weights out of range: 1 .. 8 signals and components, an odd number of "
-                "taps up to 21 that reach 0.6 s, weights 0 .. 1 with one above 0, finite numbers"
+                "lip-sync weights out of range: 1 .. 8 signals, 1 .. 24 components, an odd number of "
+                "taps up to 21 that reach 0.6 s in even steps, weights 0 .. 1 with one above 0, "
+                "finite numbers"
             )
 
     @classmethod
@@ -124,7 +130,7 @@ class LipSyncWeights:
 
     @classmethod
     def untrained(cls, signals: Sequence[str] = ("openness",)) -> Self:
-        """Return weights set by hand: onsets with opening, formant with gap, onsets with motion."""
+        """Return weights set by hand: rising sound with opening lips, formant with gap."""
         return cls._from_model(lib.ae_lip_model_untrained(len(signals)), _known(signals))
 
     @classmethod
@@ -349,18 +355,22 @@ class LipSyncEstimator(Closable):
         )
 
     def cues(self) -> dict[str, float]:
-        """Return what the confidence of the newest estimate came from; NaN where it is not known.
+        """Return what the confidence of the newest estimate came from.
 
-        ``contrast``, ``level``, ``face_s``, ``voiced_s`` and ``prominence`` as in
-        csrc/ae_lip_confidence.h, and the window's ``span_s``, the ``steps`` of the offset found and
-        the ``non_finite`` samples since the start.
+        Returns
+        -------
+        dict
+            The values of `CUES`, which the weights' `confidence` multiplies; NaN where there is no
+            score. Then the window in s: ``span_s``, ``face_s`` of it with a face, ``voiced_s`` with
+            face and voice; ``steps`` of the offset and ``non_finite`` samples since the start.
         """
         self._check_open()
         report = self._kernel.read()
-        names = ("contrast", "level", "face_s", "voiced_s", "prominence")
         return {
-            **dict(zip(names, map(float, report.cues), strict=True)),
+            **dict(zip(CUES, map(float, report.cues), strict=True)),
             "span_s": float(report.span_s),
+            "face_s": float(report.face_s),
+            "voiced_s": float(report.voiced_s),
             "steps": float(report.steps),
             "non_finite": float(report.non_finite),
         }
