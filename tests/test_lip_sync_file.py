@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 
-from audio_engine.processors.lipsync import LipSyncEstimate
-
 from audio_engine import InputFileError
 from audio_engine.io.faces import Face
 from audio_engine.io.lip_sync import LipSyncMeasurement, measure_lip_sync
 from audio_engine.io.lip_sync_series import Asked, whole_answer
+from audio_engine.processors.lipsync import LipSyncEstimate
 from drawn_face import draw_face
 from videos import RATE_HZ, opening_of, voice, write_video
 
@@ -161,7 +160,25 @@ def test_the_one_who_speaks_is_chosen(unshifted: LipSyncMeasurement, tmp_path: P
         assert answered(found) - answered(unshifted) == pytest.approx(300.0, abs=EVEN_MS)
         assert found.face is not None
         assert found.faces[found.face].box[0] == pytest.approx(places[0][0] / 128, abs=1e-4)
-        assert found.faces[1 - found.face].confidence < 0.5
+        speaker, other = found.faces[found.face], found.faces[1 - found.face]
+        assert other.confidence < speaker.confidence
+        assert found.confidence <= speaker.confidence  # the other's claim takes from it
+
+
+def test_two_who_claim_different_offsets_make_it_ambiguous(tmp_path: Path) -> None:
+    host = voice("host")
+    times_s = np.arange(0.0, 13.0, 0.04)
+    one, two = opening_of(host, times_s + 0.9), opening_of(host, times_s + 1.4)
+    for second, agree in ((one, True), (two, False)):
+        pictures = [
+            (t, paint([(LEFT, a), (RIGHT, b)]))
+            for t, a, b in zip(times_s, one, second, strict=True)
+        ]
+        path = write_video(tmp_path / "two.mp4", pictures, [(0.0, shifted(host, 0.9, 13.0))])
+        found = measure_lip_sync(path, tracker=PaintedMouths([LEFT, RIGHT]))
+        assert all(face.confidence >= 0.5 for face in found.faces)
+        assert (found.confidence >= 0.5) == agree
+        assert found.reason == ("" if agree else "ambiguous")
 
 
 def test_cuts_from_place_to_place_do_not_disturb(

@@ -2,8 +2,8 @@
 
 The file is decoded once. Sound and mouths go side by side into one estimator per face, which looks
 back 20 s and is asked each second; `lip_sync_series` makes the answer for the whole file of that.
-The speaker is the face with the best answer. Another face that is sure of another offset and comes
-near in confidence makes it ambiguous.
+The speaker is the face with the best answer; faces that are as sure of another offset take from its
+confidence.
 
 Memory: the estimators' windows, and three numbers per second and face.
 **Positive offsets: the audio is late.** ITU-R BT.1359 and EBU R37 print the opposite sign.
@@ -15,7 +15,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ _BEFORE_S = 3.0  # sound from before a face appeared that its estimator still he
 _MOST_LISTENERS = 8  # faces that are measured at the same time
 _MOST_FACES = 16  # that are reported
 _SHORTEST_S = 1.0  # a face that is seen for less is not reported
-_MARGIN = 0.15  # by which the speaker's confidence has to exceed another sure face's
+_SUREST = 0.995  # a confidence beyond that is taken for that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,13 +349,25 @@ def _best(answers: Sequence[LipSyncEstimate]) -> int | None:
 
 
 def _against_others(answers: Sequence[LipSyncEstimate], best: int) -> LipSyncEstimate:
-    """Return the best face's answer, unless another face is as sure of another offset."""
+    """Return the best face's answer in the light of other faces' claims.
+
+    There is one offset: faces that are as sure of another one share the odds.
+    """
     answer = answers[best]
-    for i, other in enumerate(answers):
-        if i == best or other.confidence < ANSWER or answer.offset_ms is None:
-            continue
-        assert other.offset_ms is not None
-        apart = abs(other.offset_ms - answer.offset_ms) > SAME_MS
-        if apart and answer.confidence - other.confidence < _MARGIN:
-            return unsure(answer)
-    return answer
+    if answer.offset_ms is None:
+        return answer
+    claims = [
+        _odds(other.confidence)
+        for other in answers
+        if other.offset_ms is not None and abs(other.offset_ms - answer.offset_ms) > SAME_MS
+    ]
+    own = _odds(answer.confidence)
+    confidence = own / (1.0 + own + sum(claims)) if claims else answer.confidence
+    if confidence < ANSWER <= answer.confidence:
+        return unsure(answer)
+    return replace(answer, confidence=confidence)
+
+
+def _odds(confidence: float) -> float:
+    sure = min(confidence, _SUREST)
+    return sure / (1.0 - sure)
