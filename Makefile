@@ -32,7 +32,7 @@ test-python: .venv/.installed .venv/.developer .venv/.system-test
 
 # MediaPipe wants an older numpy: it stays out of .venv and is laid over it for these tests.
 test-video: .venv/.installed .venv/.developer .venv/.video .venv/.system-video ## run the tests of the face tracker
-	PYTHONPATH=.venv/video $(BIN)/python -m pytest tests/test_faces.py tests/test_lip_sync_file.py
+	PYTHONPATH=.venv/video $(BIN)/python -m pytest tests/test_face_mesh.py
 
 test-asan test-tsan: test-%: build/%/.built ## run the C tests under the address, or thread, sanitizer
 	$(IN_VENV) tools/run_ctest.sh $*

@@ -1,4 +1,4 @@
-"""Lip sync of whole files: painted mouths whose truth is known, and a drawn face that talks.
+"""Lip sync of whole files: painted mouths whose truth is known.
 
 The mouths follow the level of the demo's voices, so what is measured without any shift is the bias
 of such mouths; the shifts put on top are the truth.
@@ -21,7 +21,6 @@ from audio_engine.io.faces import Face
 from audio_engine.io.lip_sync import LipSyncMeasurement, measure_lip_sync
 from audio_engine.io.lip_sync_series import Asked, whole_answer
 from audio_engine.processors.lipsync import LipSyncEstimate
-from drawn_face import draw_face
 from videos import RATE_HZ, opening_of, voice, write_video
 
 SIZE = (72, 128)
@@ -337,34 +336,3 @@ def test_a_face_that_never_answers_says_most_often_why() -> None:
     series = [asked(i + 1.0, None, 0.0, "no speech" if i % 3 else "no face") for i in range(60)]
     answer = whole_answer(series, 60.0)
     assert (answer.offset_ms, answer.confidence, answer.reason) == (None, 0.0, "no speech")
-
-
-# --- the real tracker -----------------------------------------------------------------------------
-
-
-def test_a_drawn_face_that_talks_is_measured(tmp_path: Path) -> None:
-    pytest.importorskip(
-        "mediapipe", reason="needs MediaPipe: make test-video", exc_type=ImportError
-    )
-    host = voice("host")
-    times_s = np.arange(0.0, 11.0, 0.04)
-    openings = opening_of(host, times_s + 0.9)
-    rng = np.random.default_rng(0)
-    pictures = []
-    for t, opening in zip(times_s, openings, strict=True):
-        rgb = np.full((240, 320, 3), 140, np.uint8)
-        centre = (160 + 6 * np.sin(1.3 * t), 110 + 3 * np.sin(0.9 * t))
-        tilt = 4 * np.sin(0.7 * t)
-        draw_face(rgb, centre=centre, half_height=70, opening=opening, tilt_degrees=tilt)
-        grain = rng.integers(-3, 4, rgb.shape)
-        pictures.append((t, np.clip(rgb + grain, 0, 255).astype(np.uint8)))
-    offsets_ms = []
-    for late_s in (0.0, 0.24):
-        sound = shifted(host, 0.9 - late_s, 11.0)
-        path = write_video(tmp_path / "talk.mp4", pictures, [(0.0, sound)])
-        found = measure_lip_sync(path)
-        assert len(found.faces) == 1
-        assert found.faces[0].visible > 0.98
-        offsets_ms.append(answered(found))
-    assert abs(offsets_ms[0]) < BIAS_MS
-    assert offsets_ms[1] - offsets_ms[0] == pytest.approx(240.0, abs=EVEN_MS)
