@@ -159,7 +159,7 @@ C_ROWS: list[set[str]] = [
     row("echo_state mixer"),
     row("participant mix_minus"),
     # Kernels: never include each other.
-    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
+    row("highpass echo_filter suppressor leveller limiter loudness sync_delay clock_bridge"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter.
     row("echo_align echo_stage noise_stage hum"),
     row("delay kalman residual_echo echo_net")

@@ -11,6 +11,7 @@ from audio_engine.config import (
     EchoConfig,
     HighPassConfig,
     LimiterConfig,
+    LipSyncConfig,
     NoiseConfig,
 )
 from audio_engine.graph.model import Graph, Node
@@ -21,6 +22,7 @@ from audio_engine.processors.steps import (
     limiter_step,
     loudness_step,
     suppressor_step,
+    sync_delay_step,
 )
 
 
@@ -51,7 +53,7 @@ def compile_graph(graph: Graph, reuse: CompiledGraph | None = None) -> CompiledG
         whose name, sources and kernels are the same here and there, and whose sources are shared
         too, gets that plan's kernels with all that they have learned; values that may change live
         are set with the first block. A leveller that must be made anew starts at the gain of the
-        earlier one. Both plans may then be closed in any order.
+        earlier one, and a lip-sync delay goes on where the earlier one is, or from 0. Both plans may then be closed in any order.
 
     Raises
     ------
@@ -200,6 +202,18 @@ class _Compiler:
             case LimiterConfig():
                 return limiter_step(
                     node.config, rate_hz, channels, bus=bus, output_bus=output_bus, make=make
+                )
+            case LipSyncConfig():
+                suppressor = graph.nearest(node.source, NoiseConfig)
+                return sync_delay_step(
+                    node.config,
+                    rate_hz,
+                    channels,
+                    bus=bus,
+                    output_bus=output_bus,
+                    suppressor_step_index=-1 if suppressor is None else step_of[suppressor],
+                    starts_at_once=self._earlier is None,
+                    make=make,
                 )
             case _:
                 return loudness_step(node.config, rate_hz, channels, bus=bus, make=make)

@@ -23,6 +23,7 @@ from audio_engine.processors.stats import (
     EngineStats,
     LevelStats,
     LimiterStats,
+    LipSyncStats,
     LoudnessStats,
     NoiseStats,
 )
@@ -31,8 +32,9 @@ from audio_engine.processors.stats import (
 def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
     """Return the chain of a configuration as a graph.
 
-    The order is high-pass, echo filter, suppressor, leveller, limiter, meter. Residual echo is
-    removed by the suppressor, so that stage runs whenever echo or noise is to be removed.
+    The order is high-pass, echo filter, suppressor, leveller, limiter, meter, lip-sync delay.
+    Residual echo is removed by the suppressor, so that stage runs whenever echo or noise is to be
+    removed. The meter does not wait for the delay, and the echo canceller does not see it.
 
     Parameters
     ----------
@@ -66,6 +68,9 @@ def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
         signal = "limiter"
     if config.meter.enabled:
         graph.add("meter", config.meter, source=signal)
+    if config.lip_sync.enabled:
+        graph.add("lip_sync", config.lip_sync, source=signal)
+        signal = "lip_sync"
     graph.add_output(signal)
     return graph
 
@@ -98,7 +103,13 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
         agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
         limiter=LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None,
         loudness=LoudnessStats.from_report(stage["meter"].loudness) if "meter" in stage else None,
+        lip_sync=_lip_sync_stats(stage["lip_sync"], config) if "lip_sync" in stage else None,
     )
+
+
+def _lip_sync_stats(report: Any, config: EngineConfig) -> LipSyncStats:
+    rest = SimpleNamespace(video_delay_ms=max(-config.lip_sync.delay_ms, 0.0))
+    return LipSyncStats.from_report(report.sync_delay, rest)
 
 
 def _echo_stats(stage: Mapping[str, Any]) -> EchoStats:
@@ -180,8 +191,8 @@ class Engine(EchoProcessor):
         ----------
         name : str
             ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``; ``ns.transients`` or
-            ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``, ``lip_sync.delay_ms``;
+            ``ns.transients`` or ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
             ``highpass.enabled`` for a stage that is in the chain: switched off it
             goes on listening, and is adapted when it is switched on again.
         value : float
