@@ -376,19 +376,19 @@ class LipSyncCorrectorConfig(_Checked):
     """When a measured lip-sync offset is acted on, and how far."""
 
     dead_band_ms: float = _number(
-        25.0, 5.0, 200.0, "ms", "a smaller error is left alone; one video frame at 40 fps"
+        25.0, 5.0, 200.0, "ms", "a smaller error is left alone: no eye sees it"
     )
     turn_band_ms: float = _number(
-        40.0, 5.0, 400.0, "ms", "the same for the next change, if it goes the other way"
+        40.0, 5.0, 400.0, "ms", "the same for a change that takes back a part of the last one"
     )
     least_confidence: float = _number(0.7, 0.0, 1.0, "", "of an estimate that counts")
     agreeing: int = _number(3, 1, 20, "estimates", "in a row that must agree before a change")
     agreement_ms: float = _number(40.0, 1.0, 200.0, "ms", "how far they may lie apart")
-    settle_s: float = _number(
-        20.0, 0.0, 120.0, "s", "no estimate counts so long after a change that it contains"
+    window_s: float = _number(
+        20.0, 0.0, 120.0, "s", "signal that an estimate is made of, LipSyncEstimator's window_s"
     )
     least_drift_ms_per_s: float = _number(
-        1.0, 0.1, 100.0, "ms/s", "a faster drift is followed between changes too"
+        2.0, 0.1, 100.0, "ms/s", "a faster drift is followed all the time, a slower one in steps"
     )
     limit_ms: float = _number(
         MAX_SYNC_DELAY_MS, 0.0, MAX_SYNC_DELAY_MS, "ms", "most delay of audio or video"

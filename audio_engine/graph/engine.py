@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audio_engine.config import EngineConfig
-from audio_engine.errors import ConfigError, FormatError
+from audio_engine.errors import ConfigError, FormatError, StreamError
 from audio_engine.graph.compile import compile_graph
 from audio_engine.graph.live import change_live
 from audio_engine.graph.model import Graph
@@ -146,7 +146,11 @@ class Engine(EchoProcessor):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._config = EngineConfig() if config is None else config
-        compiled = compile_graph(engine_graph(self._config))
+        graph = engine_graph(self._config)
+        if "lip_sync" in graph.nodes:
+            graph.add_output(graph.nodes["lip_sync"].source)
+        self._undelayed: AudioArray | None = None
+        compiled = compile_graph(graph)
         self._step_of = compiled.step_of
         super().__init__(
             compiled.plan,
@@ -192,9 +196,9 @@ class Engine(EchoProcessor):
         name : str
             ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
             ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``, ``lip_sync.delay_ms``;
-            ``ns.transients`` or ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
-            ``highpass.enabled`` for a stage that is in the chain: switched off it
-            goes on listening, and is adapted when it is switched on again.
+            ``ns.transients`` or ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``,
+            ``agc.enabled``, ``highpass.enabled`` for a stage that is in the chain: switched off
+            it goes on listening, and is adapted when it is switched on again.
         value : float
             In the unit of the name, within the range of the configuration; 0 or 1 for a switch.
 
@@ -208,6 +212,30 @@ class Engine(EchoProcessor):
         for command in commands:
             self._plan.post(self._step_of[command.stage], command.parameter, command.value)
         self._config = config
+
+    @property
+    def undelayed(self) -> AudioArray:
+        """The last block as it was before the lip-sync delay, for a `LipSyncEstimator`.
+
+        Shape (frames,), of several channels (frames, channels). Repaired like what `process`
+        returned, and `latency_frames` less the delay stage's own 32 frames late, whatever the
+        delay.
+
+        Raises
+        ------
+        StreamError
+            If ``lip_sync`` is not enabled, or nothing has been processed yet.
+        """
+        if self._undelayed is None:
+            reason = "nothing was processed" if self._config.lip_sync.enabled else "it is disabled"
+            raise StreamError(f"there is no block before the lip-sync delay: {reason}")
+        return self._undelayed[:, 0] if self._channels == 1 else self._undelayed
+
+    def _further_outputs(self, out: AudioArray) -> list[AudioArray]:
+        if not self._config.lip_sync.enabled:
+            return []
+        self._undelayed = np.empty_like(out)
+        return [self._undelayed]
 
     def stats(self) -> EngineStats:
         """Return what every running stage measures now."""
