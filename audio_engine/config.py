@@ -163,7 +163,11 @@ class MeterConfig(_Checked):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LipSyncConfig(_Checked):
-    """Lip-sync correction: delays the repaired signal, after all else, and changes that unheard."""
+    """Lip-sync correction: delays the repaired signal, after all else, and changes that unheard.
+
+    The delay is wanted, so it is no part of `latency_frames`, and nothing takes it off again: a
+    file that is processed with it has its sound so much later, and loses as much at its end.
+    """
 
     enabled: bool = _switch(False, "have the delay in the chain; its latency is 32 frames")
     delay_ms: float = _number(
