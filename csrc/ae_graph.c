@@ -149,14 +149,32 @@ static void copy_plan(ae_graph *self, const ae_graph_config *config)
     for (int i = 0; i < config->output_count; i++) self->output_buses[i] = config->output_buses[i];
 }
 
-static int sum_latency(const ae_graph *self)
+/* What one step makes later: its latency, or the delay that it is there for. */
+static int latency_of(const ae_step *step)
+{
+    return ae_step_verbs_of(step->kind)->latency_frames(step);
+}
+
+static int delay_of(const ae_step *step)
+{
+    const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+    return verbs->delay_frames == NULL ? 0 : verbs->delay_frames(step, 0);
+}
+
+static int most_delay_of(const ae_step *step)
+{
+    const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+    return verbs->delay_frames == NULL ? 0 : verbs->delay_frames(step, 1);
+}
+
+/* The sum along the way to the first output. */
+static int sum_frames(const ae_graph *self, int (*frames_of)(const ae_step *step))
 {
     int of_bus[k_max_buses] = {0};
     for (int s = 0; s < self->step_count; s++) {
         const ae_step *step = &self->steps[s];
         if (step->output_bus < 0) continue;
-        of_bus[step->output_bus] =
-            of_bus[step->input_bus] + ae_step_verbs_of(step->kind)->latency_frames(step);
+        of_bus[step->output_bus] = of_bus[step->input_bus] + frames_of(step);
     }
     return of_bus[self->output_buses[0]];
 }
@@ -171,7 +189,7 @@ ae_status ae_graph_create(ae_graph **out, const ae_graph_config *config)
     if (arena.base == NULL) return AE_ERROR_MEMORY;
     ae_graph *self = layout(&arena, config);
     copy_plan(self, config);
-    self->latency_frames = sum_latency(self);
+    self->latency_frames = sum_frames(self, latency_of);
     ae_status status = ae_ring_create(&self->commands, (int)sizeof(ae_command), k_command_capacity);
     if (status == AE_OK) {
         status = ae_triple_create(&self->published, (int)sizeof(ae_graph_report));
@@ -212,6 +230,8 @@ void ae_graph_reset(ae_graph *self)
 
 int ae_graph_block_frames(const ae_graph *self) { return self->block_frames; }
 int ae_graph_latency_frames(const ae_graph *self) { return self->latency_frames; }
+int ae_graph_delay_frames(const ae_graph *self) { return sum_frames(self, delay_of); }
+int ae_graph_most_delay_frames(const ae_graph *self) { return sum_frames(self, most_delay_of); }
 int ae_graph_input_count(const ae_graph *self) { return self->input_count; }
 int ae_graph_output_count(const ae_graph *self) { return self->output_count; }
 

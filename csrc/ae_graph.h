@@ -87,6 +87,10 @@ void ae_graph_read(ae_graph *self, ae_graph_report *out);
 void ae_graph_publish(ae_graph *self);
 /* ffi:end */
 
+/* The wanted delay of the first output, on top of the latency: now, and the longest it can become.
+ */
+int ae_graph_delay_frames(const ae_graph *self);
+int ae_graph_most_delay_frames(const ae_graph *self);
 int ae_graph_input_count(const ae_graph *self);
 int ae_graph_output_count(const ae_graph *self);
 int ae_graph_input_channels(const ae_graph *self, int input);

@@ -245,6 +245,12 @@ static int sync_delay_latency(const ae_step *step)
     return ae_sync_delay_latency_frames(step->nodes[0]);
 }
 
+static int sync_delay_frames(const ae_step *step, int most)
+{
+    return most ? ae_sync_delay_most_frames(step->nodes[0])
+                : ae_sync_delay_delay_frames(step->nodes[0]);
+}
+
 static void sync_delay_read(const ae_step *step, ae_step_report *out)
 {
     ae_sync_delay_read(step->nodes[0], &out->sync_delay);
@@ -300,6 +306,7 @@ static const ae_step_verbs k_verbs[] = {
                             .reset = sync_delay_reset,
                             .latency_frames = sync_delay_latency,
                             .read = sync_delay_read,
+                            .delay_frames = sync_delay_frames,
                             .take_over = sync_delay_take_over,
                             .blend = sync_delay_blend},
 };

@@ -90,6 +90,9 @@ typedef struct {
     void (*reset)(const ae_step *step, int channels);
     int (*latency_frames)(const ae_step *step);
     void (*read)(const ae_step *step, ae_step_report *out);
+    /* A delay that is wanted, and no latency: now, or with `most` as long as it can be. NULL: none.
+     */
+    int (*delay_frames)(const ae_step *step, int most);
     /* In place of process while shed; NULL: nothing, the input is passed on. */
     void (*hold)(const ae_step_context *context, const ae_step *step);
     /* When plans change and the kernels are new: begin with what `old`, a step of this kind, has in

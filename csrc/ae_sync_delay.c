@@ -163,6 +163,9 @@ int ae_sync_delay_latency_frames(const ae_sync_delay *self)
     return k_half;
 }
 
+int ae_sync_delay_delay_frames(const ae_sync_delay *self) { return (int)lround(self->delay); }
+int ae_sync_delay_most_frames(const ae_sync_delay *self) { return self->most; }
+
 static int is_moving(const ae_sync_delay *self)
 {
     return self->delay != self->target || self->slew != 0.0;
@@ -240,7 +243,7 @@ static int quiet_blocks(const ae_sync_delay *self, int age, int step)
  * the same pause, on by no more than lies ahead in it. */
 static int find_jump(const ae_sync_delay *self)
 {
-    const int here = (int)lround(self->delay), way = self->target - here;
+    const int here = ae_sync_delay_delay_frames(self), way = self->target - here;
     if (fabs(self->target - self->delay) < k_least_jump_s * self->sample_rate_hz) return 0;
     const int age = (k_half + here + self->block - 1) / self->block; /* the oldest block read */
     const int behind = quiet_blocks(self, age, 1), ahead = quiet_blocks(self, age - 1, -1);
@@ -330,7 +333,7 @@ static void read_sliding(ae_sync_delay *self, float *const *out)
 /* Fades from where it stands to a place `frames` further, over the whole block. */
 static void read_jumping(ae_sync_delay *self, int frames, float *const *out)
 {
-    const int block = self->block, next = (int)lround(self->delay) + frames;
+    const int block = self->block, next = ae_sync_delay_delay_frames(self) + frames;
     for (int n = 0; n < block; n++) read_between(self, self->delay, n, out);
     const int from = index_of(self, k_half + next);
     for (int c = 0; c < self->channels; c++) {

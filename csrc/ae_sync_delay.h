@@ -50,6 +50,8 @@ void ae_sync_delay_set_delay_ms(ae_sync_delay *self, float delay_ms); /* clamped
 void ae_sync_delay_reset(ae_sync_delay *self);
 void ae_sync_delay_destroy(ae_sync_delay *self);
 int ae_sync_delay_latency_frames(const ae_sync_delay *self); /* 32 */
+int ae_sync_delay_delay_frames(const ae_sync_delay *self);   /* now, rounded; no latency */
+int ae_sync_delay_most_frames(const ae_sync_delay *self);    /* the longest delay */
 void ae_sync_delay_read(const ae_sync_delay *self, ae_sync_delay_report *out);
 /* ffi:end */
 

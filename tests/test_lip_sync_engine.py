@@ -196,27 +196,44 @@ def test_it_cannot_be_added_switched_off() -> None:
         graph.add("late", ae.LipSyncConfig(), source="mic", active=False)
 
 
-def test_a_live_change_of_plan_is_not_heard_behind_the_delay(tmp_path: Path) -> None:
-    """Noise through stages that are off: what comes out is what went in, later, without a gap."""
-    rate_hz = 48000
+def late_noise(tmp_path: Path) -> tuple[Signal, ae.SimulatedStream]:
+    """Five seconds of noise, and a stream that delays it by 400 ms and does nothing else."""
     off = [f"{name}.enabled=false" for name in ("echo", "ns", "agc", "highpass")]
-    mic = 0.05 * np.random.default_rng(3).uniform(-1, 1, 5 * rate_hz).astype(np.float32)
-    soundfile.write(tmp_path / "mic.wav", mic, rate_hz, subtype="FLOAT")
-    start = config(400.0, *off, rate_hz=rate_hz)
-    stream = ae.SimulatedStream(start, tmp_path / "mic.wav")
+    mic = 0.05 * np.random.default_rng(3).uniform(-1, 1, 5 * 48000).astype(np.float32)
+    soundfile.write(tmp_path / "mic.wav", mic, 48000, subtype="FLOAT")
+    stream = ae.SimulatedStream(config(400.0, *off, rate_hz=48000), tmp_path / "mic.wav")
     stream.record(tmp_path / "out.wav")
-    with stream:
-        wait_until(lambda: stream.stats().frames > 0.7 * rate_hz, 10.0)
-        stream.swap(replace(start, limiter=replace(start.limiter, release_ms=200.0)))
-        wait_until(lambda: stream.stats().frames > 1.8 * rate_hz, 10.0)
-        lip_sync = stream.stats().engine.lip_sync
-        latency_frames = round(stream.stats().engine_latency_ms * rate_hz / 1000)
-    assert lip_sync is not None
-    assert lip_sync.delay_ms == 400.0
+    return mic, stream
+
+
+def check_late_noise(tmp_path: Path, mic: Signal, engine_latency_ms: float, to_s: float) -> None:
+    """What came out is what went in, 400 ms and the latency later, without a gap."""
     out, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
-    late = latency_frames + round(0.4 * rate_hz)
-    heard = out[late : round(1.8 * rate_hz)]
+    late = round((engine_latency_ms + 400.0) * 48)
+    heard = out[late : round(to_s * 48000)]
     assert np.allclose(heard, mic[: len(heard)], atol=1e-5)
+
+
+def test_a_live_change_of_plan_is_not_heard_behind_the_delay(tmp_path: Path) -> None:
+    mic, stream = late_noise(tmp_path)
+    with stream:
+        wait_until(lambda: stream.stats().frames > 0.7 * 48000, 10.0)
+        limiter = replace(stream.config.limiter, release_ms=200.0)
+        stream.swap(replace(stream.config, limiter=limiter))
+        wait_until(lambda: stream.stats().frames > 1.8 * 48000, 10.0)
+        stats = stream.stats()
+    assert stats.engine.lip_sync is not None
+    assert stats.engine.lip_sync.delay_ms == 400.0
+    check_late_noise(tmp_path, mic, stats.engine_latency_ms, 1.8)
+
+
+def test_the_untouched_microphone_is_as_late(tmp_path: Path) -> None:
+    mic, stream = late_noise(tmp_path)
+    with stream:
+        stream.bypass = True
+        wait_until(lambda: stream.stats().frames > 1.0 * 48000, 10.0)
+        engine_latency_ms = stream.stats().engine_latency_ms
+    check_late_noise(tmp_path, mic, engine_latency_ms, 1.0)
 
 
 def test_a_live_stream_takes_delays_and_gets_the_stage(tmp_path: Path) -> None:
