@@ -9,9 +9,10 @@ enum {
     k_rows = 512, /* the image of linear interpolation between them: (pi f / 512)^2 / 8, -120 dB at
                    * half of the Nyquist frequency */
     k_slack = 16, /* frames that the read position may move within a block: 5 at 96 kHz */
-    k_pause_blocks = 20, /* 200 ms: what counts as a pause */
-    k_edge_blocks = 5,   /* 50 ms: soft ends and soft beginnings of words stay */
-    k_least_blocks = 4,  /* a jump short of the target goes at least so far */
+    k_pause_blocks = 20,  /* 200 ms: what counts as a pause */
+    k_edge_blocks = 5,    /* 50 ms: soft ends and soft beginnings of words stay */
+    k_least_blocks = 4,   /* a jump short of the target goes at least so far */
+    k_known_blocks = 100, /* of programme: then its level is known */
 };
 
 static const double k_pi = 3.14159265358979323846;
@@ -26,9 +27,11 @@ static const float k_floor_down = 0.3f;         /* of the way, per block */
 static const float k_floor_up_db = 0.01f;       /* per block: 1 dB/s, less than a held note fades */
 static const float k_floor_margin_db = 8.0f;    /* 10 ms blocks of room noise lie within +-5 dB */
 static const float k_usual_db = -20.0f;         /* of speech, until something has been heard */
-static const float k_under_speech_db = 12.0f;
-static const float k_loud_share = 0.001f; /* per block: the mean of 10 s outside pauses */
-static const float k_speech = 0.5f;       /* probability from which on it is no pause */
+static const float k_below_db = 12.0f;          /* under that, near the floor: a pause */
+static const float k_far_below_db = 20.0f; /* wherever the floor is: soft consonants last less */
+static const float k_unsure_far_below_db = 26.0f; /* the same where it may be a whisper */
+static const float k_loud_share = 0.001f;         /* per block: the mean of 10 s outside pauses */
+static const float k_speech = 0.5f;               /* probability from which on it is no pause */
 
 /* Positions are counted backwards from the first frame of the newest block: block `age` 0 is the
  * newest, and reading at position p gives, for the n-th frame of the block, the input of n - p. */
@@ -42,7 +45,9 @@ struct ae_sync_delay {
     double delay; /* frames now; whole at rest */
     double slew;  /* change of it per frame */
     double most_slew_step;
-    float floor_db, loud_db;
+    float floor_db;   /* of the noise */
+    float loud_power; /* mean of what is programme */
+    int loud_blocks;  /* that this stands on, up to k_known_blocks */
     int jump_count;
     float *line[AE_MAX_CHANNELS]; /* a ring, its first frames repeated at the end */
     float *table;                 /* k_rows + 1 rows of k_taps */
@@ -147,7 +152,8 @@ void ae_sync_delay_reset(ae_sync_delay *self)
     self->delay = self->target;
     self->slew = 0.0;
     self->floor_db = k_highest_floor_db;
-    self->loud_db = k_usual_db;
+    self->loud_power = ae_power_from_db(k_usual_db);
+    self->loud_blocks = 0;
     self->jump_count = 0;
 }
 
@@ -216,15 +222,28 @@ static float take_input(ae_sync_delay *self, const float *const *in)
     return ae_db_from_power(most / (float)self->block);
 }
 
+/* What is neither near the noise floor nor silence is programme, and its mean power is learned. */
+static void learn_level(ae_sync_delay *self, float level_db)
+{
+    if (self->loud_blocks < k_known_blocks) self->loud_blocks++;
+    const float share = ae_max(1.0f / (float)(self->loud_blocks + 1), k_loud_share);
+    self->loud_power += share * (ae_power_from_db(ae_min(level_db, 0.0f)) - self->loud_power);
+}
+
 static void judge(ae_sync_delay *self, float level_db, float speech_probability)
 {
     const float step_db =
         level_db < self->floor_db ? k_floor_down * (level_db - self->floor_db) : k_floor_up_db;
     self->floor_db = ae_clamp(self->floor_db + step_db, k_lowest_floor_db, k_highest_floor_db);
-    const int near_floor = level_db < self->floor_db + k_floor_margin_db;
-    self->quiet[self->newest] = near_floor && level_db < self->loud_db - k_under_speech_db &&
-                                !(speech_probability >= k_speech);
-    if (!near_floor) self->loud_db += k_loud_share * (ae_min(level_db, 0.0f) - self->loud_db);
+    const int is_near_floor = level_db < self->floor_db + k_floor_margin_db;
+    if (!is_near_floor) learn_level(self, level_db);
+    const float loud_db = ae_db_from_power(self->loud_power);
+    const float far_below_db =
+        loud_db - (speech_probability >= 0.0f ? k_far_below_db : k_unsure_far_below_db);
+    const int is_far_below = self->loud_blocks >= k_known_blocks && level_db < far_below_db;
+    const int is_below = level_db < loud_db - k_below_db;
+    self->quiet[self->newest] =
+        (is_far_below || (is_near_floor && is_below)) && !(speech_probability >= k_speech);
 }
 
 /* ---- jumps ---- */
@@ -386,7 +405,8 @@ void ae_sync_delay_take_over(ae_sync_delay *self, const ae_sync_delay *from)
     self->delay = too_long ? self->most : from->delay;
     self->slew = too_long ? 0.0 : from->slew;
     self->floor_db = from->floor_db;
-    self->loud_db = from->loud_db;
+    self->loud_power = from->loud_power;
+    self->loud_blocks = from->loud_blocks;
     self->jump_count = from->jump_count;
 }
 

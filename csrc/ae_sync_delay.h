@@ -2,18 +2,22 @@
  *
  * The delay of a lip-sync correction. At rest it is a whole number of frames and the signal passes
  * bit for bit. A new target is approached in two ways at once, whichever gets there first:
- * - The read position slides by at most 5 ms per second (9 cents of pitch), by band-limited
- *   interpolation (Smith & Gossett 1984): 64 taps of a Kaiser-windowed sinc, 512 phases, linear
- *   between them. Flat to 0.9 of the Nyquist frequency; distortion and noise of a sliding sine lie
- *   below -100 dB up to 10 kHz at 48 kHz.
- * - Inside a pause of 200 ms and more it jumps, with a cross-fade of 10 ms. Only pause is skipped
- * or played again, with 50 ms kept on both sides, so no word is cut or heard twice: in a short
- * pause a long way takes several jumps, and a pause that is behind is played until the delay is
- * there. A pause is where the level of a 10 ms block lies within 8 dB of the noise floor (fast
- * down, 1 dB/s up, -75 .. -40 dBFS), 12 dB under what is heard outside pauses, and where the
- * suppressor, if its opinion is given, hears no speech.
  *
- * Latency: 32 frames, half the interpolator; the delay comes on top and is no latency: it is
+ * It slides, by at most 5 ms per second (9 cents of pitch): band-limited interpolation (Smith &
+ * Gossett 1984), 64 taps of a Kaiser-windowed sinc, 512 phases, linear between them. Flat to 0.9 of
+ * the Nyquist frequency; distortion and noise of a sliding sine lie 108 dB below it and more, up to
+ * 10 kHz at 48 kHz.
+ *
+ * Inside a pause of 200 ms and more it jumps, with a cross-fade of 10 ms. Only pause is left out or
+ * played again, with 50 ms kept on both sides: no word is cut or heard twice. So a long way takes
+ * several jumps, and a pause that is too short for it is played until the delay is there.
+ *
+ * A pause is where the level of a 10 ms block lies 12 dB under what is heard outside pauses and
+ * within 8 dB of the noise floor (fast down, 1 dB/s up, -75 .. -40 dBFS), or 20 dB under it
+ * wherever the floor is; and where the suppressor hears no speech (26 dB where there is none to
+ * ask).
+ *
+ * Latency: 32 frames, half the interpolator. The delay comes on top and is no latency: it is
  * wanted. Cost: two copies and a sum of squares at rest, 130 multiply-adds per sample while it
  * slides. Memory: 4 bytes per frame of the longest delay and channel. Thread: audio, no allocation
  * after create. */

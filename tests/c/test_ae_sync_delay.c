@@ -247,6 +247,31 @@ static void test_a_known_voice_forbids_jumps(void)
     }
 }
 
+/* Digital silence in a recording must not make its room noise, 23 dB under the words, a programme;
+ * with nobody to ask it may be a whisper, and is slid through. */
+static void test_a_pause_is_known_by_the_words_around_it(void)
+{
+    enum { k_frames = 8 * k_rate };
+    static float in[k_frames], out[k_max_block];
+    uint32_t seed = 5;
+    for (int n = 0; n < k_frames; n += k_rate) {
+        fill_noise(in + n, k_word, 0.3f, &seed);
+        fill_noise(in + n + k_word, k_word, 0.02f, &seed);
+        ae_zero(in + n + k_rate - 3 * k_block, 3 * k_block);
+    }
+    for (int asked = 0; asked < 2; asked++) {
+        ae_sync_delay *self = make(k_rate, 1, 0.0f, 0.0f);
+        for (int n = 0; n < k_frames; n += k_block) {
+            const float *from = in + n;
+            float *to = out;
+            if (n == 4 * k_rate) ae_sync_delay_set_delay_ms(self, 300.0f);
+            ae_sync_delay_process(self, &from, asked ? 0.0f : -1.0f, &to);
+        }
+        CHECK((read(self).jump_count > 0) == asked);
+        ae_sync_delay_destroy(self);
+    }
+}
+
 /* From the loudest word to room noise that grows by 6 dB: a click would stand out of the noise's
  * second difference, which is 4 times its largest sample at most. */
 static void test_the_largest_jump_does_not_click(void)
@@ -389,6 +414,7 @@ int main(void)
     test_it_slides_where_there_is_no_pause();
     test_jumps_neither_cut_nor_repeat_a_word();
     test_a_known_voice_forbids_jumps();
+    test_a_pause_is_known_by_the_words_around_it();
     test_the_largest_jump_does_not_click();
     test_in_place_reset_and_independence();
     test_bad_weather();
