@@ -18,6 +18,7 @@ from audio_engine.processors.lipsync import LipSyncEstimate
 _HALF_LIFE_S = 60.0  # of the confidence in an offset that is not measured any more
 _STILL_MS = 2.0  # applied delay may wander so far and still be called the same
 _MEAN_AGE = 0.42  # of the window: the estimator weighs a second by exp(-age / window)
+_MOST_BEHIND_MS = 75.0  # what has drifted further apart does not reach one correlation peak
 _DRIFT_ESTIMATES = 10  # that a drift has to be seen in
 _DRIFT_AGREEMENT = 1.5  # most ratio between its slope as reported and as seen
 
@@ -228,7 +229,8 @@ class LipSyncCorrector:
             return
         if held_ms is not None:
             held_ms += drift * elapsed_s
-        measured_ms = median(now) + _MEAN_AGE * config.window_s * drift
+        behind_ms = _MEAN_AGE * config.window_s * drift
+        measured_ms = median(now) + min(max(behind_ms, -_MOST_BEHIND_MS), _MOST_BEHIND_MS)
         change_ms = measured_ms - (held_ms or 0.0)
         turns = change_ms * self._last_change_ms < 0.0
         if abs(change_ms) > (config.turn_band_ms if turns else config.dead_band_ms):
