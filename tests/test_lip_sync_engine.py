@@ -83,6 +83,7 @@ def test_all_before_it_is_as_without_it(delay_ms: float) -> None:
     assert ours.echo is not None
     assert ours.echo.erle_db > 3.0
     assert (ours.noise, ours.agc, ours.loudness) == (theirs.noise, theirs.agc, theirs.loudness)
+    assert "-0.0" not in repr(ours.lip_sync)
     assert ours.lip_sync == ae.LipSyncStats(
         delay_ms=delay_ms, target_ms=delay_ms, video_delay_ms=0.0, moving=False, jump_count=0
     )

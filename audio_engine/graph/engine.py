@@ -108,7 +108,7 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
 
 
 def _lip_sync_stats(report: Any, config: EngineConfig) -> LipSyncStats:
-    rest = SimpleNamespace(video_delay_ms=max(-config.lip_sync.delay_ms, 0.0))
+    rest = SimpleNamespace(video_delay_ms=max(0.0, -config.lip_sync.delay_ms))
     return LipSyncStats.from_report(report.sync_delay, rest)
 
 

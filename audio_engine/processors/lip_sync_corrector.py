@@ -104,12 +104,12 @@ class LipSyncCorrector:
     @property
     def audio_delay_ms(self) -> float:
         """Delay of the audio, 0 or more."""
-        return max(self.delay_ms, 0.0)
+        return max(0.0, self.delay_ms)
 
     @property
     def video_delay_ms(self) -> float:
         """Delay of the picture, 0 or more; one of the two delays is always 0."""
-        return max(-self.delay_ms, 0.0)
+        return max(0.0, -self.delay_ms)
 
     @property
     def offset_ms(self) -> float | None:
