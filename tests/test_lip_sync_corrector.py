@@ -159,6 +159,14 @@ def test_what_contains_a_delay_is_not_acted_on_while_that_moves() -> None:
     assert corrector.delay_ms == 60.0
 
 
+def test_what_is_no_number_is_no_estimate() -> None:
+    corrector = told(LipSyncCorrector(), *9 * [float("nan")])
+    assert (corrector.delay_ms, corrector.confidence) == (0.0, 0.0)
+    for applied_ms, elapsed_s in ((float("nan"), 1.0), (0.0, 0.0), (0.0, float("inf"))):
+        with pytest.raises(ConfigError, match="a finite delay and a time above 0"):
+            corrector.update(UNKNOWN, applied_ms=applied_ms, elapsed_s=elapsed_s)
+
+
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"dead_band_ms=1 is outside 5 \.\. 200 ms"):
         LipSyncCorrectorConfig(dead_band_ms=1.0)

@@ -118,7 +118,7 @@ class LipSyncCorrector:
 
     @property
     def confidence(self) -> float:
-        """Confidence of the last estimate in line with it; halves in every 60 s without one."""
+        """Confidence of the last estimate that agreed with others; halves in 60 s without one."""
         return self._confidence
 
     # --- what goes in -----------------------------------------------------------------------------
@@ -142,23 +142,32 @@ class LipSyncCorrector:
         -------
         bool
             Whether `delay_ms` has changed.
+
+        Raises
+        ------
+        ConfigError
+            If `applied_ms` or `elapsed_s` is no usable number.
         """
+        if not (math.isfinite(applied_ms) and 0.0 < elapsed_s < math.inf):
+            raise ConfigError(
+                f"applied_ms={applied_ms:g}, elapsed_s={elapsed_s:g}: a finite delay and a time "
+                "above 0 are expected"
+            )
         before_ms = self.delay_ms
         self._time_s += elapsed_s
         self._confidence *= 0.5 ** (elapsed_s / _HALF_LIFE_S)
         is_settled = self._note_applied(applied_ms, elapsed_s)
         if self._frozen:
             return False
-        counts = estimate.confidence >= self._config.least_confidence and is_settled
-        if estimate.offset_ms is None or not counts:
+        offset_ms = math.nan if estimate.offset_ms is None else estimate.offset_ms
+        is_sure = estimate.confidence >= self._config.least_confidence
+        if not (is_settled and is_sure and math.isfinite(offset_ms)):
             self._begin_anew()
             return False
         self._fresh += 1
-        self._recent.append(
-            _Measured(self._time_s, estimate.offset_ms - applied_ms, estimate.drift_ms_per_s or 0.0)
-        )
-        if self._fresh >= self._config.agreeing:
-            self._act(estimate.confidence, elapsed_s)
+        drift = estimate.drift_ms_per_s or 0.0
+        self._recent.append(_Measured(self._time_s, offset_ms - applied_ms, drift))
+        self._act(estimate.confidence, elapsed_s)
         return self._tell(before_ms)
 
     def freeze(self) -> None:
@@ -221,24 +230,22 @@ class LipSyncCorrector:
 
     def _act(self, confidence: float, elapsed_s: float) -> None:
         """Follow a drift, and the offset where it is out of the dead band."""
-        config, held_ms = self._config, self._offset_ms
+        config = self._config
         drift = self._drift_ms_per_s()
+        if self._offset_ms is not None:
+            self._offset_ms += drift * elapsed_s
         newest = list(self._recent)[-config.agreeing :]
         now = [m.offset_ms + drift * (self._time_s - m.time_s) for m in newest]
-        if max(now) - min(now) > config.agreement_ms:
+        if self._fresh < config.agreeing or max(now) - min(now) > config.agreement_ms:
             return
-        if held_ms is not None:
-            held_ms += drift * elapsed_s
+        self._confidence = confidence
         behind_ms = _MEAN_AGE * config.window_s * drift
         measured_ms = median(now) + min(max(behind_ms, -_MOST_BEHIND_MS), _MOST_BEHIND_MS)
-        change_ms = measured_ms - (held_ms or 0.0)
+        change_ms = measured_ms - (self._offset_ms or 0.0)
         turns = change_ms * self._last_change_ms < 0.0
         if abs(change_ms) > (config.turn_band_ms if turns else config.dead_band_ms):
-            held_ms = measured_ms
-            self._last_change_ms = change_ms
+            self._offset_ms, self._last_change_ms = measured_ms, change_ms
             self._fresh = 0
-        if held_ms is not None:
-            self._offset_ms, self._confidence = held_ms, confidence
 
     def _drift_ms_per_s(self) -> float:
         """Return the drift in force, 0 where it is slow, not known, or the estimates deny it.
