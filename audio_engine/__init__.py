@@ -76,16 +76,26 @@ if TYPE_CHECKING:
     from audio_engine.io.live.stream import LiveStream, LoopbackDevice
     from audio_engine.io.mixdown import MixedParticipant, MixReport, mix_files
     from audio_engine.io.normalise import normalise_loudness
+    from audio_engine.processors.lipsync import (
+        MOUTH_SIGNALS,
+        LipSyncEstimate,
+        LipSyncEstimator,
+        LipSyncWeights,
+    )
 
 __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "LipSyncEstimate": "audio_engine.processors.lipsync",
+    "LipSyncEstimator": "audio_engine.processors.lipsync",
+    "LipSyncWeights": "audio_engine.processors.lipsync",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
     "LiveStats": "audio_engine.io.live.stats",
     "LiveStream": "audio_engine.io.live.stream",
     "LoopbackDevice": "audio_engine.io.live.stream",
+    "MOUTH_SIGNALS": "audio_engine.processors.lipsync",
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "SimulatedStream": "audio_engine.io.live.simulated",
@@ -103,6 +113,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "MOUTH_SIGNALS",
     "AgcConfig",
     "AudioEngineError",
     "CompiledGraph",
@@ -124,7 +135,10 @@ __all__ = [
     "LipSyncConfig",
     "LipSyncCorrector",
     "LipSyncCorrectorConfig",
+    "LipSyncEstimate",
+    "LipSyncEstimator",
     "LipSyncStats",
+    "LipSyncWeights",
     "LiveEvent",
     "LiveSession",
     "LiveStats",
