@@ -21,6 +21,8 @@ from audio_engine.config import (
     EngineConfig,
     HighPassConfig,
     LimiterConfig,
+    LipSyncConfig,
+    LipSyncCorrectorConfig,
     MeterConfig,
     NoiseConfig,
     preset_names,
@@ -41,6 +43,7 @@ from audio_engine.processors.aec import EchoCanceller
 from audio_engine.processors.agc import LoudnessLeveler
 from audio_engine.processors.base import Processor, process_whole
 from audio_engine.processors.limiter import TruePeakLimiter
+from audio_engine.processors.lip_sync_corrector import LipSyncCorrector
 from audio_engine.processors.loudness import (
     LoudnessMeter,
     LoudnessSeries,
@@ -55,6 +58,7 @@ from audio_engine.processors.stats import (
     EngineStats,
     LevelStats,
     LimiterStats,
+    LipSyncStats,
     LoudnessStats,
     NoiseStats,
     ParticipantStats,
@@ -128,8 +132,12 @@ __all__ = [
     "LevelStats",
     "LimiterConfig",
     "LimiterStats",
+    "LipSyncConfig",
+    "LipSyncCorrector",
+    "LipSyncCorrectorConfig",
     "LipSyncEstimate",
     "LipSyncEstimator",
+    "LipSyncStats",
     "LipSyncWeights",
     "LiveEvent",
     "LiveSession",

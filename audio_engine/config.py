@@ -21,6 +21,7 @@ SCHEMA_VERSION = 1
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 96000
 METER_MAX_RATE_HZ = 192000  # what is only measured may be a studio's master
 MAX_CHANNELS = 8
+MAX_SYNC_DELAY_MS = 2000
 FAR_CHANNELS_TEXT = "channels of the far end; two have an echo path each, more are mixed to two"
 PRESETS = Path(__file__).parent / "presets"
 
@@ -161,6 +162,35 @@ class MeterConfig(_Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LipSyncConfig(_Checked):
+    """Lip-sync correction: delays the repaired signal, after all else, and changes that unheard.
+
+    The delay is wanted, so it is no part of `latency_frames`, and nothing takes it off again: a
+    file that is processed with it has its sound so much later, and loses as much at its end.
+    """
+
+    enabled: bool = _switch(False, "have the delay in the chain; its latency is 32 frames")
+    delay_ms: float = _number(
+        0.0,
+        -MAX_SYNC_DELAY_MS,
+        MAX_SYNC_DELAY_MS,
+        "ms",
+        "how much later the audio is made; below 0 the picture is to be delayed by so much, "
+        "by whoever shows it",
+    )
+    max_delay_ms: int = _number(
+        MAX_SYNC_DELAY_MS, 0, MAX_SYNC_DELAY_MS, "ms", "longest delay that there is memory for"
+    )
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.delay_ms > self.max_delay_ms:
+            raise ConfigError(
+                f"delay_ms={self.delay_ms:g} is more than max_delay_ms={self.max_delay_ms}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig(_Checked):
     """The whole chain: rate, channels, and one section per stage.
 
@@ -182,6 +212,7 @@ class EngineConfig(_Checked):
     agc: AgcConfig = field(default_factory=AgcConfig)
     limiter: LimiterConfig = field(default_factory=LimiterConfig)
     meter: MeterConfig = field(default_factory=MeterConfig)
+    lip_sync: LipSyncConfig = field(default_factory=LipSyncConfig)
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
@@ -340,7 +371,32 @@ SECTIONS: dict[str, type[Any]] = {
     "agc": AgcConfig,
     "limiter": LimiterConfig,
     "meter": MeterConfig,
+    "lip_sync": LipSyncConfig,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LipSyncCorrectorConfig(_Checked):
+    """When a measured lip-sync offset is acted on, and how far."""
+
+    dead_band_ms: float = _number(
+        25.0, 5.0, 200.0, "ms", "a smaller error is left alone: no eye sees it"
+    )
+    turn_band_ms: float = _number(
+        40.0, 5.0, 400.0, "ms", "the same for a change that takes back a part of the last one"
+    )
+    least_confidence: float = _number(0.7, 0.0, 1.0, "", "of an estimate that counts")
+    agreeing: int = _number(3, 1, 20, "estimates", "in a row that must agree before a change")
+    agreement_ms: float = _number(40.0, 1.0, 200.0, "ms", "how far they may lie apart")
+    window_s: float = _number(
+        20.0, 0.0, 120.0, "s", "signal that an estimate is made of, LipSyncEstimator's window_s"
+    )
+    least_drift_ms_per_s: float = _number(
+        2.0, 0.1, 100.0, "ms/s", "a faster drift is followed all the time, a slower one in steps"
+    )
+    limit_ms: float = _number(
+        MAX_SYNC_DELAY_MS, 0.0, MAX_SYNC_DELAY_MS, "ms", "most delay of audio or video"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from benchmarks import (
     echo_cost,
     echo_floor,
     far_end_trouble,
+    lip_sync_delay,
     meter_cost,
     room_cost,
     soak_echo,
@@ -36,6 +37,7 @@ PARTS = (
     "noise-cost",
     "meter-cost",
     "room-cost",
+    "lip-sync-delay",
     "echo-cost",
     "echo-trouble",
     "echo-floor",
@@ -80,6 +82,7 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         "noise-cost": "noise_cost",
         "meter-cost": "meter_cost",
         "room-cost": "room_cost",
+        "lip-sync-delay": "lip_sync_delay",
     }
     for part, module in modules.items():
         for build in builds if part in wanted else ():
@@ -136,6 +139,7 @@ def table(records: list[Record]) -> str:
         "soak": soak_echo.row,
         "meter": meter_cost.row,
         "room": room_cost.row,
+        "lip_sync_delay": lip_sync_delay.row,
     }
     for record in records:
         row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)

@@ -1,10 +1,11 @@
 /* ae_comparison.h - hear the microphone as it came, at the moment and loudness of the repaired one.
  *
- * The untouched signal goes through a delay as long as the graph's latency and takes the place of
- * the processed one by a linear cross-fade of one block, multiplied by a gain that the control side
- * chose so that both are equally loud (between unequal levels the ear judges the level). When the
- * delay changes (another graph), the old and the new one cross-fade over one block as well.
- * Cost: a copy per block. Thread: audio; nothing is allocated after create. */
+ * The untouched signal goes through a delay as long as the graph's (its latency, and the lip-sync
+ * delay if the first graph has one) and takes the place of the processed one by a linear cross-fade
+ * of one block, multiplied by a gain that the control side chose so that both are equally loud
+ * (between unequal levels the ear judges the level). When the delay changes, the old and the new
+ * one cross-fade over one block as well. Cost: a copy per block, and one of the whole delay each
+ * time that twice its length is full. Thread: audio; nothing is allocated after create. */
 #ifndef AE_COMPARISON_H
 #define AE_COMPARISON_H
 

@@ -27,7 +27,8 @@ struct ae_graph {
     ae_switch *switches; /* one per step */
     int *heard;          /* per step, in this block */
     int shed_level;
-    int has_begun; /* 0: before the first block, where there is nothing to fade from */
+    int has_begun;  /* 0: before the first block, where there is nothing to fade from */
+    int blocks_led; /* while another graph follows this one */
     ae_step_context context;
     ae_ring *commands;
     ae_triple *published;
@@ -148,14 +149,32 @@ static void copy_plan(ae_graph *self, const ae_graph_config *config)
     for (int i = 0; i < config->output_count; i++) self->output_buses[i] = config->output_buses[i];
 }
 
-static int sum_latency(const ae_graph *self)
+/* What one step makes later: its latency, or the delay that it is there for. */
+static int latency_of(const ae_step *step)
+{
+    return ae_step_verbs_of(step->kind)->latency_frames(step);
+}
+
+static int delay_of(const ae_step *step)
+{
+    const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+    return verbs->delay_frames == NULL ? 0 : verbs->delay_frames(step, 0);
+}
+
+static int most_delay_of(const ae_step *step)
+{
+    const ae_step_verbs *verbs = ae_step_verbs_of(step->kind);
+    return verbs->delay_frames == NULL ? 0 : verbs->delay_frames(step, 1);
+}
+
+/* The sum along the way to the first output. */
+static int sum_frames(const ae_graph *self, int (*frames_of)(const ae_step *step))
 {
     int of_bus[k_max_buses] = {0};
     for (int s = 0; s < self->step_count; s++) {
         const ae_step *step = &self->steps[s];
         if (step->output_bus < 0) continue;
-        of_bus[step->output_bus] =
-            of_bus[step->input_bus] + ae_step_verbs_of(step->kind)->latency_frames(step);
+        of_bus[step->output_bus] = of_bus[step->input_bus] + frames_of(step);
     }
     return of_bus[self->output_buses[0]];
 }
@@ -170,7 +189,7 @@ ae_status ae_graph_create(ae_graph **out, const ae_graph_config *config)
     if (arena.base == NULL) return AE_ERROR_MEMORY;
     ae_graph *self = layout(&arena, config);
     copy_plan(self, config);
-    self->latency_frames = sum_latency(self);
+    self->latency_frames = sum_frames(self, latency_of);
     ae_status status = ae_ring_create(&self->commands, (int)sizeof(ae_command), k_command_capacity);
     if (status == AE_OK) {
         status = ae_triple_create(&self->published, (int)sizeof(ae_graph_report));
@@ -211,6 +230,8 @@ void ae_graph_reset(ae_graph *self)
 
 int ae_graph_block_frames(const ae_graph *self) { return self->block_frames; }
 int ae_graph_latency_frames(const ae_graph *self) { return self->latency_frames; }
+int ae_graph_delay_frames(const ae_graph *self) { return sum_frames(self, delay_of); }
+int ae_graph_most_delay_frames(const ae_graph *self) { return sum_frames(self, most_delay_of); }
 int ae_graph_input_count(const ae_graph *self) { return self->input_count; }
 int ae_graph_output_count(const ae_graph *self) { return self->output_count; }
 
@@ -385,6 +406,34 @@ static int same_step(const ae_graph *other, const ae_step *step)
     return -1;
 }
 
+/* The first step of the same kind, with other kernels, in the graph before; or NULL. */
+static const ae_step *predecessor(const ae_step *step, const ae_graph *old)
+{
+    if (same_step(old, step) >= 0) return NULL;
+    for (int s = 0; s < old->step_count; s++) {
+        if (old->steps[s].kind == step->kind) return &old->steps[s];
+    }
+    return NULL;
+}
+
+/* Steps with a long memory begin with that of their predecessors. What lies in it now is heard much
+ * later: the old graph's signal goes on in it until this one is warm, then one block fades. */
+static void inherit(const ae_graph *self, const ae_graph *old)
+{
+    const int fades = self->blocks_led > AE_GRAPH_WARM_UP_BLOCKS;
+    if (self->blocks_led > AE_GRAPH_WARM_UP_BLOCKS + 1) return;
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step_verbs *verbs = ae_step_verbs_of(self->steps[s].kind);
+        const ae_step *before = verbs->take_over ? predecessor(&self->steps[s], old) : NULL;
+        if (before == NULL) continue;
+        if (self->blocks_led == 0) {
+            verbs->take_over(&self->steps[s], before);
+        } else {
+            verbs->blend(&self->steps[s], before, fades ? 1.0f : 0.0f);
+        }
+    }
+}
+
 void ae_graph_take_over(ae_graph *self, const ae_graph *old)
 {
     self->shed_level = old->shed_level;
@@ -395,6 +444,8 @@ void ae_graph_take_over(ae_graph *self, const ae_graph *old)
         ae_switch_take_over(&self->switches[s], &old->switches[theirs]);
         self->report.steps[s] = old->report.steps[theirs];
     }
+    self->blocks_led = 0;
+    inherit(self, old);
 }
 
 /* What the leader's step gave stands for this graph's own. */
@@ -411,7 +462,7 @@ static void copy_step(ae_graph *self, int index, const ae_graph *leader, int the
 }
 
 /* A fault resets nothing here: the kernels are the leader's, and this graph is on its way out. */
-void ae_graph_process_following(ae_graph *self, const ae_graph *leader, const float *const *inputs,
+void ae_graph_process_following(ae_graph *self, ae_graph *leader, const float *const *inputs,
                                 float *const *outputs)
 {
     const ae_fp_mode mode = ae_fp_enter();
@@ -427,6 +478,8 @@ void ae_graph_process_following(ae_graph *self, const ae_graph *leader, const fl
         if (self->steps[s].kind != AE_STEP_LOUDNESS) read_step(self, s);
     }
     give_outputs(self, outputs);
+    leader->blocks_led++;
+    inherit(leader, self);
     finish_block(self);
     ae_fp_leave(mode);
 }

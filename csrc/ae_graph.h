@@ -18,6 +18,8 @@
  *     ae_graph_process_following(old, next, in, old_out);
  * The delay lines of kernels that only the next graph has are empty: let it run
  * AE_GRAPH_WARM_UP_BLOCKS unheard before the cross-fade begins, or it begins with a click.
+ * A sync delay holds seconds: one that is made anew gets what is in the old one's line, and the
+ * cross-fade takes place in the line as well, where it is heard when its time has come.
  *
  * Threads: create/destroy/reset/post on the control thread; process, following, take_over and
  * set_shed on the audio thread, which neither allocates nor locks; ae_graph_read on one control
@@ -68,12 +70,13 @@ void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *
 /* Leave work out from the next block on: 0 none; 1 meters; 2 and the leveller holds its gain; 3 and
  * the suppressor passes its input on. Coming back, the suppressor listens 50 ms unheard. */
 void ae_graph_set_shed(ae_graph *self, int level);
-/* Go on where `old` stands: switches and delays of the steps whose kernels both have. */
+/* Go on where `old` stands: switches and delays of the steps whose kernels both have, and the
+ * memory of a sync delay that is made anew. */
 void ae_graph_take_over(ae_graph *self, const ae_graph *old);
 /* One block of a graph that is being replaced: steps whose kernels the leader has too are not run
  * again, their output is copied from the leader, which has processed the same block just before;
  * commands are left alone. The steps of both must write a bus each. */
-void ae_graph_process_following(ae_graph *self, const ae_graph *leader, const float *const *inputs,
+void ae_graph_process_following(ae_graph *self, ae_graph *leader, const float *const *inputs,
                                 float *const *outputs);
 /* Queue a parameter change for the next block; AE_ERROR_FULL when 64 are waiting. */
 ae_status ae_graph_post(ae_graph *self, const ae_command *command);
@@ -84,6 +87,10 @@ void ae_graph_read(ae_graph *self, ae_graph_report *out);
 void ae_graph_publish(ae_graph *self);
 /* ffi:end */
 
+/* The wanted delay of the first output, on top of the latency: now, and the longest it can become.
+ */
+int ae_graph_delay_frames(const ae_graph *self);
+int ae_graph_most_delay_frames(const ae_graph *self);
 int ae_graph_input_count(const ae_graph *self);
 int ae_graph_output_count(const ae_graph *self);
 int ae_graph_input_channels(const ae_graph *self, int input);

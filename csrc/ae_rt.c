@@ -16,7 +16,7 @@ enum {
     k_fade_frames = 3, /* 30 ms: no click, and over before it is heard as a mix */
     k_swap_frames = AE_GRAPH_WARM_UP_BLOCKS + k_fade_frames,
     k_measure_interval = 10, /* frames between looks at loudness and load percentiles */
-    k_max_latency_ms = 100,  /* of a graph, for the bypass */
+    k_max_latency_ms = 100,  /* of a graph, for the bypass; a lip-sync delay comes on top */
     k_continue = 0,          /* paContinue */
     k_complete = 1,          /* paComplete */
     k_levels = 3,            /* input, output, far */
@@ -140,7 +140,8 @@ static ae_status create_parts(ae_rt *self)
     const ae_rt_config *config = &self->config;
     const int block = self->block_frames;
     const int capture = config->capture_channels, render = config->render_channels;
-    const int latency = config->sample_rate_hz / 1000 * k_max_latency_ms;
+    const int longest = config->sample_rate_hz / 1000 * k_max_latency_ms +
+                        ae_graph_most_delay_frames(config->graph);
     const struct {
         ae_ring **ring;
         size_t bytes;
@@ -158,7 +159,7 @@ static ae_status create_parts(ae_rt *self)
         status = ae_far_queue_create(&self->far_queue, render, block, config->far_queue_frames);
     if (status == AE_OK) status = ae_fifo_create(&self->captured, capture, 2 * block);
     if (status == AE_OK) status = ae_fifo_create(&self->rendered, render, 3 * block);
-    if (status == AE_OK) status = ae_comparison_create(&self->comparison, capture, block, latency);
+    if (status == AE_OK) status = ae_comparison_create(&self->comparison, capture, block, longest);
     if (status == AE_OK) status = ae_triple_create(&self->published, sizeof(ae_rt_report));
     if (status == AE_OK) status = ae_token_create(&self->turn);
     for (int i = 0; status == AE_OK && i < k_levels; i++) {
@@ -370,7 +371,8 @@ static void run_graph(ae_rt *self)
     if (self->leaving.graph != NULL) fade_from_leaving(self, inputs);
     clean(&self->microphone, self->block_frames); /* the graph did, and counted, for itself */
     ae_comparison_process(self->comparison, (const float *const *)self->microphone.rows,
-                          ae_graph_latency_frames(self->graph), self->processed.rows);
+                          ae_graph_latency_frames(self->graph) + ae_graph_delay_frames(self->graph),
+                          self->processed.rows);
     ramp_gain(&self->mute, &self->processed, self->block_frames);
 }
 

@@ -225,6 +225,47 @@ static void loudness_read(const ae_step *step, ae_step_report *out)
     ae_loudness_read(step->nodes[0], &out->loudness);
 }
 
+static void sync_delay_process(const ae_step_context *context, const ae_step *step)
+{
+    const float probability =
+        step->source_step >= 0 ? context->reports[step->source_step].suppressor.speech_probability
+                               : -1.0f;
+    ae_sync_delay_process(step->nodes[0], input_rows(context, step), probability,
+                          output_rows(context, step));
+}
+
+static void sync_delay_reset(const ae_step *step, int channels)
+{
+    (void)channels;
+    ae_sync_delay_reset(step->nodes[0]);
+}
+
+static int sync_delay_latency(const ae_step *step)
+{
+    return ae_sync_delay_latency_frames(step->nodes[0]);
+}
+
+static int sync_delay_frames(const ae_step *step, int most)
+{
+    return most ? ae_sync_delay_most_frames(step->nodes[0])
+                : ae_sync_delay_delay_frames(step->nodes[0]);
+}
+
+static void sync_delay_read(const ae_step *step, ae_step_report *out)
+{
+    ae_sync_delay_read(step->nodes[0], &out->sync_delay);
+}
+
+static void sync_delay_take_over(const ae_step *step, const ae_step *old)
+{
+    ae_sync_delay_take_over(step->nodes[0], old->nodes[0]);
+}
+
+static void sync_delay_blend(const ae_step *step, const ae_step *old, float share)
+{
+    ae_sync_delay_blend_newest(step->nodes[0], old->nodes[0], 0.0f, share);
+}
+
 /* Meters go first: nobody hears them. Then the gain stands still, then noise and residual echo
  * stay. The echo filter is never shed: it is what keeps a room from howling. */
 static const ae_step_verbs k_verbs[] = {
@@ -261,6 +302,13 @@ static const ae_step_verbs k_verbs[] = {
                           .latency_frames = no_latency,
                           .read = loudness_read,
                           .shed_level = 1},
+    [AE_STEP_SYNC_DELAY] = {.process = sync_delay_process,
+                            .reset = sync_delay_reset,
+                            .latency_frames = sync_delay_latency,
+                            .read = sync_delay_read,
+                            .delay_frames = sync_delay_frames,
+                            .take_over = sync_delay_take_over,
+                            .blend = sync_delay_blend},
 };
 
 const ae_step_verbs *ae_step_verbs_of(int kind)
@@ -296,5 +344,7 @@ void ae_step_apply(const ae_step *step, const ae_command *command)
         ae_leveller_set_target_lufs(node, value);
     } else if (step->kind == AE_STEP_LIMITER && command->parameter == AE_PARAMETER_CEILING_DBTP) {
         ae_limiter_set_ceiling_dbtp(node, value);
+    } else if (step->kind == AE_STEP_SYNC_DELAY && command->parameter == AE_PARAMETER_DELAY_MS) {
+        ae_sync_delay_set_delay_ms(node, value);
     }
 }

@@ -15,6 +15,7 @@
 #include "ae_limiter.h"
 #include "ae_loudness.h"
 #include "ae_suppressor.h"
+#include "ae_sync_delay.h"
 
 /* ffi:begin */
 typedef enum {
@@ -25,6 +26,7 @@ typedef enum {
     AE_STEP_LEVELLER = 3,   /* nodes[0]: ae_leveller; source_step: the suppressor step or -1 */
     AE_STEP_LIMITER = 4,    /* nodes[0]: ae_limiter */
     AE_STEP_LOUDNESS = 5,   /* nodes[0]: ae_loudness; reads input_bus, output_bus is -1 */
+    AE_STEP_SYNC_DELAY = 6, /* nodes[0]: ae_sync_delay; source_step: the suppressor step or -1 */
 } ae_step_kind;
 
 typedef struct {
@@ -45,6 +47,7 @@ typedef enum {
     AE_PARAMETER_ACTIVE = 5,      /* 0, 1: high-pass, echo, suppressor, leveller; see ae_graph.h */
     AE_PARAMETER_TRANSIENTS = 6,  /* 0, 1: suppressor */
     AE_PARAMETER_MUSIC_GUARD = 7, /* 0, 1: suppressor */
+    AE_PARAMETER_DELAY_MS = 8,    /* sync delay */
 } ae_parameter;
 
 typedef struct {
@@ -61,6 +64,7 @@ typedef union {
     ae_leveller_report leveller;
     ae_limiter_report limiter;
     ae_loudness_report loudness;
+    ae_sync_delay_report sync_delay;
 } ae_step_report;
 /* ffi:end */
 
@@ -86,8 +90,16 @@ typedef struct {
     void (*reset)(const ae_step *step, int channels);
     int (*latency_frames)(const ae_step *step);
     void (*read)(const ae_step *step, ae_step_report *out);
+    /* A delay that is wanted, and no latency: now, or with `most` as long as it can be. NULL: none.
+     */
+    int (*delay_frames)(const ae_step *step, int most);
     /* In place of process while shed; NULL: nothing, the input is passed on. */
     void (*hold)(const ae_step_context *context, const ae_step *step);
+    /* When plans change and the kernels are new: begin with what `old`, a step of this kind, has in
+     * its memory; then, after a block of both, let the newest of it fade from the old one's to
+     * `share` (0 or 1) of the own. NULL: a short run beside the old plan fills the memory. */
+    void (*take_over)(const ae_step *step, const ae_step *old);
+    void (*blend)(const ae_step *step, const ae_step *old, float share);
     int has_switch;     /* 1: AE_PARAMETER_ACTIVE applies */
     int shed_level;     /* its work is left out from this level on; 0: never */
     int warm_up_blocks; /* after a pause, until the output holds nothing from before it */

@@ -10,6 +10,7 @@ from benchmarks import (
     bench_stereo,
     echo_cost,
     far_end_trouble,
+    lip_sync_delay,
     meter_cost,
     music_guard,
     noise_cost,
@@ -142,6 +143,19 @@ def test_the_meter_is_measured_beside_its_peer() -> None:
     reading = meter_cost.measure_reading(3.0, runs=2)
     assert reading["last_us"] > 0.0
     assert len(table([record, reading]).splitlines()) == 2
+
+
+def test_the_lip_sync_delay_is_measured() -> None:
+    talk = dict(lip_sync_delay.demo_voices(9.0))["host"]
+    moves, safety = lip_sync_delay.moves("host", talk), lip_sync_delay.safety("host", talk)
+    assert len(moves["seconds"]) == len(lip_sync_delay.MOVES_MS)
+    assert moves["seconds"][0] is not None
+    assert safety["jumps"] > 0
+    assert abs(safety["energy_db"]) < 0.1
+    assert safety["loudest_moved_db"] < -15.0
+    records = [*lip_sync_delay.cost(1.0, runs=1), lip_sync_delay.purity(1000.0), moves, safety]
+    assert records[2]["missed"] == []
+    assert len(table(records).splitlines()) == 5
 
 
 def test_both_meters_read_the_same() -> None:

@@ -162,7 +162,8 @@ C_ROWS: list[set[str]] = [
     row("echo_state mixer"),
     row("participant mix_minus"),
     # Kernels: never include each other.
-    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge lipsync"),
+    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge")
+    | row("lipsync sync_delay"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter, of
     # the lip-sync estimator.
     row("echo_align echo_stage noise_stage hum"),

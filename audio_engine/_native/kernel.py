@@ -17,8 +17,9 @@ LIVE_FIELDS: dict[str, dict[str, str]] = {
     },
     "leveller": {"target_lufs": "TARGET_LUFS"},
     "limiter": {"ceiling_dbtp": "CEILING_DBTP"},
+    "sync_delay": {"delay_ms": "DELAY_MS"},
 }
-_FIELDS_OF_THE_START = {"initial_gain_db"}
+_FIELDS_OF_THE_START = {"initial_gain_db", "initial_delay_ms"}
 
 
 class Kernel:

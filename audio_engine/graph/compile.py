@@ -11,6 +11,7 @@ from audio_engine.config import (
     EchoConfig,
     HighPassConfig,
     LimiterConfig,
+    LipSyncConfig,
     NoiseConfig,
 )
 from audio_engine.graph.model import Graph, Node
@@ -21,6 +22,7 @@ from audio_engine.processors.steps import (
     limiter_step,
     loudness_step,
     suppressor_step,
+    sync_delay_step,
 )
 
 
@@ -51,7 +53,8 @@ def compile_graph(graph: Graph, reuse: CompiledGraph | None = None) -> CompiledG
         whose name, sources and kernels are the same here and there, and whose sources are shared
         too, gets that plan's kernels with all that they have learned; values that may change live
         are set with the first block. A leveller that must be made anew starts at the gain of the
-        earlier one. Both plans may then be closed in any order.
+        earlier one; a lip-sync delay goes on where the earlier one is, or from 0. Both plans may
+        then be closed in any order.
 
     Raises
     ------
@@ -184,25 +187,46 @@ class _Compiler:
                     echo_step_index=step_of[node.source] if behind_echo else -1,
                     make=make,
                 )
-            case AgcConfig():
-                suppressor = graph.nearest(node.source, NoiseConfig)
-                return leveller_step(
-                    node.config,
-                    rate_hz,
-                    channels,
-                    bus=bus,
-                    output_bus=output_bus,
-                    suppressor_step_index=-1 if suppressor is None else step_of[suppressor],
-                    ceiling_dbtp=_ceiling_behind(graph, node.name),
-                    initial_gain_db=self._gain_so_far_db(node),
-                    make=make,
-                )
+            case AgcConfig() | LipSyncConfig():
+                return self._make_behind_suppressor(node, node.config, make)
             case LimiterConfig():
                 return limiter_step(
                     node.config, rate_hz, channels, bus=bus, output_bus=output_bus, make=make
                 )
             case _:
                 return loudness_step(node.config, rate_hz, channels, bus=bus, make=make)
+
+    def _make_behind_suppressor(
+        self, node: Node, config: AgcConfig | LipSyncConfig, make: _KernelSource
+    ) -> Step:
+        """Make a step that is told what the suppressor before it hears, if there is one."""
+        graph = self.graph
+        rate_hz, channels = graph.sample_rate_hz, graph.channels_of(node.source)
+        bus, output_bus = self.buses[node.source], self.buses[node.name]
+        suppressor = graph.nearest(node.source, NoiseConfig)
+        suppressor_step = -1 if suppressor is None else self.step_of[suppressor]
+        if isinstance(config, LipSyncConfig):
+            return sync_delay_step(
+                config,
+                rate_hz,
+                channels,
+                bus=bus,
+                output_bus=output_bus,
+                suppressor_step_index=suppressor_step,
+                starts_at_once=self._earlier is None,
+                make=make,
+            )
+        return leveller_step(
+            config,
+            rate_hz,
+            channels,
+            bus=bus,
+            output_bus=output_bus,
+            suppressor_step_index=suppressor_step,
+            ceiling_dbtp=_ceiling_behind(graph, node.name),
+            initial_gain_db=self._gain_so_far_db(node),
+            make=make,
+        )
 
 
 def _ceiling_behind(graph: Graph, name: str) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audio_engine.config import EngineConfig
-from audio_engine.errors import ConfigError, FormatError
+from audio_engine.errors import ConfigError, FormatError, StreamError
 from audio_engine.graph.compile import compile_graph
 from audio_engine.graph.live import change_live
 from audio_engine.graph.model import Graph
@@ -23,6 +23,7 @@ from audio_engine.processors.stats import (
     EngineStats,
     LevelStats,
     LimiterStats,
+    LipSyncStats,
     LoudnessStats,
     NoiseStats,
 )
@@ -31,8 +32,9 @@ from audio_engine.processors.stats import (
 def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
     """Return the chain of a configuration as a graph.
 
-    The order is high-pass, echo filter, suppressor, leveller, limiter, meter. Residual echo is
-    removed by the suppressor, so that stage runs whenever echo or noise is to be removed.
+    The order is high-pass, echo filter, suppressor, leveller, limiter, meter, lip-sync delay.
+    Residual echo is removed by the suppressor, so that stage runs whenever echo or noise is to be
+    removed. The meter does not wait for the delay, and the echo canceller does not see it.
 
     Parameters
     ----------
@@ -66,6 +68,9 @@ def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
         signal = "limiter"
     if config.meter.enabled:
         graph.add("meter", config.meter, source=signal)
+    if config.lip_sync.enabled:
+        graph.add("lip_sync", config.lip_sync, source=signal)
+        signal = "lip_sync"
     graph.add_output(signal)
     return graph
 
@@ -98,7 +103,13 @@ def engine_stats(report: Any, step_of: Mapping[str, int], config: EngineConfig) 
         agc=LevelStats.from_report(stage["agc"].leveller) if "agc" in stage else None,
         limiter=LimiterStats.from_report(stage["limiter"].limiter) if "limiter" in stage else None,
         loudness=LoudnessStats.from_report(stage["meter"].loudness) if "meter" in stage else None,
+        lip_sync=_lip_sync_stats(stage["lip_sync"], config) if "lip_sync" in stage else None,
     )
+
+
+def _lip_sync_stats(report: Any, config: EngineConfig) -> LipSyncStats:
+    rest = SimpleNamespace(video_delay_ms=max(0.0, -config.lip_sync.delay_ms))
+    return LipSyncStats.from_report(report.sync_delay, rest)
 
 
 def _echo_stats(stage: Mapping[str, Any]) -> EchoStats:
@@ -135,7 +146,11 @@ class Engine(EchoProcessor):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._config = EngineConfig() if config is None else config
-        compiled = compile_graph(engine_graph(self._config))
+        graph = engine_graph(self._config)
+        if "lip_sync" in graph.nodes:
+            graph.add_output(graph.nodes["lip_sync"].source)
+        self._undelayed: AudioArray | None = None
+        compiled = compile_graph(graph)
         self._step_of = compiled.step_of
         super().__init__(
             compiled.plan,
@@ -180,10 +195,10 @@ class Engine(EchoProcessor):
         ----------
         name : str
             ``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``; ``ns.transients`` or
-            ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
-            ``highpass.enabled`` for a stage that is in the chain: switched off it
-            goes on listening, and is adapted when it is switched on again.
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``, ``lip_sync.delay_ms``;
+            ``ns.transients`` or ``ns.music_guard``; or ``echo.enabled``, ``ns.enabled``,
+            ``agc.enabled``, ``highpass.enabled`` for a stage that is in the chain: switched off
+            it goes on listening, and is adapted when it is switched on again.
         value : float
             In the unit of the name, within the range of the configuration; 0 or 1 for a switch.
 
@@ -197,6 +212,30 @@ class Engine(EchoProcessor):
         for command in commands:
             self._plan.post(self._step_of[command.stage], command.parameter, command.value)
         self._config = config
+
+    @property
+    def undelayed(self) -> AudioArray:
+        """The last block as it was before the lip-sync delay, for a `LipSyncEstimator`.
+
+        Shape (frames,), of several channels (frames, channels). Repaired like what `process`
+        returned, and `latency_frames` less the delay stage's own 32 frames late, whatever the
+        delay.
+
+        Raises
+        ------
+        StreamError
+            If ``lip_sync`` is not enabled, or nothing has been processed yet.
+        """
+        if self._undelayed is None:
+            reason = "nothing was processed" if self._config.lip_sync.enabled else "it is disabled"
+            raise StreamError(f"there is no block before the lip-sync delay: {reason}")
+        return self._undelayed[:, 0] if self._channels == 1 else self._undelayed
+
+    def _further_outputs(self, out: AudioArray) -> list[AudioArray]:
+        if not self._config.lip_sync.enabled:
+            return []
+        self._undelayed = np.empty_like(out)
+        return [self._undelayed]
 
     def stats(self) -> EngineStats:
         """Return what every running stage measures now."""

@@ -18,6 +18,7 @@ LIVE_PARAMETERS = {
     "ns.music_guard": "MUSIC_GUARD",
     "agc.target_lufs": "TARGET_LUFS",
     "limiter.ceiling_dbtp": "CEILING_DBTP",
+    "lip_sync.delay_ms": "DELAY_MS",
 }
 
 #: Stages that may be switched off and on while audio runs (0 or 1).
@@ -98,12 +99,10 @@ def live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | Non
         Names and values; None where something differs that cannot change live.
     """
     changes: dict[str, float] = {}
-    config = old
+    then, wanted = old.to_dict(), new.to_dict()
     for name in (*LIVE_PARAMETERS, *LIVE_SWITCHES):
         stage, _, field = name.partition(".")
-        value = getattr(getattr(new, stage), field)
-        if value != getattr(getattr(old, stage), field):
-            changes[name] = float(value)
-            text = str(value).lower() if isinstance(value, bool) else repr(value)
-            config = config.with_settings({name: text})
-    return changes if config == new else None
+        if then[stage][field] != wanted[stage][field]:
+            then[stage][field] = wanted[stage][field]
+            changes[name] = float(wanted[stage][field])
+    return changes if then == wanted else None

@@ -10,13 +10,22 @@ from audio_engine.config import (
     EchoConfig,
     HighPassConfig,
     LimiterConfig,
+    LipSyncConfig,
     MeterConfig,
     NoiseConfig,
     check_format,
 )
 from audio_engine.errors import ConfigError
 
-StageConfig = HighPassConfig | EchoConfig | NoiseConfig | AgcConfig | LimiterConfig | MeterConfig
+StageConfig = (
+    HighPassConfig
+    | EchoConfig
+    | NoiseConfig
+    | AgcConfig
+    | LimiterConfig
+    | MeterConfig
+    | LipSyncConfig
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +100,10 @@ class Graph:
         self._check_new(name)
         if isinstance(config, EchoConfig) != (far_end is not None):
             raise ConfigError(f"stage {name}: an echo canceller has a far_end, nothing else has")
-        if not active and isinstance(config, LimiterConfig | MeterConfig):
-            raise ConfigError(f"stage {name}: limiters and meters cannot be switched off")
+        if not active and isinstance(config, LimiterConfig | MeterConfig | LipSyncConfig):
+            raise ConfigError(
+                f"stage {name}: limiters, meters and lip-sync delays cannot be switched off"
+            )
         self.nodes[name] = Node(
             name=name, config=config, source=source, far_end=far_end, active=active
         )

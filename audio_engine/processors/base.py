@@ -100,8 +100,12 @@ class Processor(Closable):
         elif far_end is not None:
             raise FormatError("a far end was given, but echo cancellation is not enabled")
         out = np.empty_like(capture)
-        self._plan.process(inputs, [out])
+        self._plan.process(inputs, [out, *self._further_outputs(out)])
         return out.reshape(np.shape(audio))
+
+    def _further_outputs(self, out: AudioArray) -> list[AudioArray]:
+        """Return arrays for what the plan gives beside `out`."""
+        return []
 
     def _far(self, far_end: ArrayLike | None, frames: int) -> AudioArray | None:
         if far_end is None:

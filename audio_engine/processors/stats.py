@@ -168,6 +168,31 @@ class LoudnessStats(Stats):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LipSyncStats(Stats):
+    """Lip-sync delay of the audio, on top of the latency, and what is left to the picture.
+
+    Attributes
+    ----------
+    delay_ms : float
+        How much later the audio is made now.
+    target_ms : float
+        Where that goes: by 5 ms per second, or in jumps in the pauses of speech.
+    video_delay_ms : float
+        By how much the caller is to delay the picture: what the audio cannot be made earlier.
+    moving : bool
+        The delay is on its way.
+    jump_count : int
+        Jumps in pauses since the start or the last reset.
+    """
+
+    delay_ms: float
+    target_ms: float
+    video_delay_ms: float
+    moving: bool
+    jump_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStats(Stats):
     """The whole chain; a section is None where its stage does not run."""
 
@@ -181,6 +206,7 @@ class EngineStats(Stats):
     agc: LevelStats | None = None
     limiter: LimiterStats | None = None
     loudness: LoudnessStats | None = None
+    lip_sync: LipSyncStats | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

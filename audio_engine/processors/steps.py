@@ -15,6 +15,7 @@ from audio_engine.config import (
     EchoConfig,
     HighPassConfig,
     LimiterConfig,
+    LipSyncConfig,
     MeterConfig,
     NoiseConfig,
 )
@@ -188,3 +189,37 @@ def loudness_step(
         true_peak=int(config.true_peak),
     )
     return Step(kind="LOUDNESS", kernels=(kernel,), input_bus=bus)
+
+
+def sync_delay_step(
+    config: LipSyncConfig,
+    rate_hz: int,
+    channels: int,
+    *,
+    bus: int,
+    output_bus: int,
+    suppressor_step_index: int = -1,
+    starts_at_once: bool = True,
+    make: MakeKernel = Kernel,
+) -> Step:
+    """Make the lip-sync delay step.
+
+    With a suppressor step it takes nothing for a pause in which that one hears speech. It stands at
+    its delay from the first frame on, or goes there from 0 while audio runs.
+    """
+    delay_ms = max(config.delay_ms, 0.0)
+    kernel = make(
+        "sync_delay",
+        sample_rate_hz=rate_hz,
+        channels=channels,
+        max_delay_ms=config.max_delay_ms,
+        delay_ms=delay_ms,
+        initial_delay_ms=delay_ms if starts_at_once else 0.0,
+    )
+    return Step(
+        kind="SYNC_DELAY",
+        kernels=(kernel,),
+        input_bus=bus,
+        output_bus=output_bus,
+        source_step=suppressor_step_index,
+    )

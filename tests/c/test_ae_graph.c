@@ -300,6 +300,75 @@ static void test_following_equals_two_sets_of_kernels(void)
     ae_chain_destroy(&donor);
 }
 
+typedef struct {
+    ae_limiter *limiter;
+    ae_sync_delay *delay;
+    ae_graph *graph;
+} ae_late_plan;
+
+/* A limiter that leaves a quiet signal alone, and a lip-sync delay. */
+static ae_late_plan make_late_plan(float ceiling_dbtp, float delay_ms, float initial_delay_ms)
+{
+    ae_late_plan plan;
+    ae_limiter_config limiter = ae_limiter_default_config(k_rate);
+    limiter.ceiling_dbtp = ceiling_dbtp;
+    ae_sync_delay_config delay = ae_sync_delay_default_config(k_rate);
+    delay.delay_ms = delay_ms;
+    delay.initial_delay_ms = initial_delay_ms;
+    CHECK(ae_limiter_create(&plan.limiter, &limiter) == AE_OK);
+    CHECK(ae_sync_delay_create(&plan.delay, &delay) == AE_OK);
+    const int channels[] = {1, 1, 1}, in[] = {0}, out[] = {2};
+    const ae_step steps[] = {{AE_STEP_LIMITER, 0, -1, 1, -1, {plan.limiter}},
+                             {AE_STEP_SYNC_DELAY, 1, -1, 2, -1, {plan.delay}}};
+    const ae_graph_config config = {k_rate, 3, channels, 1, in, 1, out, 2, steps};
+    CHECK(ae_graph_create(&plan.graph, &config) == AE_OK);
+    return plan;
+}
+
+static void destroy_late_plan(ae_late_plan *plan)
+{
+    ae_graph_destroy(plan->graph);
+    ae_sync_delay_destroy(plan->delay);
+    ae_limiter_destroy(plan->limiter);
+}
+
+/* The new limiter begins with an empty delay line: 5 ms of silence that would lie in the lip-sync
+ * delay and be heard 200 ms later. What is heard is the input, late, and nothing else. */
+static void test_a_long_delay_survives_a_change_of_plan(void)
+{
+    enum { k_blocks = 100, k_change = 40, k_swap = 8, k_delay_ms = 200 };
+    static float in[k_blocks * k_block], out[k_blocks * k_block];
+    ae_late_plan old = make_late_plan(-1.0f, k_delay_ms, k_delay_ms);
+    ae_late_plan next = make_late_plan(-3.0f, k_delay_ms, 0.0f);
+    const int late = ae_graph_latency_frames(old.graph) + k_delay_ms * k_rate / 1000;
+    uint32_t seed = 31;
+    for (int n = 0; n < k_blocks * k_block; n++) in[n] = 0.1f * ae_random(&seed);
+    const uint64_t allocations = ae_allocation_count();
+    for (int b = 0; b < k_blocks; b++) {
+        float of_next[k_block];
+        const float *ins[] = {in + b * k_block};
+        float *heard[] = {out + b * k_block}, *unheard[] = {of_next};
+        if (b < k_change) {
+            ae_graph_process(old.graph, ins, heard);
+            continue;
+        }
+        if (b == k_change) ae_graph_take_over(next.graph, old.graph);
+        if (b < k_change + k_swap) {
+            ae_graph_process(next.graph, ins, unheard);
+            ae_graph_process_following(old.graph, next.graph, ins, heard);
+        }
+        if (b >= k_change + k_swap) {
+            ae_graph_process(next.graph, ins, heard);
+        } else if (b >= k_change + AE_GRAPH_WARM_UP_BLOCKS) { /* the fade: both are the same */
+            CHECK(memcmp(of_next, heard[0], sizeof of_next) == 0);
+        }
+    }
+    CHECK(ae_allocation_count() == allocations);
+    CHECK(memcmp(out + late, in, (size_t)(k_blocks * k_block - late) * sizeof(float)) == 0);
+    destroy_late_plan(&old);
+    destroy_late_plan(&next);
+}
+
 int main(void)
 {
     test_wire_cleans_and_counts();
@@ -310,5 +379,6 @@ int main(void)
     test_meaningless_switches_are_harmless();
     test_shed_meters_change_nothing_that_is_heard();
     test_following_equals_two_sets_of_kernels();
+    test_a_long_delay_survives_a_change_of_plan();
     return AE_TEST_RESULT();
 }

@@ -41,6 +41,46 @@ static void test_graph_equals_the_kernel(void)
     ae_limiter_destroy(beside);
 }
 
+/* A command reaches the lip-sync delay, and a speech probability keeps it from jumping: the second
+ * step stands for a suppressor, whose report says what the test wants. */
+static void test_sync_delay_step(void)
+{
+    ae_sync_delay *inside, *beside;
+    const ae_sync_delay_config delay_config = ae_sync_delay_default_config(k_rate);
+    CHECK(ae_sync_delay_create(&inside, &delay_config) == AE_OK);
+    CHECK(ae_sync_delay_create(&beside, &delay_config) == AE_OK);
+    const ae_step step = {AE_STEP_SYNC_DELAY, 0, -1, 0, 1, {inside}};
+    const ae_step_verbs *verbs = ae_step_verbs_of(AE_STEP_SYNC_DELAY);
+    CHECK(!verbs->has_switch && verbs->shed_level == 0);
+    CHECK(verbs->latency_frames(&step) == ae_sync_delay_latency_frames(beside));
+    const ae_command command = {0, AE_PARAMETER_DELAY_MS, 400.0f};
+    ae_step_apply(&step, &command);
+    ae_sync_delay_set_delay_ms(beside, 400.0f);
+    float x[k_block] = {0.0f}, y[k_block], z[k_block];
+    ae_bus bus = {1, {x}};
+    ae_step_report reports[2] = {0}, read;
+    const ae_step_context context = {.block_frames = k_block, .buses = &bus, .reports = reports};
+    uint32_t seed = 3;
+    for (int b = 0; b < 100; b++) {
+        const float *in[] = {y};
+        float *out[] = {z};
+        reports[1].suppressor.speech_probability = b < 50 ? 1.0f : 0.0f;
+        make_noise(y, k_block, 1e-4f, &seed);
+        memcpy(x, y, sizeof x);
+        verbs->process(&context, &step);
+        ae_sync_delay_process(beside, in, b < 50 ? 1.0f : 0.0f, out);
+        CHECK(memcmp(x, z, sizeof x) == 0);
+        verbs->read(&step, &read);
+        CHECK(b >= 50 || read.sync_delay.jump_count == 0);
+    }
+    CHECK(read.sync_delay.jump_count > 0 && read.sync_delay.target_ms == 400.0f);
+    verbs->reset(&step, 1);
+    verbs->read(&step, &read);
+    CHECK(read.sync_delay.delay_ms == 400.0f);
+    ae_sync_delay_destroy(inside);
+    ae_sync_delay_destroy(beside);
+}
+
 static void test_stereo_far_end_is_averaged_and_left_alone(void)
 {
     ae_echo_filter *filter;
@@ -136,7 +176,7 @@ static void test_commands_reach_their_kernel_only(void)
     }
     CHECK_NEAR(10.0 * log10(power[1] / power[0]), 0.0, 0.01);
     CHECK(10.0 * log10(power[2] / power[0]) < -20.0);
-    CHECK(ae_step_verbs_of(-1) == NULL && ae_step_verbs_of(AE_STEP_LOUDNESS + 1) == NULL);
+    CHECK(ae_step_verbs_of(-1) == NULL && ae_step_verbs_of(AE_STEP_SYNC_DELAY + 1) == NULL);
     ae_highpass_destroy(highpass);
 }
 
@@ -350,6 +390,7 @@ static void test_the_leveller_hears_of_music(void)
 int main(void)
 {
     test_graph_equals_the_kernel();
+    test_sync_delay_step();
     test_stereo_far_end_is_averaged_and_left_alone();
     test_two_references_are_the_even_and_the_odd_channels();
     test_commands_reach_their_kernel_only();

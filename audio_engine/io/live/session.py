@@ -147,9 +147,9 @@ class LiveSession(Closable):
         ----------
         name : str
             A value (``ns.attenuation_limit_db``, ``ns.dereverb``, ``agc.target_lufs``,
-            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``) or a switch (``ns.transients``,
-            ``ns.music_guard``, ``echo.enabled``, ``ns.enabled``, ``agc.enabled``,
-            ``highpass.enabled``).
+            ``limiter.ceiling_dbtp``, ``highpass.cutoff_hz``, ``lip_sync.delay_ms``) or a switch
+            (``ns.transients``, ``ns.music_guard``, ``echo.enabled``, ``ns.enabled``,
+            ``agc.enabled``, ``highpass.enabled``).
         value : float
             In the unit of the name, within the configuration's range; 0 or 1 for a switch.
 
@@ -192,7 +192,8 @@ class LiveSession(Closable):
             config = graph_or_config
             self._check_layout(graph := engine_graph(config, switchable=True))
             changes = live_changes(self._config, config) if self._has_config else None
-            if changes is None:
+            stages = self._parts.compiled.step_of
+            if changes is None or any(name.partition(".")[0] not in stages for name in changes):
                 self._parts.swap(graph)
                 self._config, self._has_config = config, True
             else:

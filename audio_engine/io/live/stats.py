@@ -102,7 +102,7 @@ class LiveStats(Stats):
     latency_ms : float or None
         Microphone to loudspeaker as estimated from the devices' times; None while not known.
     engine_latency_ms : float
-        The engine's own share of it.
+        The engine's own share of it, without the delay of a lip-sync correction.
     frames : int
         Frames processed at `sample_rate_hz`.
     input, output, far : MeterStats
