@@ -70,6 +70,9 @@ from audio_engine.processors.vad import VoiceActivityDetector
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
+    from audio_engine.io.face_mesh import FaceLandmarkerTracker, FaceMeshTracker
+    from audio_engine.io.faces import Face, MouthTracker
+    from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement, measure_lip_sync
     from audio_engine.io.live.session import LiveSession
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
@@ -87,8 +90,13 @@ __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "Face": "audio_engine.io.faces",
+    "FaceLandmarkerTracker": "audio_engine.io.face_mesh",
+    "FaceLipSync": "audio_engine.io.lip_sync",
+    "FaceMeshTracker": "audio_engine.io.face_mesh",
     "LipSyncEstimate": "audio_engine.processors.lipsync",
     "LipSyncEstimator": "audio_engine.processors.lipsync",
+    "LipSyncMeasurement": "audio_engine.io.lip_sync",
     "LipSyncWeights": "audio_engine.processors.lipsync",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
@@ -98,7 +106,9 @@ _MODULE_OF = {
     "MOUTH_SIGNALS": "audio_engine.processors.lipsync",
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
+    "MouthTracker": "audio_engine.io.faces",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "measure_lip_sync": "audio_engine.io.lip_sync",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
 }
@@ -125,6 +135,10 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineStats",
+    "Face",
+    "FaceLandmarkerTracker",
+    "FaceLipSync",
+    "FaceMeshTracker",
     "FormatError",
     "Graph",
     "HighPassConfig",
@@ -137,6 +151,7 @@ __all__ = [
     "LipSyncCorrectorConfig",
     "LipSyncEstimate",
     "LipSyncEstimator",
+    "LipSyncMeasurement",
     "LipSyncStats",
     "LipSyncWeights",
     "LiveEvent",
@@ -151,6 +166,7 @@ __all__ = [
     "MeterConfig",
     "MixReport",
     "MixedParticipant",
+    "MouthTracker",
     "NoiseConfig",
     "NoiseStats",
     "NoiseSuppressor",
@@ -173,6 +189,7 @@ __all__ = [
     "enhance",
     "kernel_build",
     "loudness_series",
+    "measure_lip_sync",
     "measure_loudness",
     "mix_files",
     "normalise_loudness",
