@@ -28,7 +28,6 @@ from audio_engine.io.quiet import silent_stderr
 from audio_engine.io.video import Rgb
 from audio_engine.processors.lipsync import MOUTH_SIGNALS
 
-
 _MOST_FACES = 8
 _SEARCH_S = 0.5
 _DETECTED = 0.5  # confidence from which a detection is a face
