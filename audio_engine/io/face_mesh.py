@@ -5,7 +5,8 @@ second and whenever a face is lost or the shot changes. Each face then has a win
 three faces wide, that stays where it is until the face leaves its middle; the face mesh follows the
 face in it from picture to picture. So a face that takes 5 % of the picture's width (2 % where it is
 the only one) is followed as well as a large one; the mesh alone loses faces below some 10 %.
-The mesh has no filter over time: no delay (measured: see docs/lip-sync.md).
+The mesh has no filter over time and no delay: against the tasks interface, asked for two faces, its
+lip gap is 1.8 ms early in the median of 11 clips.
 Cost: 3 ms per face and picture on one core, the search 7 ms.
 
 `FaceLandmarkerTracker`: the tasks interface with a ``.task`` model file, which MediaPipe does not
