@@ -1,4 +1,4 @@
-"""``make bench``: measure the kernels, the whole chain, its stages, loudness meter and room mixer.
+"""``make bench``: measure the kernels, the whole chain, its stages, meter, mixer and lip sync.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
 terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` and the
@@ -21,6 +21,7 @@ from benchmarks import (
     echo_cost,
     echo_floor,
     far_end_trouble,
+    lip_sync_cost,
     meter_cost,
     room_cost,
     soak_echo,
@@ -36,6 +37,7 @@ PARTS = (
     "noise-cost",
     "meter-cost",
     "room-cost",
+    "lip-sync-cost",
     "echo-cost",
     "echo-trouble",
     "echo-floor",
@@ -80,6 +82,7 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         "noise-cost": "noise_cost",
         "meter-cost": "meter_cost",
         "room-cost": "room_cost",
+        "lip-sync-cost": "lip_sync_cost",
     }
     for part, module in modules.items():
         for build in builds if part in wanted else ():
@@ -120,7 +123,7 @@ def missed_goal(record: Record) -> str | None:
         return f"{name}: {record['ratio']} of {record['peer']}, {record['goal_ratio']} wanted"
     if record.get("share_of_core", 0.0) > record.get("goal_share", 1.0):
         share, goal = record["share_of_core"], record["goal_share"]
-        return f"{name}: {share:.2%} of a core, {goal:.0%} wanted"
+        return f"{name}: {share:.2%} of a core, {100 * goal:g}% wanted"
     return None
 
 
@@ -134,6 +137,7 @@ def table(records: list[Record]) -> str:
         "echo_floor": echo_floor.row,
         "soak_loudness": soak_loudness.row,
         "soak": soak_echo.row,
+        "lip_sync": lip_sync_cost.row,
         "meter": meter_cost.row,
         "room": room_cost.row,
     }

@@ -23,8 +23,8 @@ typedef struct {
 /* Syllables: sines of 0.7 to 5.2 Hz that never repeat. */
 static double movement(double t, double kind)
 {
-    double sum = 0.0;
-    for (int i = 0; i < 12; i++) sum += sin(k_two_pi * (0.7 + 0.41 * i) * t + kind * i * i);
+    double sum = 0.0, hz = 0.7;
+    for (int i = 0; i < 12; i++, hz *= 1.2) sum += sin(k_two_pi * hz * t + kind * i * i);
     return sum / 3.5;
 }
 
