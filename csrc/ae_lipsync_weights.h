@@ -1,9 +1,7 @@
-/* ae_lipsync_weights.h - the trained numbers of ae_lip_model; a stand-in until the training tool
- * writes it. */
+/* ae_lipsync_weights.h - the trained numbers of ae_lip_model, whose header goes before this one: a
+ * stand-in until the training tool writes it. */
 #ifndef AE_LIPSYNC_WEIGHTS_H
 #define AE_LIPSYNC_WEIGHTS_H
-
-#include "ae_lip_model.h"
 
 static const float k_full_audio[4224] = {
     0.010930f,  0.000375f,  -0.020120f, -0.012576f, -0.005442f, 0.010843f,  0.002644f,  -0.013172f,
