@@ -8,11 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
+import soxr
 from numpy.typing import NDArray
+
+import audio_engine
 
 RATE_HZ = 48000
 _TICKS = 12000  # a time base in which 24, 25, 30 and 60 pictures per second are whole
 _FRAMES = 1024
+
+
+def voice(name: str) -> NDArray[np.float32]:
+    """Return one of the demo's voices, mono at 48 kHz: host (14.9 s) or guest (9.0 s)."""
+    path = Path(audio_engine.__file__).parent / "demo_data" / f"{name}.flac"
+    audio, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(soxr.resample(audio[:, 0], rate_hz, RATE_HZ), np.float32)
+
+
+def opening_of(audio: NDArray[np.float32], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far a mouth is open (0 to 1) that would make this sound: its smoothed level."""
+    hop = RATE_HZ // 100
+    frames = audio[: len(audio) // hop * hop].reshape(-1, hop)
+    level_db = 10.0 * np.log10((frames**2).mean(axis=1) + 1e-7)
+    smooth = np.convolve(level_db, np.hanning(9) / np.hanning(9).sum(), "same")
+    low, high = np.percentile(smooth, [20, 95])
+    opening = np.clip((smooth - low) / (high - low), 0.0, 1.0)
+    return np.asarray(np.interp(times_s, np.arange(len(opening)) / 100.0 + 0.005, opening))
 
 
 def picture_number(index: int, size: tuple[int, int] = (64, 96)) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ packages() {
     test) # PortAudio and two software devices for the live tests; making the demo's voices again
         echo libportaudio2 libasound2-dev jackd2 espeak-ng ;;
     bench) echo libkissfft-dev libebur128-1 ;; # the peers of the FFT and of the meter
+    video) echo libgl1 libglib2.0-0 ;; # OpenCV, which the face tracker brings along
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;
     esac

@@ -3,8 +3,8 @@
 `FaceMeshTracker` (default): MediaPipe's full-range detector looks over the whole picture twice a
 second and whenever a face is lost or the shot changes. Each face then has a window of its own, some
 three faces wide, that stays where it is until the face leaves its middle; the face mesh follows the
-face in it from picture to picture. So a face of 4 % of the picture is followed as well as a large
-one (the mesh alone, on the whole picture, loses faces below some 10 % of it).
+face in it from picture to picture. So a face that takes 5 % of the picture's width (2 % where it is
+the only one) is followed as well as a large one; the mesh alone loses faces below some 10 %.
 The mesh has no filter over time: no delay (measured: see docs/lip-sync.md).
 Cost: 3 ms per face and picture on one core, the search 7 ms.
 
@@ -31,6 +31,8 @@ _SIGNALS = ("openness", "width", "area", "outer", "chin", "motion")
 _MOST_FACES = 8
 _SEARCH_S = 0.5
 _DETECTED = 0.5  # confidence from which a detection is a face
+_PARTS = 3  # squares that a wide picture is searched in for faces too small for the whole of it
+_CLOSER = 1.3  # how much longer than wide it has to be for that
 
 
 class FaceMeshTracker:
@@ -92,10 +94,28 @@ class FaceMeshTracker:
             self._detector = None
 
     def _search(self, rgb: Rgb) -> None:
-        """Open a window for each face that none follows."""
-        for detection in self._detector.process(rgb).detections or []:
+        """Open a window for each face that none follows; without any, look closer."""
+        height, width = rgb.shape[:2]
+        self._search_in(rgb, 0, 0, width, height)
+        side, longer = min(width, height), max(width, height)
+        if self._windows or longer < _CLOSER * side:
+            return
+        for start in np.linspace(0, longer - side, _PARTS).astype(int):
+            left, top = (int(start), 0) if width > height else (0, int(start))
+            self._search_in(rgb, left, top, side, side)
+
+    def _search_in(self, rgb: Rgb, left: int, top: int, width: int, height: int) -> None:
+        """Search a part of the picture."""
+        part = np.ascontiguousarray(rgb[top : top + height, left : left + width])
+        full_height, full_width = rgb.shape[:2]
+        for detection in self._detector.process(part).detections or []:
             found = detection.location_data.relative_bounding_box
-            box = (found.xmin, found.ymin, found.width, found.height)
+            box = (
+                (left + found.xmin * width) / full_width,
+                (top + found.ymin * height) / full_height,
+                found.width * width / full_width,
+                found.height * height / full_height,
+            )
             holders = [w for w in self._windows if _holds(w.box, box)]
             if any(window.face is not None for window in holders):
                 continue
@@ -264,7 +284,7 @@ class FaceLandmarkerTracker:
             content = path.read_bytes()
         except OSError as error:
             raise InputFileError(f"{path}: {error.strerror or error}") from None
-        self._mediapipe = mediapipe
+        self._mediapipe, self._path = mediapipe, path
         vision, base = mediapipe.tasks.vision, mediapipe.tasks.BaseOptions
         options = vision.FaceLandmarkerOptions(
             base_options=base(model_asset_buffer=content),
@@ -275,10 +295,7 @@ class FaceLandmarkerTracker:
             with silent_stderr():
                 self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as error:
-            said = str(error).splitlines()[0] if str(error) else "no reason given"
-            raise InputFileError(
-                f"{path}: this is no FaceLandmarker model file for this MediaPipe ({said})"
-            ) from None
+            raise self._unfit(error) from None
         self._last_ms = -1
 
     def faces(self, time_s: float, rgb: Rgb) -> list[Face]:
@@ -287,13 +304,22 @@ class FaceLandmarkerTracker:
         image = self._mediapipe.Image(
             image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb)
         )
-        result = self._landmarker.detect_for_video(image, self._last_ms)
+        try:
+            result = self._landmarker.detect_for_video(image, self._last_ms)
+        except RuntimeError as error:
+            raise self._unfit(error) from None
         size = rgb.shape[1::-1]
         meshes = [
             np.array([(point.x, point.y) for point in landmarks], np.float64) * size
             for landmarks in result.face_landmarks
         ]
         return [face for mesh in meshes if (face := mouth_of(mesh, rgb)) is not None]
+
+    def _unfit(self, error: Exception) -> InputFileError:
+        said = (str(error).splitlines() or ["no reason given"])[0]
+        return InputFileError(
+            f"{self._path}: this is no FaceLandmarker model file for this MediaPipe ({said})"
+        )
 
     def cut(self) -> None:
         """Do nothing: the model looks for new faces in each picture."""
@@ -309,9 +335,14 @@ def _import_mediapipe() -> Any:
     try:
         with silent_stderr():
             import mediapipe
-    except ImportError:
+    except ModuleNotFoundError:
         raise AudioEngineError(
             "mouths are followed with MediaPipe, which is not installed; "
             'pip install "liveroom-audio-engine[video]" brings it (Python 3.11 and 3.12)'
+        ) from None
+    except ImportError as error:  # OpenCV, which it brings along, wants a window system's libraries
+        raise AudioEngineError(
+            f"MediaPipe is installed but cannot be loaded: {error}; "
+            "on Debian apt-get install libgl1 libglib2.0-0 brings what it wants"
         ) from None
     return mediapipe

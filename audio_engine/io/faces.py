@@ -105,13 +105,13 @@ def mouth_of(points: NDArray[np.float64], rgb: Rgb) -> Face | None:
     if not _SMALLEST_EYE_DISTANCE <= scale < np.inf:
         return None
 
-    def distance(pair: tuple[int, int]) -> float:
+    def _distance(pair: tuple[int, int]) -> float:
         return float(np.hypot(*(points[pair[0]] - points[pair[1]]))) / scale
 
     x, y = points[list(_INNER_LIPS)].T
     area = abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2.0 / scale**2
-    gap = sum(distance(pair) for pair in _LIP_GAPS) / len(_LIP_GAPS)
-    mouth = (gap, distance(_CORNERS), area, distance(_OUTER_LIPS), distance(_NOSE_TO_CHIN))
+    gap = sum(_distance(pair) for pair in _LIP_GAPS) / len(_LIP_GAPS)
+    mouth = (gap, _distance(_CORNERS), area, _distance(_OUTER_LIPS), _distance(_NOSE_TO_CHIN))
     height, width = rgb.shape[:2]
     low, high = points.min(axis=0) / (width, height), points.max(axis=0) / (width, height)
     box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
@@ -137,13 +137,13 @@ def _bilinear_luma(rgb: Rgb, x: NDArray[np.float64], y: NDArray[np.float64]) -> 
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     right_share, down_share = (x - left).astype(np.float32), (y - top).astype(np.float32)
 
-    def luma(column: NDArray[np.int64], row: NDArray[np.int64]) -> FloatArray:
+    def _luma(column: NDArray[np.int64], row: NDArray[np.int64]) -> FloatArray:
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         pixels = rgb[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
         return np.where(inside, pixels @ _LUMA, np.float32(0.0))
 
-    upper = luma(left, top) * (1 - right_share) + luma(left + 1, top) * right_share
-    lower = luma(left, top + 1) * (1 - right_share) + luma(left + 1, top + 1) * right_share
+    upper = _luma(left, top) * (1 - right_share) + _luma(left + 1, top) * right_share
+    lower = _luma(left, top + 1) * (1 - right_share) + _luma(left + 1, top + 1) * right_share
     return np.asarray(upper * (1 - down_share) + lower * down_share, np.float32)
 
 
@@ -216,11 +216,11 @@ class FaceTrack:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A track in one picture: its mouth signals, and whether they go on from the last picture."""
+    """A track in one picture: its mouth signals, and whether nothing leads to them from before."""
 
     track: FaceTrack
     mouth: FloatArray
-    goes_on: bool
+    cut: bool
 
 
 class FaceTracks:
@@ -290,15 +290,13 @@ class FaceTracks:
         return self._tracks[-1]
 
     def _see(self, track: FaceTrack, face: Face, time_s: float) -> Seen:
-        goes_on = (
-            track._picture == self._picture - 1
-            and track._shot == self._shot
-            and _apart(track.box, face.box)[0] < self._JUMP
-        )
+        follows = track._picture == self._picture - 1
+        jumped = follows and _apart(track.box, face.box)[0] > self._JUMP
+        cut = track.pictures > 0 and (jumped or track._shot != self._shot)
         mouth = face.mouth
         if face.patch is not None:
             motion = np.nan
-            if goes_on and track._patch is not None:
+            if follows and not cut and track._patch is not None:
                 motion = float(np.abs(face.patch - track._patch).mean())
             mouth = np.append(mouth, np.float32(motion))
         box = np.array(face.box, np.float32)
@@ -306,7 +304,7 @@ class FaceTracks:
         track.box, track.last_s, track._patch = face.box, time_s, face.patch
         track._picture, track._shot = self._picture, self._shot
         track.pictures += 1
-        return Seen(track, mouth, goes_on)
+        return Seen(track, mouth, cut)
 
 
 def _apart(a: Box, b: Box) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 The file is decoded once. Sound and mouths go side by side into one estimator per face, which looks
 back 20 s and is asked each second; `lip_sync_series` makes the answer for the whole file of that.
-The speaker is the face with the best answer. Another face that is sure of another offset and comes
-near in confidence makes it ambiguous.
+The speaker is the face with the best answer; faces that are as sure of another offset take from its
+confidence.
 
 Memory: the estimators' windows, and three numbers per second and face.
 **Positive offsets: the audio is late.** ITU-R BT.1359 and EBU R37 print the opposite sign.
@@ -15,7 +15,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ _BEFORE_S = 3.0  # sound from before a face appeared that its estimator still he
 _MOST_LISTENERS = 8  # faces that are measured at the same time
 _MOST_FACES = 16  # that are reported
 _SHORTEST_S = 1.0  # a face that is seen for less is not reported
-_MARGIN = 0.15  # by which the speaker's confidence has to exceed another sure face's
+_SUREST = 0.995  # a confidence beyond that is taken for that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,19 +180,19 @@ class _Listener:
     _seen_s: float = 0.0  # since the estimator was asked
 
     def begin(self, estimator: LipSyncEstimator) -> None:
+        """Go on with a new estimator: the face was away for long."""
         self.estimator, self._mouth_s = estimator, -math.inf
 
-    def push_mouth(self, time_s: float, mouth: NDArray[np.float32], goes_on: bool) -> None:
+    def push_mouth(self, time_s: float, mouth: NDArray[np.float32], cut: bool) -> None:
+        """Take the mouth of the next picture, NaN where the face is not in it."""
         assert self.estimator is not None
-        if not goes_on and self._mouth_s > -math.inf:  # nothing leads from the last picture to here
-            nothing = np.full(len(mouth), np.nan, np.float32)
-            self.estimator.push_mouth((self._mouth_s + time_s) / 2.0, nothing)
-        elif np.isfinite(mouth[0]):
+        self.estimator.push_mouth(time_s, mouth, cut=cut)
+        if np.isfinite(mouth[0]) and self._mouth_s > -math.inf:
             self._seen_s += min(time_s - self._mouth_s, _EVERY_S)
-        self.estimator.push_mouth(time_s, mouth)
         self._mouth_s = time_s
 
     def ask(self, time_s: float) -> None:
+        """Ask the estimator what it makes of its window."""
         assert self.estimator is not None
         estimate = self.estimator.estimate()
         self.series.append(Asked(time_s, estimate, self._seen_s))
@@ -201,6 +201,7 @@ class _Listener:
             self.best, self.curve = estimate.confidence, self.estimator.curve()
 
     def close(self) -> None:
+        """Let the estimator go; what it said stays."""
         if self.estimator is not None:
             self.estimator.close()
             self.estimator = None
@@ -271,6 +272,7 @@ class _Run:
         )
 
     def close(self) -> None:
+        """Let all estimators go."""
         for listener in self._listeners.values():
             listener.close()
 
@@ -303,9 +305,9 @@ class _Run:
             if listener.estimator is None:
                 continue
             if index in seen:
-                listener.push_mouth(mouth_s, seen[index].mouth, seen[index].goes_on)
+                listener.push_mouth(mouth_s, seen[index].mouth, seen[index].cut)
             else:
-                listener.push_mouth(mouth_s, nothing, goes_on=True)
+                listener.push_mouth(mouth_s, nothing, cut=False)
 
     def _listen_to(self, track: FaceTrack) -> None:
         """Give a face an estimator, where need be the one of the face that is longest away."""
@@ -347,13 +349,25 @@ def _best(answers: Sequence[LipSyncEstimate]) -> int | None:
 
 
 def _against_others(answers: Sequence[LipSyncEstimate], best: int) -> LipSyncEstimate:
-    """Return the best face's answer, unless another face is as sure of another offset."""
+    """Return the best face's answer in the light of other faces' claims.
+
+    There is one offset: faces that are as sure of another one share the odds.
+    """
     answer = answers[best]
-    for i, other in enumerate(answers):
-        if i == best or other.confidence < ANSWER or answer.offset_ms is None:
-            continue
-        assert other.offset_ms is not None
-        apart = abs(other.offset_ms - answer.offset_ms) > SAME_MS
-        if apart and answer.confidence - other.confidence < _MARGIN:
-            return unsure(answer)
-    return answer
+    if answer.offset_ms is None:
+        return answer
+    claims = [
+        _odds(other.confidence)
+        for other in answers
+        if other.offset_ms is not None and abs(other.offset_ms - answer.offset_ms) > SAME_MS
+    ]
+    own = _odds(answer.confidence)
+    confidence = own / (1.0 + own + sum(claims)) if claims else answer.confidence
+    if confidence < ANSWER <= answer.confidence:
+        return unsure(answer)
+    return replace(answer, confidence=confidence)
+
+
+def _odds(confidence: float) -> float:
+    sure = min(confidence, _SUREST)
+    return sure / (1.0 - sure)

@@ -26,9 +26,11 @@ WINDOW_S = 20.0
 SAME_MS = 80.0  # offsets within this are the same, as the confidence is meant
 _PRIOR = 0.06  # chance that an offset out of the blue is within that: 160 of 2600 ms
 _HIGHEST = 0.99
+_ALIKE = 0.2  # windows of one file share face, voice and room: n of them count as n ** 0.8
 _AGREEMENT = 0.65  # share of the sure windows that has to agree with the answer
 _DRIFT_FROM_S = 15.0
 _SLOPE_POINTS = 300
+_LINE_MS = 25.0  # median distance from a line up to which it is one: windows scatter by some 15 ms
 
 
 class Asked(NamedTuple):
@@ -66,7 +68,8 @@ def whole_answer(series: Sequence[Asked], duration_s: float) -> LipSyncEstimate:
     if slope is not None:
         moved = offset_ms - slope * (time_s - duration_s / 2.0)
         sloping = _Agreement(moved, confidence, share)
-        if sloping.log_odds > level.log_odds + 1.0:  # a line has to be worth its second number
+        # A line has to be worth its second number, and to be one: a step lies near a line too.
+        if sloping.log_odds > level.log_odds + 1.0 and sloping.spread_ms < _LINE_MS:
             level = sloping
     answer = LipSyncEstimate(
         offset_ms=level.offset_ms,
@@ -110,6 +113,7 @@ class _Agreement:
         share: NDArray[np.float64],
     ) -> None:
         prior = math.log(_PRIOR / (1.0 - _PRIOR))
+        share = share * max(1.0, float(share.sum())) ** -_ALIKE
         c = np.clip(confidence, 1e-3, _HIGHEST)
         speaks_for = np.maximum(0.0, np.log(c / (1.0 - c)) - prior) * share
         speaks_against = np.log1p(-c) * share
@@ -123,6 +127,7 @@ class _Agreement:
         centre = _weighted_median(offset_ms[inside], speaks_for[inside] + 1e-9)
         self.agrees = np.abs(offset_ms - centre) <= SAME_MS
         self.offset_ms = _weighted_median(offset_ms[self.agrees], speaks_for[self.agrees] + 1e-9)
+        self.spread_ms = float(np.median(np.abs(offset_ms[self.agrees] - self.offset_ms)))
         self.log_odds = prior + float(
             speaks_for[self.agrees].sum() + speaks_against[~self.agrees].sum()
         )

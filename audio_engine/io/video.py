@@ -170,7 +170,7 @@ class VideoReader:
         try:
             container = self._av.open(
                 f"file:{self.path}",
-                options={"protocol_whitelist": "file"},
+                container_options={"protocol_whitelist": "file"},
                 metadata_errors="replace",
             )
         except (self._av.FFmpegError, ValueError) as error:
