@@ -39,6 +39,8 @@ CONTAINERS = {
 }
 _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless told otherwise
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
+_BEFORE_ZERO = ("mp4", "mov")  # containers that can say that a packet is only the run-in of a codec
+_FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER")
 _STALE_TAGS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "encoder")
 
 
@@ -291,7 +293,9 @@ class _Correction:
         self._copies: dict[int, Any] = {}  # streams of the target by the source's index
         self._moved: SoundShift | None = None
         self._warnings: list[str] = []
-        target.metadata.update(source.metadata)
+        target.metadata.update(
+            {key: text for key, text in source.metadata.items() if key not in _FILE_TAGS}
+        )
         target.set_chapters(source.chapters())
         for stream in source.streams:
             is_sound = stream.index == survey.sound_index
@@ -306,7 +310,7 @@ class _Correction:
             if self._moved is not None and index == self._survey.sound_index:
                 for each in self._moved.push(packet):
                     self._target.mux(each)
-            elif index in self._copies and packet.size:
+            elif index in self._copies and packet.size and not self._is_run_in(packet):
                 packet.stream = self._copies[index]
                 self._target.mux(packet)
             if packet.pos is not None:
@@ -314,6 +318,12 @@ class _Correction:
         if self._moved is not None:
             for each in self._moved.finish():
                 self._target.mux(each)
+
+    def _is_run_in(self, packet: Any) -> bool:
+        """Say whether a packet of copied sound would shift all the others in this container."""
+        if packet.stream.type != "audio" or self._target.format.name in _BEFORE_ZERO:
+            return False
+        return packet.pts is not None and packet.pts + (packet.duration or 0) <= 0
 
     def report(self) -> CorrectionReport:
         """Say what was done."""
@@ -379,6 +389,8 @@ class _Correction:
             raise ConfigError(
                 f"{self._output}: this kind of file cannot hold {codec} pictures; write .mkv"
             )
+        if stream.type == "data" and ("timecode" in stream.metadata or self._source.chapters()):
+            return  # the muxer makes the tracks of timecode and chapters itself
         self._warnings.append(
             f"{stream.type} stream {stream.index} ({codec}) was left out: this kind of file does "
             "not hold it"

@@ -98,7 +98,8 @@ class SoundShift:
         self._layout = _plain_layout(first)
         self.codec_in = source.codec_context.codec.canonical_name
         seconds = max(sound.end_s - sound.start_s, Fraction(1, 100))
-        self._add_stream(target, first, float(8 * sound.size_bytes / seconds))
+        has_loss = not self.codec_in.startswith(_WITHOUT_LOSS)
+        self._add_stream(target, first, has_loss * float(8 * sound.size_bytes / seconds))
         self._planes = _Planes(self._format, int(first.layout.nb_channels))
         start = 0 if first.pts is None else round(first.pts * first.time_base * self._rate_hz)
         end = math.ceil(
