@@ -3,9 +3,9 @@
 Something in the picture lights up and beeps at the same moment, several times with gaps that are
 not all alike: an application on a phone, the file that `write_clapper` makes, a sync pen.
 
-Flash: each pixel of a small picture counts as much as it steps together with the others, so that a
-lit phone in a corner is enough; what stays bright (a cut, an exposure that adapts) is no flash,
-because a running median takes it along. A flash begins with the first frame above half its height.
+Flash: each pixel of a small picture counts as much as it rises with the others, so that a lit phone
+in a corner is enough; what stays bright (a cut, an exposure that adapts) is no flash, because a
+running median takes it along. A flash begins with the first frame above half its height.
 Beep: the tone is the frequency that sets in most sharply, and most tonally, over all onsets. Each
 onset is the moment at which the tone's amplitude over the 12 ms after it exceeds that of the 12 ms
 before by the most: a matched edge, good to well under 1 ms in noise that is as loud as the tone.
@@ -18,6 +18,7 @@ half a frame, the mean of n pairs to half a frame / sqrt(n).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -28,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_engine.io.video import SOUND_RATE_HZ, VideoReader, open_video
+from audio_engine.processors.audio import AudioArray
 
 FURTHEST_S = 1.2  # between a flash and its beep
+LONGEST_S = 600.0  # of a file; what comes after it is not looked at
 FEWEST_PAIRS = 3
 _SHORT_SIDE = 18  # pixels: a phone at arm's length still covers some
 _LONGEST_FLASH_S = 0.7
@@ -94,6 +97,7 @@ def measure_clapper(
     ----------
     video : path-like
         With at least three flashes and beeps; eight or more make it precise. The gaps must differ.
+        Of a longer file the first ten minutes are measured.
     progress : callable or None
         Called with the share that is done, 0 to 1.
 
@@ -109,48 +113,80 @@ def measure_clapper(
     """
     with open_video(Path(video)) as reader:
         times_s, luma = _pictures(reader, progress or (lambda share: None))
-        sound = reader.collect_sound()
+        start_s, audio = _sound(reader)
     flashes_s = find_flashes(times_s, luma)
-    tones = find_beeps(sound.audio.astype(np.float64), max(FEWEST_PAIRS, len(flashes_s)))
+    tones_s = find_beeps(audio, max(FEWEST_PAIRS, len(flashes_s)))
     frame_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.04
-    return pair_up(flashes_s, [sound.time_s + beeps_s for beeps_s in tones], frame_s)
+    return pair_up(flashes_s, [start_s + beeps_s for beeps_s in tones_s], frame_s)
 
 
 def _pictures(reader: VideoReader, progress: Callable[[float], None]) -> tuple[Floats, Any]:
-    """Return the times of the pictures and their luma, one row of pixels for each."""
+    """Return the times of the pictures and their luma, (frames, height, width)."""
     times_s, rows = [], []
     for picture in reader.pictures(short_side=_SHORT_SIDE):
         times_s.append(picture.time_s)
-        rows.append((picture.rgb @ np.array([0.299, 0.587, 0.114])).astype(np.uint8).ravel())
+        rows.append((picture.rgb @ np.array([0.299, 0.587, 0.114])).astype(np.uint8))
         if reader.duration_s:
-            progress(min(1.0, picture.time_s / reader.duration_s))
+            progress(min(1.0, picture.time_s / min(reader.duration_s, LONGEST_S)))
+        if picture.time_s > LONGEST_S:
+            break
     return np.array(times_s), np.stack(rows)
 
 
+def _sound(reader: VideoReader) -> tuple[float, Floats]:
+    """Return when the sound starts, and its samples."""
+    blocks: list[AudioArray] = []
+    start_s = 0.0
+    for block in reader.sound():
+        start_s = start_s if blocks else block.time_s
+        blocks.append(block.audio)
+        if block.time_s > LONGEST_S + FURTHEST_S:
+            break
+    return start_s, np.concatenate(blocks).astype(np.float64)
+
+
 def find_flashes(times_s: Floats, luma: NDArray[np.uint8]) -> Floats:
-    """Return the times of the first frame of each flash; `luma` has a row of pixels per frame."""
+    """Return the times of the first frame of each flash; `luma` is (frames, height, width)."""
     if len(times_s) < 8:
         return np.zeros(0)
-    steps = np.diff(luma.astype(np.float32), axis=0)
-    usual = max(3, round((times_s[-1] - times_s[0]) / 3.0))  # so many flashes, or more
-    noise = 1.4826 * np.median(np.abs(steps), axis=0) + 0.5
-    largest = -np.partition(-steps, min(usual, len(steps) - 1), axis=0)[:usual]
-    weights = np.maximum(largest.mean(axis=0) - 2.5 * noise, 0.0) / noise**2
-    found = _pulses(times_s, luma, weights)
-    if len(found):  # once more, with the pixels that step at these very moments
-        weights = np.maximum(steps[found - 1].mean(axis=0) - noise, 0.0) / noise**2
-        found = _pulses(times_s, luma, weights)
+    pixels = _with_blocks(luma.astype(np.float32))
+    frame_s = (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    later = np.minimum(
+        np.arange(1, len(pixels)) + round(_LONGEST_FLASH_S / frame_s), len(pixels) - 1
+    )
+    rises = np.minimum(pixels[1:] - pixels[:-1], pixels[1:] - pixels[later])  # what goes back too
+    noise = 1.4826 * np.median(np.abs(np.diff(pixels, axis=0)), axis=0) + 0.5
+    usual = min(len(rises) - 1, max(3, round(len(rises) * frame_s / 3.0)))  # as many, or more
+    chance = math.sqrt(2.0 * math.log(len(rises) / usual))  # what noise alone would give
+    largest = np.partition(rises, len(rises) - usual, axis=0)[-usual:]
+    found = _pulses(frame_s, pixels, largest.mean(axis=0), chance * noise, noise)
+    if len(found):  # once more, with the pixels that rise at these very moments
+        chance = 3.0 / math.sqrt(len(found))
+        found = _pulses(frame_s, pixels, rises[found - 1].mean(axis=0), chance * noise, noise)
     return times_s[found]
 
 
-def _pulses(times_s: Floats, luma: NDArray[np.uint8], weights: Floats) -> NDArray[np.intp]:
-    """Return the frames with which the weighted picture becomes bright for a short while."""
+def _with_blocks(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows of pixels, and of means of 3 x 3 pixels, which are less noisy."""
+    frames, height, width = luma.shape
+    blocks = luma[:, : height // 3 * 3, : width // 3 * 3]
+    blocks = blocks.reshape(frames, height // 3, 3, width // 3, 3).mean(axis=(2, 4))
+    return np.concatenate([luma.reshape(frames, -1), blocks.reshape(frames, -1)], axis=1)
+
+
+def _pulses(
+    frame_s: float, pixels: NDArray[np.float32], height: Any, chance: Any, noise: Any
+) -> NDArray[np.intp]:
+    """Return the frames with which the picture becomes bright for a short while.
+
+    Each pixel counts by its height above chance, over the variance of its noise.
+    """
     from scipy.ndimage import median_filter
 
+    weights = np.maximum(height - chance, 0.0) / noise**2
     if not weights.any():
         return np.zeros(0, np.intp)
-    frame_s = (times_s[-1] - times_s[0]) / (len(times_s) - 1)
-    level = (luma @ (weights / weights.sum())).astype(np.float64)
+    level = (pixels @ (weights / weights.sum())).astype(np.float64)
     around = 2 * round(0.5 * _SURROUNDINGS_S / frame_s) + 1
     bright = level - median_filter(level, around, mode="nearest")
     noise = 1.4826 * float(np.median(np.abs(bright - np.median(bright)))) + 0.05

@@ -14,29 +14,19 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from audio_engine.errors import ConfigError, InputFileError, OutputFileError
+from audio_engine.errors import ConfigError, InputFileError
 from audio_engine.io.files import check_target
 from audio_engine.io.sound_shift import SoundShift, Span
 from audio_engine.io.video import open_video
+from audio_engine.io.video_writing import container_of, new_video
 
 MAX_OFFSET_MS = 2000.0
-#: What the ending of an output means: FFmpeg's name of the container.
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".flv": "flv",
-}
 _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless told otherwise
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
 _BEFORE_ZERO = ("mp4", "mov")  # containers that can say that a packet is only the run-in of a codec
@@ -150,7 +140,7 @@ def correct_lip_sync(
         raise ConfigError(
             f"offset_ms={offset_ms:g} is outside -{MAX_OFFSET_MS:g} .. {MAX_OFFSET_MS:g} ms"
         )
-    container = _container_of(output)
+    container = container_of(output)
     check_target(output, never=(video,))
     open_video(video).close()  # says what is wrong with it, or that PyAV is missing
     import av
@@ -163,21 +153,11 @@ def correct_lip_sync(
         )
     with (
         _source(av, video) as source,
-        _new_file(av, output, container, _options(container, source)) as target,
+        new_video(av, output, container, _options(container, source)) as target,
     ):
         work = _Correction(av, source, target, survey=survey, output=output, offset_ms=offset_ms)
         work.run(progress or (lambda share: None))
-        target.close()
         return work.report()
-
-
-def _container_of(output: Path) -> str:
-    try:
-        return CONTAINERS[output.suffix.lower()]
-    except KeyError:
-        raise ConfigError(
-            f"{output}: videos of this ending are not written; use one of {', '.join(CONTAINERS)}"
-        ) from None
 
 
 def _source(av: Any, video: Path) -> Any:
@@ -250,27 +230,6 @@ def _options(container: str, source: Any) -> dict[str, str]:
     if container == "mpegts":
         return {"mpegts_copyts": "1"}
     return {}
-
-
-@contextlib.contextmanager
-def _new_file(av: Any, output: Path, container: str, options: dict[str, str]) -> Iterator[Any]:
-    """Yield an output container with a temporary name; it gets its own when all went well."""
-    place = Path(os.path.realpath(output))  # a link's target is replaced, not the link
-    part = place.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
-    target: Any = None
-    try:
-        target = av.open(f"file:{part}", "w", format=container, options=options)
-        yield target
-        part.replace(place)
-    except (av.FFmpegError, OSError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise OutputFileError(f"{output}: cannot be written: {said}") from None
-    finally:  # also after Ctrl-C; nothing is left to do when all went well
-        if target is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
-                target.close()
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 class _Correction:

@@ -94,6 +94,7 @@ class SoundShift:
         picture: Span,
     ) -> None:
         self._av = av
+        self._run_in = 0  # samples
         self._rate_hz = int(first.sample_rate)
         self._layout = _plain_layout(first)
         self.codec_in = source.codec_context.codec.canonical_name
@@ -106,7 +107,7 @@ class SoundShift:
             (sound.end_s + 2 * source.time_base) * self._rate_hz
         )  # what pads lies behind
         self._placing = _Placing(self._rate_hz, self._planes, start, end)
-        gap = start - math.ceil(max(picture.start_s, 0) * self._rate_hz)
+        gap = start - math.ceil(max(picture.start_s, Fraction(0)) * self._rate_hz)
         lead = min(max(0, shift_samples), gap) if gap > _LATE_START_S * self._rate_hz else 0
         self._line = _ShiftedLine(
             self._planes,
@@ -119,6 +120,7 @@ class SoundShift:
         self._run_in = self._run_in if _hides_run_in(target.format.name, self._position) else 0
         self._waiting = self._planes.silence(0)
         self._resampler: Any = None
+        self._resampled: tuple[str, str, int] = ("", "", 0)  # what it is for
         self._damaged_count = 0
 
     def push(self, packet: Any) -> Iterator[Any]:
@@ -164,7 +166,7 @@ class SoundShift:
             with contextlib.suppress(ValueError, self._av.FFmpegError):
                 codec = self._av.Codec(name, "w")
                 self._format = _nearest_format(codec, first.format)
-                settings = {
+                settings: dict[str, Any] = {
                     "layout": self._layout,
                     "format": self._format,
                     "bit_rate": _bit_rate(
@@ -251,7 +253,7 @@ class _Planes:
         return np.full((self._rows, count * self._step), self._silence, self._dtype)
 
     def count(self, samples: Samples) -> int:
-        return samples.shape[1] // self._step
+        return int(samples.shape[1]) // self._step
 
     def split(self, samples: Samples, count: int) -> tuple[Samples, Samples]:
         """Return the first `count` samples, or all, and the rest."""
@@ -340,13 +342,13 @@ def _plain_layout(frame: Any) -> str:
 
 def _nearest_format(codec: Any, wanted: Any) -> str:
     """Return the sample format that loses nothing, or least."""
-    names = [found.name for found in codec.audio_formats or [wanted]]
+    names = [str(found.name) for found in codec.audio_formats or [wanted]]
     kinds = [_kind(wanted.name), "flt", "s32", "dbl", "s16"]
     return min(names, key=lambda name: kinds.index(_kind(name)) if _kind(name) in kinds else 9)
 
 
 def _nearest_rate_hz(codec: Any, wanted_hz: int) -> int:
-    rates_hz = sorted(codec.audio_rates or [wanted_hz])
+    rates_hz = sorted(int(rate_hz) for rate_hz in codec.audio_rates or [wanted_hz])
     return next((rate_hz for rate_hz in rates_hz if rate_hz >= wanted_hz), rates_hz[-1])
 
 
