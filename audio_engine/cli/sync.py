@@ -117,12 +117,14 @@ def sync(
     to a few ms. A phone's own screen and loudspeaker may be some 10 ms apart.
     """
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug)
-    if video is None:
-        if make_clapper is None or correct or plot or model or clapper or offset_ms is not None:
-            raise typer.BadParameter("name a video, or --make-clapper OUT alone")
-    elif offset_ms is not None and (correct is None or clapper or plot or model):
+    face_only = plot is not None or model is not None
+    if video is None and (
+        make_clapper is None or clapper or face_only or correct is not None or offset_ms is not None
+    ):
+        raise typer.BadParameter("name a video, or --make-clapper OUT alone")
+    if offset_ms is not None and (correct is None or clapper or face_only):
         raise typer.BadParameter("--offset-ms goes with --correct OUT alone: nothing is measured")
-    elif clapper and (plot or model):
+    if clapper and face_only:
         raise typer.BadParameter("--clapper looks at no face; leave out --plot and --model")
     with talk.errors():
         if make_clapper is not None:
@@ -130,23 +132,23 @@ def sync(
         if video is None:
             return
         _check_outputs(video, correct, plot)
+        words: list[str] = []
         if offset_ms is not None:
-            document, words = _given(video, offset_ms)
+            document = _given(video, offset_ms)
         elif clapper:
             document, words = _measure_clapper(talk, video)
         else:
             document, words = _measure_face(talk, video, model, plot)
         if not as_json:
-            print("\n".join(words))
-        report = None
+            print("".join(f"{line}\n" for line in words), end="")
         try:
             if correct is not None:
                 report = _correct(talk, video, correct, document)
+                document["correction"] = report.to_dict()
                 if not as_json:
                     print(report)
-        finally:
+        finally:  # what was measured is told, whether it could be applied or not
             if as_json:
-                document["correction"] = None if report is None else report.to_dict()
                 print(json.dumps(finite(document), ensure_ascii=False))
 
 
@@ -165,15 +167,10 @@ def _check_outputs(video: Path, correct: Path | None, plot: Path | None) -> None
             raise OutputFileError(f"{path} cannot be written: there is no folder {path.parent}")
 
 
-def _given(video: Path, offset_ms: float) -> tuple[dict[str, Any], list[str]]:
-    """Return the JSON document of an offset that was not measured, and the words for it."""
-    return {
-        "input": str(video),
-        "method": "given",
-        "offset_ms": offset_ms,
-        "confidence": 1.0,
-        "reason": "",
-    }, [f"{video}: corrected by {offset_ms:g} ms, as given; nothing was measured."]
+def _given(video: Path, offset_ms: float) -> dict[str, Any]:
+    """Return the JSON document of an offset that was not measured."""
+    head = {"input": str(video), "method": "given"}
+    return head | {"offset_ms": offset_ms, "confidence": 1.0, "reason": ""}
 
 
 def _measure_clapper(talk: Talk, video: Path) -> tuple[dict[str, Any], list[str]]:
