@@ -12,7 +12,7 @@ dropped. Stamps that jitter by less than `_JITTER_S` are rounding, not holes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -101,12 +101,14 @@ class VideoReader:
             If not one picture can be decoded.
         """
         stamps = _Stamps("pictures", self._start_s, self.warnings)
-        upright = self._turner(short_side)
+        upright = _Turner(self._av, self._aspect, short_side)
         last_s, step_s = -np.inf, 1.0 / (self.frame_rate_hz or 25.0)
         for frame in self._frames("video"):
             time_s = stamps.time_s(frame, last_s + step_s)
             if time_s <= last_s:  # two pictures for one moment: the first is shown
                 continue
+            if 0.0 < time_s - last_s < 1.0:
+                step_s = time_s - last_s
             last_s = time_s
             self._ends_s["video"] = time_s + step_s
             yield Picture(time_s, upright(frame))
@@ -228,25 +230,16 @@ class VideoReader:
                 self._shut(container)
         if damaged:
             word = "picture" if kind == "video" else "sound"
-            self.warnings.append(f"{damaged} damaged packets of the {word} were left out")
+            self._warn(f"damaged packets of the {word} that were left out: {damaged}")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def _first_picture(self) -> Rgb:
         for frame in self._frames("video"):
-            return self._turner(None)(frame)
+            return _Turner(self._av, self._aspect)(frame)
         raise InputFileError(f"{self.path}: no picture can be decoded; the file is damaged")
-
-    def _turner(self, short_side: int | None) -> Callable[[Any], Rgb]:
-        """Return what makes pixels as a viewer sees them: square, turned as the file notes."""
-        scaler = self._av.video.reformatter.VideoReformatter()
-
-        def upright(frame: Any) -> Rgb:
-            width = round(frame.width * self._aspect)
-            scale = min(1.0, (short_side or np.inf) / max(1, min(width, frame.height)))
-            width, height = (max(2, round(side * scale)) for side in (width, frame.height))
-            pixels = scaler.reformat(frame, width, height, "rgb24", interpolation="AREA")
-            return np.ascontiguousarray(np.rot90(pixels.to_ndarray(), round(frame.rotation / 90.0)))
-
-        return upright
 
     def _end(self, kind: str, word: str) -> None:
         """Say so when nothing came, or when the file ends before the time its head states."""
@@ -256,10 +249,25 @@ class VideoReader:
             return
         end_s = max(self._ends_s.values())
         if end_s < self.duration_s - _CUT_OFF_S:
-            self.warnings.append(
+            self._warn(
                 f"the file ends after {end_s:.1f} of {self.duration_s:.1f} s; it is cut off or "
                 "damaged, what is there is used"
             )
+
+
+class _Turner:
+    """Makes pixels as a viewer sees them: square, small enough, turned as the file notes."""
+
+    def __init__(self, av: Any, aspect: float, short_side: int | None = None) -> None:
+        self._scaler = av.video.reformatter.VideoReformatter()
+        self._aspect, self._short_side = aspect, short_side or np.inf
+
+    def __call__(self, frame: Any) -> Rgb:
+        width = round(frame.width * self._aspect)
+        scale = min(1.0, self._short_side / max(1, min(width, frame.height)))
+        width, height = (max(2, round(side * scale)) for side in (width, frame.height))
+        pixels = self._scaler.reformat(frame, width, height, "rgb24", interpolation="AREA")
+        return np.ascontiguousarray(np.rot90(pixels.to_ndarray(), round(frame.rotation / 90.0)))
 
 
 class _Stamps:
