@@ -117,15 +117,14 @@ def sync(
     to a few ms. A phone's own screen and loudspeaker may be some 10 ms apart.
     """
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug)
-    face_only = plot is not None or model is not None
-    if video is None and (
-        make_clapper is None or clapper or face_only or correct is not None or offset_ms is not None
-    ):
-        raise typer.BadParameter("name a video, or --make-clapper OUT alone")
-    if offset_ms is not None and (correct is None or clapper or face_only):
-        raise typer.BadParameter("--offset-ms goes with --correct OUT alone: nothing is measured")
-    if clapper and face_only:
-        raise typer.BadParameter("--clapper looks at no face; leave out --plot and --model")
+    _check_options(
+        video=video,
+        correct=correct,
+        offset_ms=offset_ms,
+        clapper=clapper,
+        make_clapper=make_clapper,
+        looks_at_faces=plot is not None or model is not None,
+    )
     with talk.errors():
         if make_clapper is not None:
             _make_clapper(talk, make_clapper)
@@ -150,6 +149,24 @@ def sync(
         finally:  # what was measured is told, whether it could be applied or not
             if as_json:
                 print(json.dumps(finite(document), ensure_ascii=False))
+
+
+def _check_options(
+    *,
+    video: Path | None,
+    correct: Path | None,
+    offset_ms: float | None,
+    clapper: bool,
+    make_clapper: Path | None,
+    looks_at_faces: bool,
+) -> None:
+    needs_video = clapper or looks_at_faces or correct is not None or offset_ms is not None
+    if video is None and (make_clapper is None or needs_video):
+        raise typer.BadParameter("name a video, or --make-clapper OUT alone")
+    if offset_ms is not None and (correct is None or clapper or looks_at_faces):
+        raise typer.BadParameter("--offset-ms goes with --correct OUT alone: nothing is measured")
+    if clapper and looks_at_faces:
+        raise typer.BadParameter("--clapper looks at no face; leave out --plot and --model")
 
 
 def _check_outputs(video: Path, correct: Path | None, plot: Path | None) -> None:

@@ -29,7 +29,6 @@ from audio_engine.io.video_writing import container_of, new_video
 MAX_OFFSET_MS = 2000.0
 _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless told otherwise
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
-_BEFORE_ZERO = ("mp4", "mov")  # containers that can say that a packet is only the run-in of a codec
 _FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER")
 _STALE_TAGS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "encoder")
 
@@ -279,10 +278,14 @@ class _Correction:
                 self._target.mux(each)
 
     def _is_run_in(self, packet: Any) -> bool:
-        """Say whether a packet of copied sound would shift all the others in this container."""
-        if packet.stream.type != "audio" or self._target.format.name in _BEFORE_ZERO:
+        """Say whether a packet of copied sound lies before zero, where only MP4 and MOV have room.
+
+        Any other container would move everything behind zero.
+        """
+        if packet.stream.type != "audio" or "mp4" not in self._source.format.name:
             return False
-        return packet.pts is not None and packet.pts + (packet.duration or 0) <= 0
+        before_zero = packet.pts is not None and packet.pts + (packet.duration or 0) <= 0
+        return before_zero and self._target.format.name not in ("mp4", "mov")
 
     def report(self) -> CorrectionReport:
         """Say what was done."""
