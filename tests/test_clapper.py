@@ -152,6 +152,7 @@ def test_a_flash_within_the_exposure_is_off_by_less_than_stated() -> None:
             audio[start : start + len(beep_s)] += 0.3 * np.sin(2.0 * np.pi * 1000.0 * beep_s)
         found = measured((times_s, luma, audio))
         assert found.offset_ms is not None
+        assert found.precision_ms is not None
         assert found.precision_ms == pytest.approx(0.5 / fps * 1000.0 / found.pairs**0.5)
         errors_ms.append(abs(found.offset_ms) / found.precision_ms)
     assert max(errors_ms) < 1.5

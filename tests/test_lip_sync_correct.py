@@ -67,7 +67,7 @@ def duration_s(path: Path) -> float:
     import av
 
     with av.open(str(path)) as container:
-        return container.duration / av.time_base
+        return float(container.duration / av.time_base)
 
 
 def earlier_by(before: NDArray[np.float64], after: NDArray[np.float64]) -> int:

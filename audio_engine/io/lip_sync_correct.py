@@ -320,7 +320,7 @@ class _Correction:
         except ValueError:
             return False
         copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
+        copy.disposition = int(stream.disposition)
         self._copies[stream.index] = copy
         if stream.type == "audio" and stream.index != self._survey.sound_index and self._shift:
             self._warnings.append(f"sound stream {stream.index} was kept as it is, not moved")
@@ -341,7 +341,7 @@ class _Correction:
         self._moved.stream.metadata.update(
             {key: text for key, text in tags if not key.startswith(_STALE_TAGS)}
         )
-        self._moved.stream.disposition = stream.disposition
+        self._moved.stream.disposition = int(stream.disposition)
 
     def _leave_out(self, stream: Any) -> None:
         """Go on without a stream that has no place in the target; without the picture, do not."""
