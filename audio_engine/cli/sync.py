@@ -337,20 +337,16 @@ def offset_words(offset_ms: float) -> str:
 
 def verdict(offset_ms: float) -> str:
     """Say what viewers make of an offset, after ITU-R BT.1359 and EBU R37."""
-
-    def beyond(limits_ms: tuple[float, float]) -> bool:
-        return not -limits_ms[1] <= offset_ms <= limits_ms[0]
-
-    if beyond(ACCEPTED_MS):
+    if _is_beyond(offset_ms, ACCEPTED_MS):
         return (
             "Viewers do not accept it (ITU-R BT.1359: acceptable up to {:g} ms late / {:g} ms "
             "early)."
         ).format(*ACCEPTED_MS)
-    if beyond(NOTICED_MS):
+    if _is_beyond(offset_ms, NOTICED_MS):
         return (
             "Viewers notice it (ITU-R BT.1359: noticeable from {:g} ms late / {:g} ms early)."
         ).format(*NOTICED_MS)
-    if beyond(R37_MS):
+    if _is_beyond(offset_ms, R37_MS):
         return (
             "Hardly anybody notices it (ITU-R BT.1359: from {:g} ms late / {:g} ms early), but EBU "
             "R37 allows {:g} ms late / {:g} ms early only."
@@ -359,3 +355,8 @@ def verdict(offset_ms: float) -> str:
         "Nobody notices it (EBU R37 allows {:g} ms late / {:g} ms early; ITU-R BT.1359: noticeable "
         "from {:g} ms late / {:g} ms early)."
     ).format(*R37_MS, *NOTICED_MS)
+
+
+def _is_beyond(offset_ms: float, limits_ms: tuple[float, float]) -> bool:
+    late_ms, early_ms = limits_ms
+    return not -early_ms <= offset_ms <= late_ms

@@ -250,9 +250,11 @@ class _Planes:
         self._silence = 128 if self._dtype == np.uint8 else 0
 
     def silence(self, count: int) -> Samples:
+        """Return samples of silence."""
         return np.full((self._rows, count * self._step), self._silence, self._dtype)
 
     def count(self, samples: Samples) -> int:
+        """Return how many samples each channel has."""
         return int(samples.shape[1]) // self._step
 
     def split(self, samples: Samples, count: int) -> tuple[Samples, Samples]:
@@ -261,6 +263,7 @@ class _Planes:
         return np.ascontiguousarray(samples[:, :at]), samples[:, at:]
 
     def join(self, *parts: Samples) -> Samples:
+        """Return the parts one after the other."""
         return np.concatenate(parts, axis=1)
 
 
