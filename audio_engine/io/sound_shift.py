@@ -103,9 +103,8 @@ class SoundShift:
         self._add_stream(target, first, has_loss * float(8 * sound.size_bytes / seconds))
         self._planes = _Planes(self._format, int(first.layout.nb_channels))
         start = 0 if first.pts is None else round(first.pts * first.time_base * self._rate_hz)
-        end = math.ceil(
-            (sound.end_s + 2 * source.time_base) * self._rate_hz
-        )  # what pads lies behind
+        # A decoder may give more than its packets say they hold: the padding of the last one.
+        end = math.ceil((sound.end_s + 2 * source.time_base) * self._rate_hz)
         self._placing = _Placing(self._rate_hz, self._planes, start, end)
         gap = start - math.ceil(max(picture.start_s, Fraction(0)) * self._rate_hz)
         lead = min(max(0, shift_samples), gap) if gap > _LATE_START_S * self._rate_hz else 0
@@ -160,37 +159,35 @@ class SoundShift:
         """Take the first encoder that the container holds and that takes this sound."""
         container, own = target.format.name, _ENCODERS.get(self.codec_in, self.codec_in)
         wanted = [own, _FALLBACKS.get(container, "aac")]
+        if container == "mp4" and self.codec_in.startswith("pcm_"):
+            wanted[0] = "flac"  # PCM in MP4 is younger than many players
         if container == "mpegts" and self.codec_in not in _IN_TRANSPORT_STREAMS:
             del wanted[0]
         for name in wanted:
             with contextlib.suppress(ValueError, self._av.FFmpegError):
                 codec = self._av.Codec(name, "w")
                 self._format = _nearest_format(codec, first.format)
-                settings: dict[str, Any] = {
-                    "layout": self._layout,
-                    "format": self._format,
-                    "bit_rate": _bit_rate(
-                        name, source_bps, self._rate_hz, first.layout.nb_channels
-                    ),
-                    "time_base": Fraction(1, _nearest_rate_hz(codec, self._rate_hz)),
-                }
+                bit_rate = _bit_rate(name, source_bps, self._rate_hz, first.layout.nb_channels)
+                rate_hz = _nearest_rate_hz(codec, self._rate_hz)
                 trial = self._av.CodecContext.create(name, "w")
-                trial.sample_rate = _nearest_rate_hz(codec, self._rate_hz)
-                for key, value in settings.items():
-                    setattr(trial, key, value)
+                self._set_up(trial, rate_hz, bit_rate)
                 trial.open()
                 self._run_in = self._trial_run_in(trial)
-                self.stream = target.add_stream(name, rate=trial.sample_rate, **settings)
+                self.stream = target.add_stream(name, rate=rate_hz)
+                self._set_up(self.stream.codec_context, rate_hz, bit_rate)
                 self.codec = codec.canonical_name
-                self.is_lossless = self.codec.startswith(_WITHOUT_LOSS) and (
-                    _kind(self._format) == _kind(first.format.name)
-                )
-                self.bit_rate_bps = settings["bit_rate"] or None
+                same_format = _kind(self._format) == _kind(first.format.name)
+                self.is_lossless = self.codec.startswith(_WITHOUT_LOSS) and same_format
+                self.bit_rate_bps = bit_rate or None
                 return
         raise OutputFileError(
             f"no encoder here makes {self.codec_in} or {wanted[-1]} of {first.layout.nb_channels} "
             f"channels at {self._rate_hz} Hz for this kind of file; write .mkv"
         )
+
+    def _set_up(self, context: Any, rate_hz: int, bit_rate: int) -> None:
+        context.sample_rate, context.time_base = rate_hz, Fraction(1, rate_hz)
+        context.layout, context.format, context.bit_rate = self._layout, self._format, bit_rate
 
     def _trial_run_in(self, trial: Any) -> int:
         """Return how many samples the encoder puts before the first one it is given."""
@@ -227,11 +224,7 @@ class SoundShift:
         size = self.stream.codec_context.frame_size or _FRAME
         while self._planes.count(waiting) >= (1 if is_last else size):
             block, waiting = self._planes.split(waiting, size)
-            frame = self._av.AudioFrame.from_ndarray(
-                block, format=self._format, layout=self._layout
-            )
-            frame.sample_rate, frame.time_base = self._rate_hz, Fraction(1, self._rate_hz)
-            frame.pts = self._position
+            frame = self._frame(block, self._position)
             self._position += self._planes.count(block)
             yield from self.stream.encode(frame)
         self._waiting = waiting
