@@ -1,18 +1,9 @@
 """Measure how far the sound of a video is from the mouths in it: the whole file, any length.
 
 The file is decoded once. Sound and mouths go side by side into one estimator per face, which looks
-back 20 s and is asked each second. Of this series the answer for the whole file is made:
-
-- The evidence of all windows is added up as odds: the first full window counts as a whole, each
-  later one for the second by which it is new. A calibrated confidence c speaks for its own offset
-  (within 80 ms) with odds c / (1 - c) over the prior odds, and against any other with 1 - c. The
-  offset for which the sum is largest is the answer - the confidence-weighted median of the windows
-  that agree -, its posterior the confidence. A clock that drifts is followed: offsets are compared
-  along a line (Theil-Sen).
-- Where windows that are sure of themselves disagree, as after a cut into another take, that is told
-  as "ambiguous": one number cannot be right for such a file.
-- The speaker is the face with the best answer. Another face that is sure of another offset and
-  comes near in confidence makes it ambiguous too.
+back 20 s and is asked each second; `lip_sync_series` makes the answer for the whole file of that.
+The speaker is the face with the best answer. Another face that is sure of another offset and comes
+near in confidence makes it ambiguous.
 
 Memory: the estimators' windows, and three numbers per second and face.
 **Positive offsets: the audio is late.** ITU-R BT.1359 and EBU R37 print the opposite sign.
@@ -22,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_engine.io.faces import Box, CutDetector, FaceTrack, FaceTracks, MouthTracker
-from audio_engine.io.video import Picture, Sound, open_video
+from audio_engine.io.lip_sync_series import (
+    ANSWER,
+    SAME_MS,
+    WINDOW_S,
+    Asked,
+    unsure,
+    whole_answer,
+)
+from audio_engine.io.video import SOUND_RATE_HZ, Picture, Sound, open_video
 from audio_engine.processors.lipsync import LipSyncEstimate, LipSyncEstimator
 
 #: Called with the share of the file that is done, 0.0 to 1.0.
@@ -39,20 +38,12 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 #: Time in s, offset in ms or None, confidence.
 SeriesPoint = tuple[float, float | None, float]
 
-ANSWER = 0.5  # confidence from which an offset is an answer
-_WINDOW_S = 20.0
 _EVERY_S = 1.0
 _BEFORE_S = 3.0  # sound from before a face appeared that its estimator still hears
 _MOST_LISTENERS = 8  # faces that are measured at the same time
 _MOST_FACES = 16  # that are reported
 _SHORTEST_S = 1.0  # a face that is seen for less is not reported
 _MARGIN = 0.15  # by which the speaker's confidence has to exceed another sure face's
-_SAME_MS = 80.0  # offsets within this are the same, as the confidence is meant
-_PRIOR = 0.06  # chance that an offset out of the blue is within that: 160 of 2600 ms
-_HIGHEST = 0.99
-_AGREEMENT = 0.65  # share of the sure windows that has to agree with the answer
-_DRIFT_FROM_S = 15.0
-_SLOPE_POINTS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,34 +173,32 @@ class _Listener:
 
     track: FaceTrack
     estimator: LipSyncEstimator | None
-    mouth_s: float = -math.inf  # time of the newest mouth
-    series: list[SeriesPoint] = field(default_factory=list)
-    new_s: list[float] = field(default_factory=list)  # for how long it was seen since the last one
-    seen_s: float = 0.0
-    reasons: Counter[str] = field(default_factory=Counter)
-    last: LipSyncEstimate | None = None
+    series: list[Asked] = field(default_factory=list)
     best: float = -1.0
     curve: Curve | None = None
+    _mouth_s: float = -math.inf  # time of the newest mouth
+    _seen_s: float = 0.0  # since the estimator was asked
+
+    def begin(self, estimator: LipSyncEstimator) -> None:
+        self.estimator, self._mouth_s = estimator, -math.inf
 
     def push_mouth(self, time_s: float, mouth: NDArray[np.float32], goes_on: bool) -> None:
         assert self.estimator is not None
-        if not goes_on and self.mouth_s > -math.inf:  # nothing leads from the last picture to here
+        if not goes_on and self._mouth_s > -math.inf:  # nothing leads from the last picture to here
             nothing = np.full(len(mouth), np.nan, np.float32)
-            self.estimator.push_mouth((self.mouth_s + time_s) / 2.0, nothing)
+            self.estimator.push_mouth((self._mouth_s + time_s) / 2.0, nothing)
         elif np.isfinite(mouth[0]):
-            self.seen_s += min(time_s - self.mouth_s, _EVERY_S)
+            self._seen_s += min(time_s - self._mouth_s, _EVERY_S)
         self.estimator.push_mouth(time_s, mouth)
-        self.mouth_s = time_s
+        self._mouth_s = time_s
 
     def ask(self, time_s: float) -> None:
         assert self.estimator is not None
-        self.last = self.estimator.estimate()
-        self.reasons[self.last.reason] += 1
-        self.new_s.append(self.seen_s)
-        self.seen_s = 0.0
-        self.series.append((time_s, self.last.offset_ms, self.last.confidence))
-        if self.last.offset_ms is not None and self.last.confidence > self.best:
-            self.best, self.curve = self.last.confidence, self.estimator.curve()
+        estimate = self.estimator.estimate()
+        self.series.append(Asked(time_s, estimate, self._seen_s))
+        self._seen_s = 0.0
+        if estimate.offset_ms is not None and estimate.confidence > self.best:
+            self.best, self.curve = estimate.confidence, self.estimator.curve()
 
     def close(self) -> None:
         if self.estimator is not None:
@@ -250,7 +239,7 @@ class _Run:
         listeners = [x for x in self._listeners.values() if x.track.pictures >= least]
         largest = sorted(listeners, key=lambda x: -x.track.pictures)[:_MOST_FACES]
         listeners = [listener for listener in listeners if listener in largest]
-        answers = [_whole(listener, self._end_s) for listener in listeners]
+        answers = [whole_answer(listener.series, self._end_s) for listener in listeners]
         faces = tuple(
             FaceLipSync(
                 box=x.track.mean_box,
@@ -274,7 +263,7 @@ class _Run:
             drift_ms_per_s=answer.drift_ms_per_s,
             face=best if answer.confidence >= ANSWER else None,
             faces=faces,
-            series=tuple(listeners[best].series) if best is not None else (),
+            series=_points(listeners[best].series) if best is not None else (),
             curve=listeners[best].curve if best is not None else None,
             duration_s=self._end_s,
             frame_rate_hz=rate_hz,
@@ -289,7 +278,7 @@ class _Run:
         self._heard.append(sound)
         while self._heard[0].time_s < sound.time_s - _BEFORE_S:
             self._heard.popleft()
-        self._end_s = max(self._end_s, sound.time_s + len(sound.audio) / 48000.0)
+        self._end_s = max(self._end_s, sound.time_s + len(sound.audio) / SOUND_RATE_HZ)
         for listener in self._listeners.values():
             if listener.estimator is not None:
                 listener.estimator.push_audio(sound.audio, sound.time_s)
@@ -326,21 +315,25 @@ class _Run:
         live = [x for x in self._listeners.values() if x.estimator is not None]
         if len(live) >= _MOST_LISTENERS:
             away = min(live, key=lambda x: x.track.last_s)
-            if away.track.last_s >= track.last_s - _WINDOW_S / 2.0:
+            if away.track.last_s >= track.last_s - WINDOW_S / 2.0:
                 return
             away.close()
-        estimator = LipSyncEstimator(signals=self.tracker.signals, window_s=_WINDOW_S)
+        estimator = LipSyncEstimator(signals=self.tracker.signals, window_s=WINDOW_S)
         for sound in self._heard:
             estimator.push_audio(sound.audio, sound.time_s)
         if listener is None:
             self._listeners[track.index] = _Listener(track, estimator)
         else:
-            listener.estimator, listener.mouth_s = estimator, -math.inf
+            listener.begin(estimator)
 
     def _ask(self, time_s: float) -> None:
         for listener in self._listeners.values():
-            if listener.estimator is not None and time_s - listener.track.last_s < _WINDOW_S:
+            if listener.estimator is not None and time_s - listener.track.last_s < WINDOW_S:
                 listener.ask(time_s)
+
+
+def _points(series: Sequence[Asked]) -> tuple[SeriesPoint, ...]:
+    return tuple((a.time_s, a.estimate.offset_ms, a.estimate.confidence) for a in series)
 
 
 def _best(answers: Sequence[LipSyncEstimate]) -> int | None:
@@ -360,124 +353,7 @@ def _against_others(answers: Sequence[LipSyncEstimate], best: int) -> LipSyncEst
         if i == best or other.confidence < ANSWER or answer.offset_ms is None:
             continue
         assert other.offset_ms is not None
-        apart = abs(other.offset_ms - answer.offset_ms) > _SAME_MS
+        apart = abs(other.offset_ms - answer.offset_ms) > SAME_MS
         if apart and answer.confidence - other.confidence < _MARGIN:
-            return _unsure(answer)
+            return unsure(answer)
     return answer
-
-
-def _unsure(answer: LipSyncEstimate) -> LipSyncEstimate:
-    return LipSyncEstimate(
-        offset_ms=answer.offset_ms,
-        confidence=min(answer.confidence, ANSWER - 0.01),
-        reason="ambiguous",
-        drift_ms_per_s=answer.drift_ms_per_s,
-    )
-
-
-def _whole(listener: _Listener, end_s: float) -> LipSyncEstimate:
-    """Return what a series says as a whole; a file that fits one window is its last estimate."""
-    answered = [
-        (t, o, c, share)
-        for (t, o, c), share in zip(listener.series, _shares(listener), strict=True)
-        if o is not None
-    ]
-    if listener.last is not None and end_s <= _WINDOW_S:
-        return listener.last
-    why = [reason for reason, _ in listener.reasons.most_common() if reason]
-    if not answered:
-        return LipSyncEstimate(
-            offset_ms=None,
-            confidence=0.0,
-            reason=why[0] if why else "too short",
-            drift_ms_per_s=None,
-        )
-    time_s, offset_ms, confidence, share = np.array(answered).T
-    confidence = np.clip(confidence, 0.0, _HIGHEST)
-    middle_s = end_s / 2.0
-    level = _Agreement(offset_ms, confidence, share)
-    slope = _slope(time_s, offset_ms, confidence)
-    if slope is not None:
-        sloping = _Agreement(offset_ms - slope * (time_s - middle_s), confidence, share)
-        if sloping.log_odds > level.log_odds + 1.0:  # a line has to be worth its second number
-            level = sloping
-    answer = LipSyncEstimate(
-        offset_ms=level.offset_ms,
-        confidence=level.confidence,
-        reason="" if level.confidence >= ANSWER else (why[0] if why else "ambiguous"),
-        drift_ms_per_s=_fit(time_s[level.agrees], offset_ms[level.agrees]),
-    )
-    return answer if level.share >= _AGREEMENT else _unsure(answer)
-
-
-def _shares(listener: _Listener) -> NDArray[np.float64]:
-    """Return by which share each window of a series is new."""
-    new_s = np.array(listener.new_s)
-    first = np.array([t for t, _, _ in listener.series])
-    growing = np.cumsum(new_s[first <= first[0] + _WINDOW_S]) if len(first) else new_s
-    if not len(growing):
-        return new_s
-    full = int(np.searchsorted(growing, growing[-1] - 1e-6))
-    share = np.minimum(1.0, new_s / _WINDOW_S)
-    share[:full], share[full] = 0.0, 1.0
-    return share
-
-
-class _Agreement:
-    """The offset that most windows speak for, and how sure they are together."""
-
-    def __init__(
-        self,
-        offset_ms: NDArray[np.float64],
-        confidence: NDArray[np.float64],
-        share: NDArray[np.float64],
-    ) -> None:
-        prior = math.log(_PRIOR / (1.0 - _PRIOR))
-        c = np.maximum(confidence, 1e-3)
-        speaks_for = np.maximum(0.0, np.log(c / (1.0 - c)) - prior) * share
-        speaks_against = np.log1p(-c) * share
-        order = np.argsort(offset_ms)
-        placed, gain = offset_ms[order], (speaks_for - speaks_against)[order]
-        total = np.concatenate([[0.0], np.cumsum(gain)])
-        ends = np.searchsorted(placed, placed + _SAME_MS, side="right")
-        sums = total[ends] - total[: len(placed)]
-        first = int(sums.argmax())
-        inside = order[first : ends[first]]
-        centre = _weighted_median(offset_ms[inside], speaks_for[inside] + 1e-9)
-        self.agrees = np.abs(offset_ms - centre) <= _SAME_MS
-        self.offset_ms = _weighted_median(offset_ms[self.agrees], speaks_for[self.agrees] + 1e-9)
-        self.log_odds = prior + float(
-            speaks_for[self.agrees].sum() + speaks_against[~self.agrees].sum()
-        )
-        self.confidence = min(_HIGHEST, 1.0 / (1.0 + math.exp(-min(self.log_odds, 50.0))))
-        sure = confidence >= ANSWER
-        self.share = float(self.agrees[sure].mean()) if sure.any() else 1.0
-
-
-def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    middle = int(np.searchsorted(total, total[-1] / 2.0))
-    return float(values[order[min(middle, len(values) - 1)]])
-
-
-def _slope(
-    time_s: NDArray[np.float64], offset_ms: NDArray[np.float64], confidence: NDArray[np.float64]
-) -> float | None:
-    """Return the Theil-Sen slope of the sure windows in ms per s, of a bounded number of them."""
-    sure = np.flatnonzero(confidence >= ANSWER)
-    if len(sure) < 2 or time_s[sure[-1]] - time_s[sure[0]] < _DRIFT_FROM_S:
-        return None
-    sure = sure[np.linspace(0, len(sure) - 1, min(len(sure), _SLOPE_POINTS)).astype(int)]
-    t, o = time_s[sure], offset_ms[sure]
-    first, second = np.triu_indices(len(t), 1)
-    apart = t[second] - t[first] >= _DRIFT_FROM_S / 3.0
-    if not apart.any():
-        return None
-    return float(np.median((o[second] - o[first])[apart] / (t[second] - t[first])[apart]))
-
-
-def _fit(time_s: NDArray[np.float64], offset_ms: NDArray[np.float64]) -> float | None:
-    if len(time_s) < 3 or time_s[-1] - time_s[0] < _DRIFT_FROM_S:
-        return None
-    return float(np.polyfit(time_s, offset_ms, 1)[0])
