@@ -66,6 +66,9 @@ from audio_engine.processors.vad import VoiceActivityDetector
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
+    from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
+    from audio_engine.io.clapper_film import write_clapper
+    from audio_engine.io.lip_sync_correct import CorrectionReport, correct_lip_sync
     from audio_engine.io.live.session import LiveSession
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
@@ -77,6 +80,8 @@ __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "ClapperMeasurement": "audio_engine.io.clapper",
+    "CorrectionReport": "audio_engine.io.lip_sync_correct",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
     "LiveStats": "audio_engine.io.live.stats",
@@ -85,8 +90,11 @@ _MODULE_OF = {
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "correct_lip_sync": "audio_engine.io.lip_sync_correct",
+    "measure_clapper": "audio_engine.io.clapper",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
+    "write_clapper": "audio_engine.io.clapper_film",
 }
 
 
@@ -101,8 +109,10 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "AgcConfig",
     "AudioEngineError",
+    "ClapperMeasurement",
     "CompiledGraph",
     "ConfigError",
+    "CorrectionReport",
     "DeviceError",
     "EchoCanceller",
     "EchoConfig",
@@ -148,13 +158,16 @@ __all__ = [
     "VoiceActivityDetector",
     "__version__",
     "compile_graph",
+    "correct_lip_sync",
     "enhance",
     "kernel_build",
     "loudness_series",
+    "measure_clapper",
     "measure_loudness",
     "mix_files",
     "normalise_loudness",
     "preset_names",
     "process_whole",
     "resample",
+    "write_clapper",
 ]

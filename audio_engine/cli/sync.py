@@ -138,6 +138,7 @@ def sync(
             document, words = _measure_clapper(talk, video)
         else:
             document, words = _measure_face(talk, video, model, plot)
+        document["correction"] = None
         if not as_json:
             print("".join(f"{line}\n" for line in words), end="")
         try:
@@ -211,6 +212,11 @@ def _measure_face(
         from audio_engine.cli.sync_plot import write_plot
 
         write_plot(plot, found, video.name)
+    talk.detail(
+        f"{video}: {found.duration_s:.1f} s, {found.frame_rate_hz:.2f} pictures per second, "
+        f"{len(found.faces)} faces, offset {figure(found.offset_ms, 'ms')}, drift "
+        f"{figure(found.drift_ms_per_s, 'ms/s', 3)}"
+    )
     return {"input": str(video), "method": "face", **face_document(found)}, face_words(found)
 
 
