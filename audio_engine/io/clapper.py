@@ -32,7 +32,7 @@ from audio_engine.io.video import SOUND_RATE_HZ, VideoReader, open_video
 from audio_engine.processors.audio import AudioArray
 
 FURTHEST_S = 1.2  # between a flash and its beep
-LONGEST_S = 600.0  # of a file; what comes after it is not looked at
+LONGEST_S = 300.0  # of a file; what comes after it is not looked at
 FEWEST_PAIRS = 3
 _SHORT_SIDE = 18  # pixels: a phone at arm's length still covers some
 _LONGEST_FLASH_S = 0.7
@@ -42,7 +42,8 @@ _CLEAR = 6.0  # standard deviations of what is no flash
 _SAME_HEIGHT = 0.4  # share of the usual height that a flash has at least
 _TONES_HZ = (300.0, 6000.0)
 _WINDOW, _HOP = 960, 240  # samples: 20 ms and 5 ms
-_BEFORE = 8  # hops: what an onset is compared with ends one window before it
+_BACK = (5, 7, 10)  # hops: what an onset is compared with, all of it before the window
+_CHUNK = 4096  # hops at a time
 _FAINTEST_DB = 8.0  # onset against what was before, and tone against its neighbours
 _SURE_DB = 40.0  # more does not make a beep more of a beep
 _APART_S = 0.3
@@ -97,7 +98,7 @@ def measure_clapper(
     ----------
     video : path-like
         With at least three flashes and beeps; eight or more make it precise. The gaps must differ.
-        Of a longer file the first ten minutes are measured.
+        Of a longer file the first five minutes are measured.
     progress : callable or None
         Called with the share that is done, 0 to 1.
 
@@ -214,10 +215,12 @@ def find_beeps(audio: Floats, expected: int) -> list[Floats]:
     """
     if len(audio) < 4 * _WINDOW:
         return []
-    score = _onset_scores(audio)
+    from scipy.signal import find_peaks
+
+    apart = round(_APART_S * SOUND_RATE_HZ / _HOP)
     found = []
-    for column in score.T:
-        peaks = _peaks(column, round(_APART_S * SOUND_RATE_HZ / _HOP))
+    for column in _onset_scores(audio).T:
+        peaks, _ = find_peaks(column, height=_FAINTEST_DB, distance=apart)
         heights = np.sort(column[peaks])[::-1][:expected]
         kept = [peak for peak in peaks if column[peak] > 0.5 * np.median(heights)]
         found.append((float(heights.sum()) / expected, kept))
@@ -235,41 +238,27 @@ def _edges_s(audio: Floats, centres: list[int]) -> Floats:
     return np.array([_edge(audio, centre, tone_hz) / SOUND_RATE_HZ for centre in centres])
 
 
-def _onset_scores(audio: Floats) -> Floats:
+def _onset_scores(audio: Floats) -> NDArray[np.float32]:
     """Return how much a tone sets in, in dB, shape (hops, frequencies)."""
     frames = np.lib.stride_tricks.sliding_window_view(audio, _WINDOW)[::_HOP]
+    floor = (1e-5 * np.abs(audio).max() * _WINDOW) ** 2 + 1e-12  # digital silence has no onsets
     low, high = (round(hz * _WINDOW / SOUND_RATE_HZ) for hz in _TONES_HZ)
-    window = np.hanning(_WINDOW)
-    power = np.empty((len(frames), _WINDOW // 2 + 1), np.float32)
-    for i in range(0, len(frames), 1024):
-        power[i : i + 1024] = np.abs(np.fft.rfft(frames[i : i + 1024] * window)) ** 2
-    power += np.float32(1e-10 * power.max() + 1e-12)
-    tone = power[:, :-2] + power[:, 1:-1] + power[:, 2:]  # of bin 1 and on
-    tone_db = 10.0 * np.log10(tone)
-    near_db = np.minimum(_rolled(tone_db, 5), _rolled(tone_db, -5))
-    far_db = np.maximum(_rolled(tone_db, 8), _rolled(tone_db, -8))
-    tonal_db = tone_db - np.maximum(near_db, far_db)
-    before_db = np.full_like(tone_db, np.inf)
-    for back in (_BEFORE - 3, _BEFORE - 1, _BEFORE + 2):
-        earlier = np.full_like(tone_db, np.inf)
-        earlier[back:] = tone_db[:-back]
-        before_db = np.where(np.isinf(before_db), earlier, np.maximum(before_db, earlier))
-    score = np.minimum(np.minimum(tone_db - before_db, tonal_db), _SURE_DB)
-    return np.asarray(np.maximum(score, 0.0)[:, low - 1 : high], np.float64)
-
-
-def _rolled(table: NDArray[Any], bins: int) -> NDArray[Any]:
-    return np.roll(table, bins, axis=1)
-
-
-def _peaks(column: Floats, apart: int) -> list[int]:
-    """Return where a score is clear and the highest around."""
-    order = np.argsort(-column, kind="stable")
-    peaks: list[int] = []
-    for i in order[: np.count_nonzero(column > _FAINTEST_DB)]:
-        if all(abs(i - peak) >= apart for peak in peaks):
-            peaks.append(int(i))
-    return sorted(peaks)
+    scores = []
+    for start in range(0, len(frames), _CHUNK):
+        earlier = min(start, _BACK[-1])
+        power = np.abs(np.fft.rfft(frames[start - earlier : start + _CHUNK] * np.hanning(_WINDOW)))
+        power = power[:, : high + 10] ** 2 + floor
+        tone_db = 10.0 * np.log10(power[:, :-2] + power[:, 1:-1] + power[:, 2:])
+        beside_db = np.maximum(
+            np.minimum(np.roll(tone_db, 5, axis=1), np.roll(tone_db, -5, axis=1)),
+            np.maximum(np.roll(tone_db, 8, axis=1), np.roll(tone_db, -8, axis=1)),
+        )
+        before_db = np.full_like(tone_db, np.inf)
+        rows = np.arange(_BACK[-1], len(tone_db))
+        before_db[rows] = np.max([tone_db[rows - back] for back in _BACK], axis=0)
+        rise_db = np.minimum(tone_db - before_db, tone_db - beside_db)[earlier:, low - 1 : high]
+        scores.append(np.clip(rise_db, 0.0, _SURE_DB).astype(np.float32))
+    return np.concatenate(scores)
 
 
 def _tone_hz(audio: Floats, centres: list[int]) -> float:
