@@ -360,10 +360,43 @@ def test_a_file_that_is_cut_off_is_corrected_as_far_as_it_goes(tmp_path: Path) -
     whole = write_video(tmp_path / "whole.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
     source = tmp_path / "in.mkv"
     source.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    correct_lip_sync(source, tmp_path / "out.mkv", 100.0)
+    report = correct_lip_sync(source, tmp_path / "out.mkv", 100.0)
+    assert len(report.warnings) == 1
+    assert "s are missing in the video; it is cut off or damaged" in report.warnings[0]
     before, after = decoded(source)[1], decoded(tmp_path / "out.mkv")[1]
     assert len(before) > 48000
     np.testing.assert_array_equal(after[: len(before) - 4800], before[4800:])
+
+
+def test_hevc_keeps_the_mark_that_apple_asks_for(tmp_path: Path) -> None:
+    import av
+
+    if "libx265" not in av.codecs_available:
+        pytest.skip("PyAV has no HEVC encoder here")
+    source = write_video(
+        tmp_path / "in.mp4", pictures(0.8), [(0.0, noise(0.8))], video_codec="libx265"
+    )
+    correct_lip_sync(source, tmp_path / "out.mov", 40.0)
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert container.streams.video[0].codec_tag == "hvc1"
+    assert packets(tmp_path / "out.mov", "video") == packets(source, "video")
+
+
+def test_a_full_disk_is_told_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    source = write_video(tmp_path / "in.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
+    output = tmp_path / "out.mkv"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50000, hard))
+    try:
+        with pytest.raises(OutputFileError, match=r"out.mkv: cannot be written: File too large"):
+            correct_lip_sync(source, output, 40.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
 def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ MAX_OFFSET_MS = 2000.0
 _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless told otherwise
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
 _FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER")
+_CUT_OFF_S = 0.5  # a file that ends this much before its stated end is told to be cut off
 _STALE_TAGS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "encoder")
 
 
@@ -185,6 +186,7 @@ class _Survey:
     first: Any  # frame of the sound
     sound: Span
     picture: Span
+    missing_s: float  # of what the file says that it holds
 
     @property
     def duration_s(self) -> float:
@@ -197,28 +199,31 @@ def _survey(av: Any, video: Path) -> _Survey:
     """Go through all packets; of the sound, decode the first frame."""
     spans: dict[str, Span] = {}
     first: Any = None
+    end_s = Fraction(0)
     with _source(av, video) as source:
         sound_index = source.streams.best("audio").index
         stated_end_s = Fraction((source.start_time or 0) + (source.duration or 0), av.time_base)
         for packet in _packets(av, source):
             stream = packet.stream
-            if stream.type != "video" and stream.index != sound_index:
-                continue
             if first is None and stream.index == sound_index:
                 with contextlib.suppress(av.FFmpegError):
                     first = next(iter(packet.decode()), None)
             if packet.pts is None or not packet.size or _is_cover(av, stream):
                 continue
-            start_s = packet.pts * packet.time_base
-            end_s = start_s + (packet.duration or 0) * packet.time_base
-            span = spans.setdefault(stream.type, Span(start_s, end_s))
-            span.start_s, span.end_s = min(span.start_s, start_s), max(span.end_s, end_s)
-            span.size_bytes += packet.size
+            packet_s = packet.pts * packet.time_base
+            packet_end_s = packet_s + (packet.duration or 0) * packet.time_base
+            end_s = max(end_s, packet_end_s)
+            if stream.type == "video" or stream.index == sound_index:
+                span = spans.setdefault(stream.type, Span(packet_s, packet_end_s))
+                span.start_s = min(span.start_s, packet_s)
+                span.end_s = max(span.end_s, packet_end_s)
+                span.size_bytes += packet.size
     if first is None or len(spans) < 2:
         raise InputFileError(f"{video}: no sound can be decoded; the file is damaged")
     if 0 < spans["audio"].end_s - stated_end_s < _CODEC_PADDING_S:
         spans["audio"].end_s = max(stated_end_s, spans["video"].end_s)
-    return _Survey(video, sound_index, first, spans["audio"], spans["video"])
+    missing_s = max(0.0, float(stated_end_s - end_s))
+    return _Survey(video, sound_index, first, spans["audio"], spans["video"], missing_s)
 
 
 def _options(container: str, source: Any) -> dict[str, str]:
@@ -250,7 +255,13 @@ class _Correction:
         self._shift = round(offset_ms * self._rate_hz / 1000.0)
         self._copies: dict[int, Any] = {}  # streams of the target by the source's index
         self._moved: SoundShift | None = None
+        self._last_dts: dict[int, int] = {}
         self._warnings: list[str] = []
+        if survey.missing_s > _CUT_OFF_S:
+            self._warnings.append(
+                f"the last {survey.missing_s:.1f} s are missing in the video; it is cut off or "
+                "damaged"
+            )
         target.metadata.update(
             {key: text for key, text in source.metadata.items() if key not in _FILE_TAGS}
         )
@@ -269,13 +280,21 @@ class _Correction:
                 for each in self._moved.push(packet):
                     self._target.mux(each)
             elif index in self._copies and packet.size and not self._is_run_in(packet):
-                packet.stream = self._copies[index]
-                self._target.mux(packet)
+                self._copy_packet(packet)
             if packet.pos is not None:
                 progress(min(1.0, packet.pos / size_bytes))
         if self._moved is not None:
             for each in self._moved.finish():
                 self._target.mux(each)
+
+    def _copy_packet(self, packet: Any) -> None:
+        """Hand a packet over; only the order of decoding is repaired, which live muxers break."""
+        index = packet.stream.index
+        if packet.dts is not None:
+            packet.dts = max(packet.dts, self._last_dts.get(index, packet.dts - 1) + 1)
+            self._last_dts[index] = packet.dts
+        packet.stream = self._copies[index]
+        self._target.mux(packet)
 
     def _is_run_in(self, packet: Any) -> bool:
         """Say whether a packet of copied sound lies before zero, where only MP4 and MOV have room.
@@ -319,6 +338,9 @@ class _Correction:
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:
             return False
+        is_hevc = stream.type == "video" and stream.codec_context.codec.canonical_name == "hevc"
+        if is_hevc and self._target.format.name in ("mp4", "mov"):
+            copy.codec_context.codec_tag = "hvc1"  # Apple's players know no other
         copy.metadata.update(stream.metadata)
         copy.disposition = int(stream.disposition)
         self._copies[stream.index] = copy
