@@ -75,6 +75,12 @@ if TYPE_CHECKING:
     from audio_engine.io.live.stream import LiveStream, LoopbackDevice
     from audio_engine.io.mixdown import MixedParticipant, MixReport, mix_files
     from audio_engine.io.normalise import normalise_loudness
+    from audio_engine.processors.lipsync import (
+        MOUTH_SIGNALS,
+        LipSyncEstimate,
+        LipSyncEstimator,
+        LipSyncWeights,
+    )
 
 __version__ = "0.1.0"
 
@@ -82,11 +88,15 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "ClapperMeasurement": "audio_engine.io.clapper",
     "CorrectionReport": "audio_engine.io.lip_sync_correct",
+    "LipSyncEstimate": "audio_engine.processors.lipsync",
+    "LipSyncEstimator": "audio_engine.processors.lipsync",
+    "LipSyncWeights": "audio_engine.processors.lipsync",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
     "LiveStats": "audio_engine.io.live.stats",
     "LiveStream": "audio_engine.io.live.stream",
     "LoopbackDevice": "audio_engine.io.live.stream",
+    "MOUTH_SIGNALS": "audio_engine.processors.lipsync",
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "SimulatedStream": "audio_engine.io.live.simulated",
@@ -107,6 +117,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "MOUTH_SIGNALS",
     "AgcConfig",
     "AudioEngineError",
     "ClapperMeasurement",
@@ -127,6 +138,9 @@ __all__ = [
     "LevelStats",
     "LimiterConfig",
     "LimiterStats",
+    "LipSyncEstimate",
+    "LipSyncEstimator",
+    "LipSyncWeights",
     "LiveEvent",
     "LiveSession",
     "LiveStats",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -94,6 +95,24 @@ class _Room:
 def mixer_factory(n: int, fs: int, ceiling: float) -> _Room:
     """Return a room of `n` guests for blocks of shape (n, fs / 100)."""
     return _Room(n, fs, ceiling)
+
+
+def lipsync(
+    audio: Signal,
+    sample_rate: int,
+    t: NDArray[np.float64],
+    mouth: Signal,
+    cols: Sequence[str],
+    audio_t0: float = 0.0,
+) -> dict[str, float | None]:
+    """Estimate how late the audio is, from all six mouth signals where they are given."""
+    whole = set(ae.MOUTH_SIGNALS) <= set(cols)
+    signals = ae.MOUTH_SIGNALS if whole else ae.MOUTH_SIGNALS[:1]
+    with ae.LipSyncEstimator(sample_rate_hz=sample_rate, signals=signals) as estimator:
+        estimator.push_audio(audio, audio_t0)
+        estimator.push_mouth(t, np.asarray(mouth)[:, [list(cols).index(name) for name in signals]])
+        found = estimator.estimate()
+    return {"offset_ms": found.offset_ms, "confidence": found.confidence}
 
 
 def poison_factory() -> ae.Engine:

@@ -163,8 +163,9 @@ C_ROWS: list[set[str]] = [
     row("echo_state mixer"),
     row("participant mix_minus"),
     # Kernels: never include each other.
-    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge"),
-    # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter.
+    row("highpass echo_filter suppressor leveller limiter loudness clock_bridge lipsync"),
+    # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter, of
+    # the lip-sync estimator.
     row("echo_align echo_stage noise_stage hum"),
     row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
@@ -172,7 +173,11 @@ C_ROWS: list[set[str]] = [
     | row("speech_loudness")
     | row("automix balance")
     | row("loudness_gate"),
-    row("far_end drift echo_spectra echo_bands") | row("speech_features decay_time"),
+    row("lip_score lip_confidence"),
+    row("far_end drift echo_spectra echo_bands")
+    | row("speech_features decay_time")
+    | row("lip_audio lip_mouth lip_lags lip_bandpass lip_track"),
+    row("lip_model"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too
     row("echo_view echo_net_weights speech_presence_weights transients_weights"),
     row("stft biquad kweight true_peak ring dll")
