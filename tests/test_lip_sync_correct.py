@@ -281,7 +281,7 @@ def test_after_a_hole_the_sound_is_still_in_its_place(tmp_path: Path) -> None:
     _, after = decoded(tmp_path / "out.mkv")
     whole[48000:72000] = 0.0
     np.testing.assert_allclose(after[: len(whole) - 4800], whole[4800:], atol=1e-4)
-    assert report.warnings == ("1 holes in the sound were filled with silence",)
+    assert report.warnings == ("holes in the sound: 1, filled with silence",)
 
 
 def test_other_containers_are_written(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def _measure_face(
         write_plot(plot, found, video.name)
     talk.detail(
         f"{video}: {found.duration_s:.1f} s, {found.frame_rate_hz:.2f} pictures per second, "
-        f"{len(found.faces)} faces, offset {figure(found.offset_ms, 'ms')}, drift "
+        f"faces: {len(found.faces)}, offset {figure(found.offset_ms, 'ms')}, drift "
         f"{figure(found.drift_ms_per_s, 'ms/s', 3)}"
     )
     return {"input": str(video), "method": "face", **face_document(found)}, face_words(found)

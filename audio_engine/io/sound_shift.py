@@ -145,9 +145,9 @@ class SoundShift:
         """Say what was wrong with the sound though it could be moved."""
         found = []
         if self._damaged_count:
-            found.append(f"{self._damaged_count} damaged packets of the sound became silence")
+            found.append(f"damaged packets of the sound: {self._damaged_count}, now silence")
         if self._placing.hole_count:
-            found.append(f"{self._placing.hole_count} holes in the sound were filled with silence")
+            found.append(f"holes in the sound: {self._placing.hole_count}, filled with silence")
         if self.stream.codec_context.sample_rate != self._rate_hz:
             found.append(
                 f"the sound now has {self.stream.codec_context.sample_rate} Hz instead of "
