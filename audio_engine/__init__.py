@@ -70,6 +70,9 @@ from audio_engine.processors.vad import VoiceActivityDetector
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
+    from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
+    from audio_engine.io.clapper_film import write_clapper
+    from audio_engine.io.lip_sync_correct import CorrectionReport, correct_lip_sync
     from audio_engine.io.live.session import LiveSession
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
@@ -87,6 +90,8 @@ __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "ClapperMeasurement": "audio_engine.io.clapper",
+    "CorrectionReport": "audio_engine.io.lip_sync_correct",
     "LipSyncEstimate": "audio_engine.processors.lipsync",
     "LipSyncEstimator": "audio_engine.processors.lipsync",
     "LipSyncWeights": "audio_engine.processors.lipsync",
@@ -99,8 +104,11 @@ _MODULE_OF = {
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "correct_lip_sync": "audio_engine.io.lip_sync_correct",
+    "measure_clapper": "audio_engine.io.clapper",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
+    "write_clapper": "audio_engine.io.clapper_film",
 }
 
 
@@ -116,8 +124,10 @@ __all__ = [
     "MOUTH_SIGNALS",
     "AgcConfig",
     "AudioEngineError",
+    "ClapperMeasurement",
     "CompiledGraph",
     "ConfigError",
+    "CorrectionReport",
     "DeviceError",
     "EchoCanceller",
     "EchoConfig",
@@ -170,13 +180,16 @@ __all__ = [
     "VoiceActivityDetector",
     "__version__",
     "compile_graph",
+    "correct_lip_sync",
     "enhance",
     "kernel_build",
     "loudness_series",
+    "measure_clapper",
     "measure_loudness",
     "mix_files",
     "normalise_loudness",
     "preset_names",
     "process_whole",
     "resample",
+    "write_clapper",
 ]

@@ -49,6 +49,7 @@ MAY_USE: dict[str, set[str]] = {
     "av": {"io"},
     "mediapipe": {"io"},
     "cv2": set(),
+    "matplotlib": {"cli"},
     "tomli_w": {"config"},
     "typer": {"cli"},
     "click": {"cli"},
