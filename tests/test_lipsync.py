@@ -138,16 +138,16 @@ def test_reasons() -> None:
 
 
 def test_a_cut_keeps_the_shots_apart() -> None:
-    """Another camera sees the mouth three times as large; the offset stays."""
+    """Another camera sees a mouth three times as large and elsewhere; the offset stays."""
     sound, time_s, mouth = scene(16.0, 90.0)
     middle = len(time_s) // 2
-    larger = np.vstack([mouth[:middle], 3 * mouth[middle:]])
+    larger = np.vstack([mouth[:middle], 5.0 + 3 * mouth[middle:]])
     weights = LipSyncWeights.untrained()
     with ae.LipSyncEstimator(sample_rate_hz=RATE, weights=weights) as estimator:
         estimator.push_audio(sound)
         estimator.push_mouth(time_s[:middle], larger[:middle, 0])
         estimator.push_mouth(time_s[middle:], larger[middle:, 0], cut=True)
-        assert estimator.estimate().offset_ms == pytest.approx(90.0, abs=10.0)
+        assert estimator.estimate().offset_ms == pytest.approx(90.0, abs=8.0)
 
 
 def test_a_hole_and_bad_samples_cost_only_themselves() -> None:
@@ -250,8 +250,7 @@ def test_wrong_input_is_refused() -> None:
         estimator.estimate()
 
 
-def test_both_kernel_builds_agree_with_the_adapter() -> None:
-    """The bench's door gives what the class gives."""
+def test_the_adapter_gives_what_the_class_gives() -> None:
     sound, time_s, mouth = scene(10.0, -60.0)
     found = adapters.lipsync(sound, RATE, time_s, mouth, list(ae.MOUTH_SIGNALS), 0.0)
     direct = estimate((sound, time_s, mouth), ae.MOUTH_SIGNALS)

@@ -73,6 +73,8 @@ static void test_reasons_in_order(void)
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 1.0) == AE_LIP_NO_SPEECH);
     p.voiced_s = 8.0;
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 0.0) == AE_LIP_FROZEN);
+    CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 0.0022) == AE_LIP_FROZEN); /* a tracked still */
+    CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 0.037) == AE_LIP_ANSWER);
     CHECK(ae_lip_reason_for(&p, 0.5, 0.1, 1.0) == AE_LIP_ANSWER);
     CHECK(ae_lip_reason_for(&p, 0.4, 0.1, 1.0) == AE_LIP_DUBBED);
     CHECK(ae_lip_reason_for(&p, 0.4, 0.9, 1.0) == AE_LIP_AMBIGUOUS);

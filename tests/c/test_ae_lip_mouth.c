@@ -87,20 +87,30 @@ static void test_what_counts_as_no_face(void)
     }
 }
 
+/* Two shots that tilt by 0.1 and by 0.3 a second: no step is left between them. */
 static void test_a_cut(void)
 {
     ae_lip_mouth *self = make(2, 1);
     for (int i = 0; i < 50; i++) {
-        const float values[2] = {i < 25 ? 1.0f : 3.0f, i == 25 ? 90.0f : 2.0f};
+        const float t = 0.04f * (float)i;
+        const float values[2] = {i < 25 ? 1.0f + 0.1f * t : 3.0f + 0.3f * t,
+                                 i == 25 ? 90.0f : 2.0f};
         if (i == 25) ae_lip_mouth_cut(self);
         ae_lip_mouth_push(self, 0.04 * i, values);
     }
-    grid(self, 0.0, 190);
-    for (int i = 0; i < 190; i++) {
-        CHECK(rows[i][0] == (i < 98 ? 1.0f : 3.0f)); /* 0.96 s and 1.00 s: the middle between */
-        CHECK(rows[i][1] == 2.0f);                   /* the jump at the cut is no movement */
+    grid(self, 0.0, 196); /* rows 0 .. 96 and 100 .. 195 lie in a shot, 97 .. 99 beside the cut */
+    double sums[2] = {0.0, 0.0};
+    for (int i = 0; i < 196; i++) {
+        const int shot = i >= 98;
+        sums[shot] += (double)rows[i][0];
+        CHECK_NEAR(rows[i][1], 0.0, 1e-6); /* the jump at the cut is no movement */
         CHECK(weights[i] == 1.0f);
+        if (i > 0 && i != 97 && i != 98 && i != 99 && i != 100)
+            CHECK_NEAR(rows[i][0] - rows[i - 1][0], shot ? 0.003 : 0.001, 1e-5);
     }
+    CHECK(rows[97][0] == rows[96][0] && rows[98][0] == rows[100][0]);
+    CHECK_NEAR(sums[0], 0.0, 1e-4);
+    CHECK_NEAR(sums[1], 0.0, 1e-4);
     ae_lip_mouth_destroy(self);
 }
 

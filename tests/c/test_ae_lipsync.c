@@ -324,6 +324,19 @@ static void test_no_allocation(void)
     free_scene(&s);
 }
 
+/* Denormals are flushed inside and the caller's floating-point mode is left alone. */
+static void test_floating_point_mode(void)
+{
+    volatile float tiny = 1e-38f;
+    scene s = make_scene(4.0, 0.0, 100.0, 0.0);
+    ae_lipsync *self = make();
+    push_all(self, &s);
+    read(self);
+    CHECK(tiny * 0.1f > 0.0f);
+    ae_lipsync_destroy(self);
+    free_scene(&s);
+}
+
 static void test_create(void)
 {
     ae_lipsync_config bad[8];
@@ -356,6 +369,7 @@ int main(void)
     test_bad_weather();
     test_streams_out_of_reach();
     test_no_allocation();
+    test_floating_point_mode();
     test_create();
     return AE_TEST_RESULT();
 }
