@@ -34,14 +34,15 @@ static void test_presence(void)
     CHECK_NEAR(p.span_s, 10.0, 1e-9);
     CHECK_NEAR(p.face_s, 8.0, 1e-9);
     CHECK_NEAR(p.voiced_s, 0.7 * 8.0, 1e-9);
+    CHECK_NEAR(p.loud_s, 8.0, 1e-9);
     CHECK_NEAR(p.floor_dbfs, -50.2, 1.0);
     for (int t = 0; t < 400; t++) rows[t][AE_LIP_PRESENT] = 0.0f;
     p = look();
     CHECK_NEAR(p.voiced_s, 0.7 * 4.0, 1e-9);
     fill(-70.0f, -62.0f); /* moves, but is nothing one hears */
-    CHECK(look().voiced_s == 0.0);
+    CHECK(look().voiced_s == 0.0 && look().loud_s == 0.0);
     fill(-30.0f, -28.0f); /* loud and steady: a fan */
-    CHECK(look().voiced_s == 0.0);
+    CHECK(look().voiced_s == 0.0 && look().loud_s > 7.9);
     fill(-500.0f, 900.0f);
     CHECK(isfinite(look().floor_dbfs));
     for (int t = 0; t < k_frames; t++) rows[t][AE_LIP_PRESENT] = 0.0f;
@@ -85,6 +86,9 @@ static void test_reasons_in_order(void)
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 1.0) == AE_LIP_NO_FACE);
     p.face_s = 9.0;
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 1.0) == AE_LIP_NO_SPEECH);
+    p.loud_s = 8.0;
+    CHECK(ae_lip_reason_for(&p, 0.9, 1.0, 1.0) == AE_LIP_ANSWER); /* under music */
+    CHECK(ae_lip_reason_for(&p, 0.4, 1.0, 1.0) == AE_LIP_NO_SPEECH);
     p.voiced_s = 8.0;
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 0.0) == AE_LIP_FROZEN);
     CHECK(ae_lip_reason_for(&p, 1.0, 1.0, 0.0022) == AE_LIP_FROZEN); /* a tracked still */
