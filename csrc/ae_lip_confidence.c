@@ -52,11 +52,6 @@ void ae_lip_presence_of(const float *audio_rows, const float *weights, int frame
     out->voiced_s = voiced * k_frame_s;
 }
 
-int ae_lip_is_audible(const ae_lip_presence *presence)
-{
-    return presence->voiced_s >= k_least_voiced_s || presence->floor_dbfs > (double)k_silence_dbfs;
-}
-
 double ae_lip_log_seconds(double seconds) { return log(seconds > 0.5 ? seconds : 0.5); }
 
 double ae_lip_confidence(const float *coefficients, const double *cues)

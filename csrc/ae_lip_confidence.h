@@ -42,9 +42,6 @@ typedef struct {
 /* From `frames` rows of AE_LIP_ROW and the weights of the mouth's rows (> 0: a face). */
 void ae_lip_presence_of(const float *audio_rows, const float *weights, int frames,
                         ae_lip_presence *out);
-/* Whether there is anything to hear. Sound without pauses, as under loud music, may hide a voice:
- * it is worth a guess, though no answer. */
-int ae_lip_is_audible(const ae_lip_presence *presence);
 /* ln of a time, of 0.5 s at least. */
 double ae_lip_log_seconds(double seconds);
 /* The logistic function of the cues; NaN in a cue gives 0. */

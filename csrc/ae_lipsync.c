@@ -216,7 +216,7 @@ static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int le
     report->face_s = presence.face_s;
     report->voiced_s = presence.voiced_s;
     report->reason = ae_lip_lacks(&presence);
-    if (report->reason == AE_LIP_NO_FACE || !ae_lip_is_audible(&presence)) return false;
+    if (report->reason == AE_LIP_NO_FACE || report->reason == AE_LIP_NO_SPEECH) return false;
     ae_lip_score_result result;
     const float full = forget_by_age(self, ae_lip_score_weight(score), first, frames);
     ae_lip_score_run(score, frames, full, &result);

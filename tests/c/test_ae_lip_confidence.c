@@ -49,20 +49,6 @@ static void test_presence(void)
     CHECK(isfinite(look().floor_dbfs) && look().voiced_s == 0.0);
 }
 
-static void test_audible(void)
-{
-    fill(-30.0f, -28.0f); /* under music there may be a voice */
-    ae_lip_presence p = look();
-    CHECK(p.voiced_s == 0.0 && ae_lip_is_audible(&p));
-    CHECK(ae_lip_lacks(&p) == AE_LIP_NO_SPEECH);
-    fill(-80.0f, -70.0f);
-    p = look();
-    CHECK(!ae_lip_is_audible(&p));
-    fill(-80.0f, -40.0f); /* speech in a silent room */
-    p = look();
-    CHECK(ae_lip_is_audible(&p));
-}
-
 static void test_confidence(void)
 {
     static const float coefficients[AE_LIP_CUES + 1] = {-1.0f, 2.0f, 3.0f, 0.5f, 0.25f, -4.0f};
@@ -104,7 +90,6 @@ static void test_reasons_in_order(void)
 int main(void)
 {
     test_presence();
-    test_audible();
     test_confidence();
     test_reasons_in_order();
     return AE_TEST_RESULT();
