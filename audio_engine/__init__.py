@@ -72,6 +72,9 @@ from audio_engine.room.mixer import RoomMix, RoomMixer
 if TYPE_CHECKING:
     from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
     from audio_engine.io.clapper_film import write_clapper
+    from audio_engine.io.face_mesh import FaceLandmarkerTracker, FaceMeshTracker
+    from audio_engine.io.faces import Face, MouthTracker
+    from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement, measure_lip_sync
     from audio_engine.io.lip_sync_correct import CorrectionReport, correct_lip_sync
     from audio_engine.io.live.session import LiveSession
     from audio_engine.io.live.simulated import SimulatedStream
@@ -92,8 +95,13 @@ __version__ = "0.1.0"
 _MODULE_OF = {
     "ClapperMeasurement": "audio_engine.io.clapper",
     "CorrectionReport": "audio_engine.io.lip_sync_correct",
+    "Face": "audio_engine.io.faces",
+    "FaceLandmarkerTracker": "audio_engine.io.face_mesh",
+    "FaceLipSync": "audio_engine.io.lip_sync",
+    "FaceMeshTracker": "audio_engine.io.face_mesh",
     "LipSyncEstimate": "audio_engine.processors.lipsync",
     "LipSyncEstimator": "audio_engine.processors.lipsync",
+    "LipSyncMeasurement": "audio_engine.io.lip_sync",
     "LipSyncWeights": "audio_engine.processors.lipsync",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
@@ -103,9 +111,11 @@ _MODULE_OF = {
     "MOUTH_SIGNALS": "audio_engine.processors.lipsync",
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
+    "MouthTracker": "audio_engine.io.faces",
     "SimulatedStream": "audio_engine.io.live.simulated",
     "correct_lip_sync": "audio_engine.io.lip_sync_correct",
     "measure_clapper": "audio_engine.io.clapper",
+    "measure_lip_sync": "audio_engine.io.lip_sync",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
     "write_clapper": "audio_engine.io.clapper_film",
@@ -135,6 +145,10 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineStats",
+    "Face",
+    "FaceLandmarkerTracker",
+    "FaceLipSync",
+    "FaceMeshTracker",
     "FormatError",
     "Graph",
     "HighPassConfig",
@@ -147,6 +161,7 @@ __all__ = [
     "LipSyncCorrectorConfig",
     "LipSyncEstimate",
     "LipSyncEstimator",
+    "LipSyncMeasurement",
     "LipSyncStats",
     "LipSyncWeights",
     "LiveEvent",
@@ -161,6 +176,7 @@ __all__ = [
     "MeterConfig",
     "MixReport",
     "MixedParticipant",
+    "MouthTracker",
     "NoiseConfig",
     "NoiseStats",
     "NoiseSuppressor",
@@ -185,6 +201,7 @@ __all__ = [
     "kernel_build",
     "loudness_series",
     "measure_clapper",
+    "measure_lip_sync",
     "measure_loudness",
     "mix_files",
     "normalise_loudness",

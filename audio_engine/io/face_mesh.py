@@ -26,8 +26,8 @@ from audio_engine.errors import AudioEngineError, InputFileError
 from audio_engine.io.faces import Box, Face, mouth_of
 from audio_engine.io.quiet import silent_stderr
 from audio_engine.io.video import Rgb
+from audio_engine.processors.lipsync import MOUTH_SIGNALS
 
-_SIGNALS = ("openness", "width", "area", "outer", "chin", "motion")
 _MOST_FACES = 8
 _SEARCH_S = 0.5
 _DETECTED = 0.5  # confidence from which a detection is a face
@@ -44,7 +44,7 @@ class FaceMeshTracker:
         If MediaPipe with its face mesh is not installed; the text names the extra.
     """
 
-    signals: Sequence[str] = _SIGNALS
+    signals: Sequence[str] = MOUTH_SIGNALS
     delay_s = 0.0
     short_side: int | None = 1080
 
@@ -273,7 +273,7 @@ class FaceLandmarkerTracker:
         If MediaPipe is not installed; the text names the extra.
     """
 
-    signals: Sequence[str] = _SIGNALS
+    signals: Sequence[str] = MOUTH_SIGNALS
     delay_s = 0.0
     short_side: int | None = 1080
 

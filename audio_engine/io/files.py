@@ -338,7 +338,8 @@ class AudioWriter:
         if bits is None:
             return np.clip(block, -1.0, 1.0)
         full_scale = 2.0 ** (bits - 1)
-        steps = np.clip(np.rint(block * np.float64(full_scale)), -full_scale, full_scale - 1.0)
+        steps = np.rint(np.asarray(block, np.float64) * full_scale)  # float32 lacks the lowest bits
+        steps = np.clip(steps, -full_scale, full_scale - 1.0)
         return (steps * 2.0 ** (32 - bits)).astype(np.int32)  # libsndfile takes the upper bits
 
     def finish(self) -> None:
