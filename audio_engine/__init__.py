@@ -70,9 +70,12 @@ from audio_engine.processors.vad import VoiceActivityDetector
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
+    from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
+    from audio_engine.io.clapper_film import write_clapper
     from audio_engine.io.face_mesh import FaceLandmarkerTracker, FaceMeshTracker
     from audio_engine.io.faces import Face, MouthTracker
     from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement, measure_lip_sync
+    from audio_engine.io.lip_sync_correct import CorrectionReport, correct_lip_sync
     from audio_engine.io.live.session import LiveSession
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
@@ -90,6 +93,8 @@ __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "ClapperMeasurement": "audio_engine.io.clapper",
+    "CorrectionReport": "audio_engine.io.lip_sync_correct",
     "Face": "audio_engine.io.faces",
     "FaceLandmarkerTracker": "audio_engine.io.face_mesh",
     "FaceLipSync": "audio_engine.io.lip_sync",
@@ -108,9 +113,12 @@ _MODULE_OF = {
     "MixedParticipant": "audio_engine.io.mixdown",
     "MouthTracker": "audio_engine.io.faces",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "correct_lip_sync": "audio_engine.io.lip_sync_correct",
+    "measure_clapper": "audio_engine.io.clapper",
     "measure_lip_sync": "audio_engine.io.lip_sync",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
+    "write_clapper": "audio_engine.io.clapper_film",
 }
 
 
@@ -126,8 +134,10 @@ __all__ = [
     "MOUTH_SIGNALS",
     "AgcConfig",
     "AudioEngineError",
+    "ClapperMeasurement",
     "CompiledGraph",
     "ConfigError",
+    "CorrectionReport",
     "DeviceError",
     "EchoCanceller",
     "EchoConfig",
@@ -186,9 +196,11 @@ __all__ = [
     "VoiceActivityDetector",
     "__version__",
     "compile_graph",
+    "correct_lip_sync",
     "enhance",
     "kernel_build",
     "loudness_series",
+    "measure_clapper",
     "measure_lip_sync",
     "measure_loudness",
     "mix_files",
@@ -196,4 +208,5 @@ __all__ = [
     "preset_names",
     "process_whole",
     "resample",
+    "write_clapper",
 ]

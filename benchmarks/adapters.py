@@ -97,7 +97,7 @@ def mixer_factory(n: int, fs: int, ceiling: float) -> _Room:
     return _Room(n, fs, ceiling)
 
 
-def lipsync(
+def lipsync(  # noqa: PLR0917 - the bench's signature
     audio: Signal,
     sample_rate: int,
     t: NDArray[np.float64],

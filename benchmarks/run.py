@@ -1,4 +1,4 @@
-"""``make bench``: measure the kernels, the whole chain, its stages, loudness meter and room mixer.
+"""``make bench``: measure the kernels, the whole chain, its stages, meter, mixer and lip sync.
 
 JSON lines go to standard output, one per case; a table goes to standard error when that is a
 terminal. A part that cannot run here is skipped with its reason. The hour of ``echo-soak`` and the
@@ -21,6 +21,7 @@ from benchmarks import (
     echo_cost,
     echo_floor,
     far_end_trouble,
+    lip_sync_cost,
     lip_sync_delay,
     meter_cost,
     room_cost,
@@ -37,6 +38,7 @@ PARTS = (
     "noise-cost",
     "meter-cost",
     "room-cost",
+    "lip-sync-cost",
     "lip-sync-delay",
     "echo-cost",
     "echo-trouble",
@@ -82,6 +84,7 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         "noise-cost": "noise_cost",
         "meter-cost": "meter_cost",
         "room-cost": "room_cost",
+        "lip-sync-cost": "lip_sync_cost",
         "lip-sync-delay": "lip_sync_delay",
     }
     for part, module in modules.items():
@@ -123,7 +126,7 @@ def missed_goal(record: Record) -> str | None:
         return f"{name}: {record['ratio']} of {record['peer']}, {record['goal_ratio']} wanted"
     if record.get("share_of_core", 0.0) > record.get("goal_share", 1.0):
         share, goal = record["share_of_core"], record["goal_share"]
-        return f"{name}: {share:.2%} of a core, {goal:.0%} wanted"
+        return f"{name}: {share:.2%} of a core, {100 * goal:g}% wanted"
     return None
 
 
@@ -140,6 +143,7 @@ def table(records: list[Record]) -> str:
         "meter": meter_cost.row,
         "room": room_cost.row,
         "lip_sync_delay": lip_sync_delay.row,
+        "lip_sync": lip_sync_cost.row,
     }
     for record in records:
         row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)

@@ -3,7 +3,8 @@
  * Method: the chance that the error is below 80 ms is a logistic function of cues of the window,
  * fitted on windows with a known offset and on ones that have none (dubbed, music, silence). Before
  * that, a window that cannot answer is named for what it lacks. A frame counts as voiced when its
- * level is above -60 dBFS and 6 dB above the window's floor, its 10th percentile (bins of 1 dB).
+ * level is above -60 dBFS and 6 dB above the window's floor, its 10th percentile (bins of 1 dB):
+ * under music little of a voice does, so the lack of it is a reason only where there is no answer.
  * No allocation; thread: any. */
 #ifndef AE_LIP_CONFIDENCE_H
 #define AE_LIP_CONFIDENCE_H
@@ -15,7 +16,7 @@ typedef enum {
     AE_LIP_ANSWER = 0,
     AE_LIP_TOO_SHORT = 1, /* less than 2.8 s of both */
     AE_LIP_NO_FACE = 2,   /* in less than half of the window */
-    AE_LIP_NO_SPEECH = 3, /* less than 0.8 s voiced with a face */
+    AE_LIP_NO_SPEECH = 3, /* less than 0.8 s voiced with a face, and no answer without it */
     AE_LIP_FROZEN = 4,    /* the mouth does not move */
     AE_LIP_DUBBED = 5,    /* much speech, much face, and they do not go together */
     AE_LIP_AMBIGUOUS = 6,
@@ -32,8 +33,10 @@ enum {
 /* ffi:end */
 
 typedef struct {
-    double span_s, face_s, voiced_s; /* the window, with a face, and with face and voice */
-    double floor_dbfs;               /* 10th percentile of the level */
+    double span_s, face_s; /* the window, and of it with a face */
+    double loud_s;         /* with a face and sound above -60 dBFS */
+    double voiced_s;       /* and of that 6 dB above the floor */
+    double floor_dbfs;     /* 10th percentile of the level */
 } ae_lip_presence;
 
 /* From `frames` rows of AE_LIP_ROW and the weights of the mouth's rows (> 0: a face). */

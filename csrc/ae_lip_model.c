@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-#include "ae_lipsync_weights.h"
+#include "ae_lipsync_weights.h" /* after ae_lip_model.h, whose types it uses */
 #include "ae_math.h"
 
 /* Set by hand: three taps 60 ms apart on either side, whose difference is a speed. Pairs: the speed

@@ -35,6 +35,7 @@ struct ae_lip_mouth {
     sample *ring;
     knot *knots;
     float *heap; /* the largest 1 % of the differences */
+    int *shots;  /* of each row of the grid */
     int heap_room;
 };
 
@@ -44,6 +45,7 @@ static ae_lip_mouth *layout(ae_lip_mouth *plan, ae_arena *arena)
     plan->ring = AE_TAKE(arena, AE_LIP_MOUTH_SAMPLES, sample);
     plan->knots = AE_TAKE(arena, AE_LIP_MOUTH_SAMPLES, knot);
     plan->heap = AE_TAKE(arena, plan->heap_room, float);
+    plan->shots = AE_TAKE(arena, plan->max_frames, int);
     return self;
 }
 
@@ -88,6 +90,7 @@ static int64_t oldest(const ae_lip_mouth *self)
 
 int ae_lip_mouth_push(ae_lip_mouth *self, double time_s, const float *values)
 {
+    assert(isfinite(time_s));
     const bool anew = self->samples > 0 && time_s <= ae_lip_mouth_newest_s(self);
     if (anew) ae_lip_mouth_reset(self);
     if (self->samples == 0) self->first_s = time_s;
@@ -206,8 +209,8 @@ static place find(const knot *knots, int count, int next, double time_s)
 }
 
 /* Columns from .. to - 1 (all but `without`) of the rows; weights too unless NULL. */
-static void interpolate(const ae_lip_mouth *self, int count, int frames, int from, int to,
-                        int without, float limit, float *rows, float *weights)
+static void interpolate(ae_lip_mouth *self, int count, int frames, int from, int to, int without,
+                        float limit, float *rows, float *weights)
 {
     int next = 0;
     for (int i = 0; i < frames; i++) {
@@ -220,7 +223,27 @@ static void interpolate(const ae_lip_mouth *self, int count, int frames, int fro
             const float low = ae_min(a[j], limit), high = ae_min(b[j], limit);
             rows[i * AE_LIP_MOUTH_ROW + j] = low + here.toward_b * (high - low);
         }
+        self->shots[i] = here.shot;
         if (weights != NULL) weights[i] = here.counts ? 1.0f : 0.0f;
+    }
+}
+
+/* Take columns from .. to - 1 of each shot about their mean over the rows that count. */
+static void centre_shots(const ae_lip_mouth *self, int frames, int from, int to,
+                         const float *weights, float *rows)
+{
+    for (int first = 0, end; first < frames; first = end) {
+        end = first + 1;
+        while (end < frames && self->shots[end] == self->shots[first]) end++;
+        for (int j = from; j < to; j++) {
+            double sum = 0.0, count = 0.0;
+            for (int i = first; i < end; i++) {
+                sum += (double)(weights[i] * rows[i * AE_LIP_MOUTH_ROW + j]);
+                count += (double)weights[i];
+            }
+            const float mean = count > 0.0 ? (float)(sum / count) : 0.0f;
+            for (int i = first; i < end; i++) rows[i * AE_LIP_MOUTH_ROW + j] -= mean;
+        }
     }
 }
 
@@ -236,9 +259,12 @@ void ae_lip_mouth_grid(ae_lip_mouth *self, double first_s, int frames, float *ro
     const int seen = collect(self, first, end, first_s, false);
     if (seen == 0) return;
     interpolate(self, seen, frames, 0, self->signals, self->motion, HUGE_VALF, rows, weights);
+    const bool cut = self->shots[frames - 1] != self->shots[0];
+    if (cut) centre_shots(self, frames, 0, self->signals, weights, rows);
     if (self->motion < 0) return;
     const int moving = collect(self, first, end, first_s, true);
     if (moving == 0) return;
     const float limit = largest_motion(self, moving);
     interpolate(self, moving, frames, self->motion, self->motion + 1, -1, limit, rows, NULL);
+    if (cut) centre_shots(self, frames, self->motion, self->motion + 1, weights, rows);
 }

@@ -220,7 +220,10 @@ static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int le
     ae_lip_score_result result;
     const float full = forget_by_age(self, ae_lip_score_weight(score), first, frames);
     ae_lip_score_run(score, frames, full, &result);
-    if (!(result.peak > 0.0)) return false;
+    if (!(result.peak > 0.0)) {
+        report->reason = ae_lip_reason_for(&presence, 0.0, 0.0, result.mouth_moves);
+        return false;
+    }
     report->cues[AE_LIP_CUE_CONTRAST] = (result.peak - result.second) / result.peak;
     report->cues[AE_LIP_CUE_LEVEL] = result.peak;
     report->cues[AE_LIP_CUE_FACE] = ae_lip_log_seconds(presence.face_s);

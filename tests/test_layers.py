@@ -49,6 +49,7 @@ MAY_USE: dict[str, set[str]] = {
     "av": {"io"},
     "mediapipe": {"io"},
     "cv2": set(),
+    "matplotlib": {"cli"},
     "tomli_w": {"config"},
     "typer": {"cli"},
     "click": {"cli"},
@@ -179,7 +180,7 @@ C_ROWS: list[set[str]] = [
     | row("lip_audio lip_mouth lip_lags lip_bandpass lip_track"),
     row("lip_model"),
     row("resample") | row("far_queue"),  # resample is a kernel of its own too
-    row("echo_view echo_net_weights speech_presence_weights transients_weights"),
+    row("echo_view echo_net_weights speech_presence_weights transients_weights lipsync_weights"),
     row("stft biquad kweight true_peak ring dll")
     | row("callback load_guard fifo comparison peak_meter"),
     row("fft"),

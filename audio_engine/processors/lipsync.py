@@ -22,8 +22,8 @@ MOUTH_SIGNALS = ("openness", "width", "area", "outer", "chin", "motion")
 #: Features of the sound: mel bands.
 AUDIO_FEATURES = int(lib.AE_LIP_FEATURES)
 #: What the confidence is made of, in the order of `LipSyncWeights.confidence` after its bias:
-#: (peak - second) / peak, the peak's score, ln of the seconds with a face, how near each half of the
-#: window is to its own peak there, ln of the seconds of voice with a face.
+#: (peak - second) / peak, the peak's score, ln of the seconds with a face, how near each half of
+#: the window is to its own peak there, ln of the seconds of voice with a face.
 CUES = ("contrast", "level", "log_face_s", "halves", "log_voiced_s")
 
 _REASONS = {
@@ -118,9 +118,9 @@ class LipSyncWeights:
             object.__setattr__(self, name, values)
         if not lib.ae_lip_model_is_valid(self._model()[0]):
             raise ConfigError(
-                "lip-sync weights out of range: 1 .. 8 signals, 1 .. 24 components, an odd number of "
-                "taps up to 21 that reach 0.6 s in even steps, weights 0 .. 1 with one above 0, "
-                "finite numbers"
+                "lip-sync weights out of range: 1 .. 8 signals, 1 .. 24 components, an odd number "
+                "of taps up to 21 that reach 0.6 s in even steps, weights 0 .. 1 with one above "
+                "0, finite numbers"
             )
 
     @classmethod
@@ -164,17 +164,13 @@ class LipSyncWeights:
 
     @classmethod
     def _from_model(cls, model: Any, signals: tuple[str, ...]) -> Self:
-        def table(values: Any, *shape: int) -> Floats:
-            size = int(np.prod(shape)) * 4
-            return np.frombuffer(ffi.buffer(values, size), np.float32).reshape(shape).copy()
-
         count = model.components
         return cls(
             signals=signals,
-            audio=table(model.audio, count, model.audio_taps, lib.AE_LIP_FEATURES),
-            mouth=table(model.mouth, count, model.mouth_taps, model.mouth_signals),
-            weight=table(model.weight, count),
-            confidence=table(model.confidence, lib.AE_LIP_CUES + 1),
+            audio=_table(model.audio, count, model.audio_taps, lib.AE_LIP_FEATURES),
+            mouth=_table(model.mouth, count, model.mouth_taps, model.mouth_signals),
+            weight=_table(model.weight, count),
+            confidence=_table(model.confidence, lib.AE_LIP_CUES + 1),
             audio_step=model.audio_step,
             mouth_step=model.mouth_step,
             bias_ms=model.bias_ms,
@@ -419,6 +415,12 @@ def _known(signals: Sequence[str]) -> tuple[str, ...]:
         f"signals={names} have no built-in weights; give {MOUTH_SIGNALS[:1]}, all of "
         f"{MOUTH_SIGNALS}, or weights of your own"
     )
+
+
+def _table(values: Any, *shape: int) -> Floats:
+    """Return a copy of a C array of floats."""
+    size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    return np.frombuffer(ffi.buffer(values, size), np.float32).reshape(shape).copy()
 
 
 def _check_range(name: str, value: float, low: float, high: float, unit: str) -> None:

@@ -1,0 +1,59 @@
+"""Write videos: containers by the ending of the name, never a half-written file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from audio_engine.errors import ConfigError, OutputFileError
+
+#: What the ending of an output means: FFmpeg's name of the container.
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+    ".flv": "flv",
+}
+
+
+def container_of(output: Path) -> str:
+    """Return FFmpeg's name of the container, or raise `ConfigError` if there is none."""
+    try:
+        return CONTAINERS[output.suffix.lower()]
+    except KeyError:
+        raise ConfigError(
+            f"{output}: videos of this ending are not written; use one of {', '.join(CONTAINERS)}"
+        ) from None
+
+
+@contextlib.contextmanager
+def new_video(av: Any, output: Path, container: str, options: dict[str, str]) -> Iterator[Any]:
+    """Yield an output container under a temporary name; it gets its own when all went well.
+
+    Whatever is raised inside, Ctrl-C too, nothing is left behind. What goes wrong while writing
+    becomes `OutputFileError`.
+    """
+    place = Path(os.path.realpath(output))  # a link's target is replaced, not the link
+    part = place.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
+    target: Any = None
+    try:
+        target = av.open(f"file:{part}", "w", format=container, options=options)
+        yield target
+        target.close()
+        part.replace(place)
+    except (av.FFmpegError, OSError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise OutputFileError(f"{output}: cannot be written: {said}") from None
+    finally:  # nothing is left to do when all went well
+        if target is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                target.close()
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,418 @@
+"""Correcting lip sync: the sound is moved to the sample, and all else is the very same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
+
+from audio_engine import AudioEngineError, ConfigError, InputFileError
+from audio_engine.errors import OutputFileError
+from audio_engine.io.lip_sync_correct import correct_lip_sync
+from videos import picture_number, write_video
+
+SECONDS = 2.4
+STEP_S = 0.04
+
+
+def noise(seconds: float = SECONDS, rate_hz: int = 48000, seed: int = 3) -> NDArray[np.float32]:
+    """Band-limited noise, in steps of 16 bits: its place is found to the sample after any codec."""
+    white = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
+    smooth = 0.1 * np.convolve(white, np.hanning(12), "same")
+    return (np.rint(smooth * 32767.0) / 32767.0).astype(np.float32)
+
+
+def pictures(seconds: float = SECONDS, start_s: float = 0.0) -> list[tuple[float, Any]]:
+    return [(start_s + i * STEP_S, picture_number(i)) for i in range(round(seconds / STEP_S))]
+
+
+def decoded(path: Path, track: int = 0) -> tuple[float, NDArray[np.float64]]:
+    """Return when the sound starts and the first channel of all its samples, as PyAV decodes it."""
+    import av
+
+    blocks, start_s = [], None
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=track):
+            if start_s is None:
+                start_s = float(frame.pts * frame.time_base)
+            plane = frame.to_ndarray()[0]
+            whole = float(np.iinfo(plane.dtype).max) if plane.dtype.kind == "i" else 1.0
+            blocks.append(plane / whole)
+    assert start_s is not None
+    return start_s, np.concatenate(blocks)
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, str]]:
+    """Return time stamp and hash of every packet of the streams of a kind."""
+    import av
+
+    with av.open(str(path)) as container:
+        return [
+            (round(float(p.pts * p.time_base), 6), hashlib.sha256(bytes(p)).hexdigest())
+            for p in container.demux()
+            if p.stream.type == kind and p.size
+        ]
+
+
+def duration_s(path: Path) -> float:
+    import av
+
+    with av.open(str(path)) as container:
+        return float(container.duration / av.time_base)
+
+
+def earlier_by(before: NDArray[np.float64], after: NDArray[np.float64]) -> int:
+    """Find by how many samples `after` comes earlier, by cross-correlation."""
+    size = 1 << (len(before) + len(after)).bit_length()
+    product = np.fft.rfft(before, size) * np.conj(np.fft.rfft(after, size))
+    place = int(np.fft.irfft(product, size).argmax())
+    return place if place < size // 2 else place - size
+
+
+KINDS = [
+    ("mp4", "aac", "libx264", 48000),
+    ("mp4", "aac", "libx264", 44100),
+    ("mkv", "flac", "libx264", 44100),
+    ("mkv", "aac", "libx264", 48000),
+    ("mov", "pcm_s16le", "libx264", 48000),
+    ("mov", "alac", "libx264", 48000),
+    ("webm", "libopus", "libvpx", 48000),
+    ("mp4", "libmp3lame", "libx264", 44100),
+    ("mkv", "ac3", "libx264", 48000),
+    ("ts", "aac", "libx264", 48000),
+    ("flv", "aac", "libx264", 44100),
+]
+LOSSLESS = {"flac", "pcm_s16le", "alac"}
+
+
+@pytest.mark.parametrize(("ending", "codec", "picture_codec", "rate_hz"), KINDS)
+def test_the_sound_moves_to_the_sample_and_the_picture_not_at_all(
+    tmp_path: Path, ending: str, codec: str, picture_codec: str, rate_hz: int
+) -> None:
+    source = write_video(
+        tmp_path / f"in.{ending}",
+        pictures(),
+        [(0.0, noise(rate_hz=rate_hz))],
+        video_codec=picture_codec,
+        audio_codec=codec,
+        rate_hz=rate_hz,
+    )
+    start_s, before = decoded(source)
+    for offset_ms in (800.0, -800.0, 33.39, -0.52):
+        output = tmp_path / f"out.{ending}"
+        report = correct_lip_sync(source, output, offset_ms)
+        shift = round(offset_ms * rate_hz / 1000.0)
+        new_start_s, after = decoded(output)
+        assert earlier_by(before, after) == shift == report.shift_samples
+        assert new_start_s == start_s
+        assert packets(output, "video") == packets(source, "video")
+        # Within a packet of sound: what codecs put behind the end has no room of its own.
+        assert duration_s(output) == pytest.approx(duration_s(source), abs=0.03)
+        lossless = codec in LOSSLESS
+        if lossless:
+            silence = np.zeros(abs(shift))
+            moved = [before[shift:], silence] if shift > 0 else [silence, before[:shift]]
+            np.testing.assert_array_equal(after, np.concatenate(moved))
+            assert duration_s(output) == pytest.approx(duration_s(source), abs=1e-5)
+        elif shift > 2000:
+            silent = after[len(before) - shift + 1500 : len(before)]
+            assert np.sqrt(np.mean(silent**2)) < 0.02 * np.sqrt(np.mean(before**2))
+        assert report.codec_out == report.codec_in == codec.removeprefix("lib").replace("lame", "")
+        assert (report.lossless, report.reencoded) == (lossless, True)
+        assert report.sample_rate_hz == rate_hz
+        assert report.direction == ("earlier" if offset_ms > 0 else "later")
+        assert report.warnings == ()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"in.{ending}", f"out.{ending}"]
+
+
+def test_the_bit_rate_is_not_below_the_source(tmp_path: Path) -> None:
+    import av
+
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w") as target:
+        _add_film(target, bit_rate=320000)
+    report = correct_lip_sync(source, tmp_path / "out.mp4", 40.0)
+    assert report.bit_rate_bps is not None
+    assert report.bit_rate_bps > 150000  # what the source really used; 96000 is the least
+
+    def sound_bytes(path: Path) -> int:
+        with av.open(str(path)) as container:
+            return sum(packet.size for packet in container.demux(audio=0))
+
+    assert sound_bytes(tmp_path / "out.mp4") > 0.9 * sound_bytes(source)
+
+
+def _add_film(target: Any, bit_rate: int = 64000, sound: NDArray[np.float32] | None = None) -> None:
+    """Mux a film with one more sound, subtitles, tags and chapters as far as the container goes."""
+    import av
+
+    target.metadata["title"] = "A film"
+    base = Fraction(1, 1000)
+    target.set_chapters(
+        [
+            {"id": i, "start": t, "end": t + 1000, "time_base": base, "metadata": {"title": title}}
+            for i, t, title in ((1, 0, "One"), (2, 1000, "Two"))
+        ]
+    )
+    picture = target.add_stream("libx264", rate=25)
+    picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
+    picture.set_display_rotation(90)
+    sounds = [target.add_stream("aac", rate=48000) for _ in range(2)]
+    for stream, language in zip(sounds, ("deu", "zho"), strict=True):
+        stream.codec_context.layout, stream.codec_context.bit_rate = "mono", bit_rate
+        stream.metadata["language"] = language
+    subtitles = None
+    if target.format.name == "matroska":
+        subtitles = target.add_mux_stream("subrip")
+        subtitles.time_base = Fraction(1, 1000)
+    parts: list[tuple[float, Any]] = []
+    for i in range(50):
+        frame = av.VideoFrame.from_ndarray(picture_number(i), format="rgb24")
+        frame.pts, frame.time_base = i, Fraction(1, 25)
+        parts += [(float(p.dts * p.time_base), p) for p in picture.encode(frame)]
+    parts += [(float(p.dts * p.time_base), p) for p in picture.encode(None)]
+    for seed, stream in enumerate(sounds):
+        samples = noise(2.0, seed=seed)[np.newaxis]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        for each in (frame, None):
+            parts += [(float(p.pts * p.time_base), p) for p in stream.encode(each)]
+    if subtitles is not None:
+        for i in range(2):
+            packet = av.Packet(f"line {i}".encode())
+            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
+            packet.pts = packet.dts = 300 + 800 * i
+            packet.duration = 500
+            parts.append((packet.pts / 1000.0, packet))
+    for _, packet in sorted(parts, key=lambda part: part[0]):
+        target.mux(packet)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_all_else_goes_over(tmp_path: Path, ending: str) -> None:
+    import av
+
+    source, output = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    with av.open(str(source), "w") as target:
+        _add_film(target)
+    report = correct_lip_sync(source, output, 120.0)
+    assert report.warnings == ("sound stream 2 was kept as it is, not moved",)
+    assert packets(output, "video") == packets(source, "video")
+    assert packets(output, "subtitle") == packets(source, "subtitle")
+    assert len(packets(output, "subtitle")) == (2 if ending == "mkv" else 0)
+    assert earlier_by(decoded(source, 0)[1], decoded(output, 0)[1]) == 5760
+    np.testing.assert_array_equal(decoded(source, 1)[1], decoded(output, 1)[1])
+    with av.open(str(source)) as before, av.open(str(output)) as after:
+        assert after.metadata["title"] == "A film"
+        times = [(c["start"] * c["time_base"], c["metadata"]["title"]) for c in after.chapters()]
+        assert times == [(0, "One"), (1, "Two")]
+        sounds = after.streams.audio
+        assert [stream.metadata["language"] for stream in sounds] == ["deu", "zho"]
+        turned = [next(c.decode(video=0)).rotation for c in (before, after)]
+        assert abs(turned[0]) == 90
+        assert turned[1] == turned[0]
+
+
+def test_below_half_a_sample_all_is_copied(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "in.mp4", pictures(), [(0.0, noise())])
+    report = correct_lip_sync(source, tmp_path / "out.mp4", 0.0103)
+    assert (report.shift_samples, report.direction) == (0, "unmoved")
+    assert not report.reencoded
+    assert report.lossless
+    for kind in ("video", "audio"):
+        assert packets(tmp_path / "out.mp4", kind) == packets(source, kind)
+
+
+def test_sound_that_ends_before_the_picture_is_not_cut(tmp_path: Path) -> None:
+    source = write_video(
+        tmp_path / "in.mkv", pictures(3.0), [(0.0, noise(2.0))], audio_codec="flac"
+    )
+    correct_lip_sync(source, tmp_path / "out.mkv", -500.0)
+    before, after = decoded(source)[1], decoded(tmp_path / "out.mkv")[1]
+    np.testing.assert_array_equal(after, np.concatenate([np.zeros(24000), before]))
+    correct_lip_sync(source, tmp_path / "out.mkv", -1500.0)  # now only a part has room
+    after = decoded(tmp_path / "out.mkv")[1]
+    assert 2.9 < len(after) / 48000 <= 3.0
+    np.testing.assert_array_equal(after[72000:], before[: len(after) - 72000])
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_sound_that_starts_after_the_picture_moves_into_the_gap(
+    tmp_path: Path, ending: str
+) -> None:
+    source = write_video(
+        tmp_path / f"in.{ending}", pictures(), [(0.6, noise(1.8))], audio_codec="flac"
+    )
+    output = tmp_path / f"out.{ending}"
+    start_s, before = decoded(source)
+    assert start_s == pytest.approx(0.6)
+    correct_lip_sync(source, output, 250.0)
+    start_s, after = decoded(output)
+    assert start_s == pytest.approx(0.35)
+    np.testing.assert_array_equal(after, np.concatenate([before, np.zeros(12000)]))
+    correct_lip_sync(source, output, 800.0)  # 200 ms more than there is room for
+    start_s, after = decoded(output)
+    assert start_s == pytest.approx(0.0)
+    np.testing.assert_array_equal(after[: len(before) - 9600], before[9600:])
+    correct_lip_sync(source, output, -250.0)
+    start_s, after = decoded(output)
+    assert start_s == pytest.approx(0.6)
+    np.testing.assert_array_equal(after[12000:], before[:-12000])
+
+
+def test_after_a_hole_the_sound_is_still_in_its_place(tmp_path: Path) -> None:
+    whole = noise()
+    source = write_video(
+        tmp_path / "in.mkv",
+        pictures(),
+        [(0.0, whole[:48000]), (1.5, whole[72000:])],
+        audio_codec="pcm_s16le",
+    )
+    report = correct_lip_sync(source, tmp_path / "out.mkv", 100.0)
+    _, after = decoded(tmp_path / "out.mkv")
+    whole[48000:72000] = 0.0
+    np.testing.assert_allclose(after[: len(whole) - 4800], whole[4800:], atol=1e-4)
+    assert report.warnings == ("holes in the sound: 1, filled with silence",)
+
+
+def test_other_containers_are_written(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "in.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
+    before = decoded(source)[1]
+    for name, codec, lossless in (("a.mp4", "flac", True), ("b.ts", "aac", False)):
+        report = correct_lip_sync(source, tmp_path / name, 75.0)
+        assert (report.codec_out, report.lossless) == (codec, lossless)
+        assert earlier_by(before, decoded(tmp_path / name)[1]) == 3600
+    sound = [(0.0, noise())]
+    vp8 = write_video(
+        tmp_path / "in.webm", pictures(), sound, video_codec="libvpx", audio_codec="libopus"
+    )
+    with pytest.raises(ConfigError, match=r"cannot hold vp8 pictures; write \.mkv"):
+        correct_lip_sync(vp8, tmp_path / "out.mp4", 75.0)
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "name", "error", "text"),
+    [
+        (2000.1, "out.mp4", ConfigError, "offset_ms=2000.1 is outside -2000 .. 2000 ms"),
+        (math.nan, "out.mp4", ConfigError, "offset_ms=nan is outside"),
+        (math.inf, "out.mp4", ConfigError, "offset_ms=inf is outside"),
+        (-600.0, "out.mp4", ConfigError, "0.400 s long, an offset of -600 ms would leave none"),
+        (40.0, "out.avi", ConfigError, "use one of .mp4, .m4v, .mov, .mkv, .webm, .ts, .flv"),
+        (40.0, "out", ConfigError, "videos of this ending are not written"),
+        (40.0, "in.mp4", ConfigError, "this is an input file, which is never overwritten"),
+        (40.0, "link.mp4", ConfigError, "this is an input file, which is never overwritten"),
+        (40.0, "no/out.mp4", OutputFileError, "cannot be written: No such file"),
+    ],
+)
+def test_what_is_not_possible_is_told(
+    tmp_path: Path, offset_ms: float, name: str, error: type[Exception], text: str
+) -> None:
+    source = write_video(tmp_path / "in.mp4", pictures(0.4), [(0.0, noise(0.4))])
+    (tmp_path / "link.mp4").symlink_to(source)
+    content = source.read_bytes()
+    with pytest.raises(error, match=text) as raised:
+        correct_lip_sync(source, tmp_path / name, offset_ms)
+    assert "\n" not in str(raised.value)
+    assert source.read_bytes() == content
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "link.mp4"}
+
+
+def test_a_file_without_picture_or_sound_is_told(tmp_path: Path) -> None:
+    silent = write_video(tmp_path / "silent.mp4", pictures(0.4))
+    with pytest.raises(InputFileError, match=r"silent.mp4: there is no sound stream"):
+        correct_lip_sync(silent, tmp_path / "out.mp4", 40.0)
+    blind = write_video(tmp_path / "blind.mp4", (), [(0.0, noise(0.4))])
+    with pytest.raises(InputFileError, match=r"blind.mp4: there is no picture stream"):
+        correct_lip_sync(blind, tmp_path / "out.mp4", 40.0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
+    source = write_video(tmp_path / "in.mp4", pictures(), [(0.0, noise())])
+    output = tmp_path / "out.mp4"
+    output.write_text("an older one")
+    told: list[float] = []
+
+    def stop(share: float) -> None:
+        told.append(share)
+        if share > 0.5:
+            raise error
+
+    with pytest.raises(error):
+        correct_lip_sync(source, output, 40.0, progress=stop)
+    assert told == sorted(told)
+    assert output.read_text() == "an older one"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.mp4"}
+    correct_lip_sync(source, output, 40.0)
+    assert earlier_by(decoded(source)[1], decoded(output)[1]) == 1920
+
+
+def test_a_file_that_is_cut_off_is_corrected_as_far_as_it_goes(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
+    source = tmp_path / "in.mkv"
+    source.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    report = correct_lip_sync(source, tmp_path / "out.mkv", 100.0)
+    assert len(report.warnings) == 1
+    assert "s are missing in the video; it is cut off or damaged" in report.warnings[0]
+    before, after = decoded(source)[1], decoded(tmp_path / "out.mkv")[1]
+    assert len(before) > 48000
+    np.testing.assert_array_equal(after[: len(before) - 4800], before[4800:])
+
+
+def test_hevc_keeps_the_mark_that_apple_asks_for(tmp_path: Path) -> None:
+    import av
+
+    if "libx265" not in av.codecs_available:
+        pytest.skip("PyAV has no HEVC encoder here")
+    source = write_video(
+        tmp_path / "in.mp4", pictures(0.8), [(0.0, noise(0.8))], video_codec="libx265"
+    )
+    correct_lip_sync(source, tmp_path / "out.mov", 40.0)
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert container.streams.video[0].codec_tag == "hvc1"
+    assert packets(tmp_path / "out.mov", "video") == packets(source, "video")
+
+
+def test_a_full_disk_is_told_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    source = write_video(tmp_path / "in.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
+    output = tmp_path / "out.mkv"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50000, hard))
+    try:
+        with pytest.raises(OutputFileError, match=r"out.mkv: cannot be written: File too large"):
+            correct_lip_sync(source, output, 40.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_video(tmp_path / "in.mp4", pictures(0.4), [(0.0, noise(0.4))])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioEngineError, match=r'pip install "liveroom-audio-engine\[video\]"'):
+        correct_lip_sync(source, tmp_path / "out.mp4", 40.0)
+
+
+def test_the_report_says_what_was_done(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "in.mkv", pictures(), [(0.0, noise())], audio_codec="flac")
+    report = correct_lip_sync(source, tmp_path / "out.mkv", -120.0)
+    assert str(report) == (
+        f"{tmp_path / 'out.mkv'}: the sound comes 120.000 ms later now (5760 samples at 48000 Hz; "
+        "flac to flac, without loss); the picture was copied untouched"
+    )
+    found = report.to_dict()
+    assert (found["shift_samples"], found["shift_ms"], found["warnings"]) == (-5760, -120.0, [])
+    assert found["duration_s"] == pytest.approx(SECONDS)
