@@ -51,6 +51,7 @@ class Face:
         The tracker's signals but `motion`: openness, width, area, outer, chin - or openness alone.
     patch : ndarray of float32, shape (32, 32), or None
         Luma of the mouth, 0 to 255, upright and in the size of the face: `motion` comes from it.
+        Given by trackers of all signals, None of those of openness alone.
     """
 
     box: Box
