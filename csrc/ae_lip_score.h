@@ -4,10 +4,10 @@
  * syllables), taken every 20 ms, brought to unit variance over the window, projected with the
  * model's taps (the ends go on as their last value), each component to unit variance times the root
  * of its weight, and correlated as vectors at every lag (ae_lip_lags). A parabola through the
- * highest score and its neighbours gives the lag to a fraction of the 10 ms step. Cost of a window
- * of 20 s with six mouth signals and 16 components: 0.8 million filter steps, 5 million
- * multiply-adds and 60 transforms of 1080 points. No allocation after create; one thread at a time.
- */
+ * highest score and its neighbours gives the lag to a fraction of the 10 ms step.
+ * Cost of a window of 20 s with six mouth signals and 8 components: 0.3 ms with AVX2, for 0.8
+ * million filter steps, 2.5 million multiply-adds and 38 transforms of 1080 points. No allocation
+ * after create; one thread at a time. */
 #ifndef AE_LIP_SCORE_H
 #define AE_LIP_SCORE_H
 

@@ -12,7 +12,9 @@
  * Sound and mouth may come in any pieces and up to AE_LIPSYNC_APART_S apart; the estimate does not
  * depend on how, to the last bit. Both carry time stamps of one clock. An estimate is of the newest
  * instant that both have reached.
- * Cost: see benchmarks/lip_sync_cost.py. Memory: 5 MB. No allocation after create. */
+ * Cost at 48 kHz with six signals and an estimate a second: 0.21 % of a core, 0.15 % with AVX2, of
+ * which the sound's features are two thirds (benchmarks/lip_sync_cost.py). Memory: 4 MB with a
+ * window of 20 s. No allocation after create. */
 #ifndef AE_LIPSYNC_H
 #define AE_LIPSYNC_H
 

@@ -106,7 +106,7 @@ def test_the_loudness_scenes_are_made_and_the_page_shows_them(tmp_path: Path) ->
         assert f"(loudness-{name}.svg)" in page
 
 
-@pytest.mark.parametrize("name", ["noise.md", "loudness.md"])
+@pytest.mark.parametrize("name", ["noise.md", "loudness.md", "lip-sync.md"])
 def test_the_page_has_an_example_that_runs(name: str) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -157,7 +157,7 @@ def test_the_live_examples_run(number: int, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("name", ["live.md", "loudness.md"])
+@pytest.mark.parametrize("name", ["live.md", "loudness.md", "lip-sync.md"])
 def test_the_page_knows_the_command_line(name: str) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     lines = re.findall(r"^audio-engine [^#\n]*", page, re.MULTILINE)
