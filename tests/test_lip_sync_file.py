@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 
-from audio_engine import InputFileError
+from audio_engine import ConfigError, InputFileError
 from audio_engine.io.faces import Face
 from audio_engine.io.lip_sync import LipSyncMeasurement, measure_lip_sync
 from audio_engine.io.lip_sync_series import Asked, whole_answer
-from audio_engine.processors.lipsync import LipSyncEstimate
+from audio_engine.processors.lipsync import MOUTH_SIGNALS, LipSyncEstimate, LipSyncWeights
 from videos import RATE_HZ, opening_of, voice, write_video
 
 SIZE = (72, 128)
@@ -264,6 +264,19 @@ def test_the_callers_tracker_stays_open(unshifted: LipSyncMeasurement, tmp_path:
     assert not tracker.closed
     assert tracker.times_s == sorted(tracker.times_s)
     assert len(tracker.times_s) == 100
+
+
+def test_other_weights_measure(unshifted: LipSyncMeasurement, tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", 0.0)
+    by_hand = LipSyncWeights.untrained()
+    found = measure_lip_sync(path, tracker=PaintedMouths([LEFT]), weights=by_hand)
+    assert found.offset_ms is not None
+    assert found.offset_ms != unshifted.offset_ms
+    assert abs(found.offset_ms - answered(unshifted)) < 80.0
+    with pytest.raises(ConfigError, match="are not those of the weights"):
+        measure_lip_sync(
+            path, tracker=PaintedMouths([LEFT]), weights=LipSyncWeights.trained(MOUTH_SIGNALS)
+        )
 
 
 def test_a_file_without_sound_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from audio_engine.io.lip_sync_series import (
     whole_answer,
 )
 from audio_engine.io.video import SOUND_RATE_HZ, Picture, Sound, open_video
-from audio_engine.processors.lipsync import LipSyncEstimate, LipSyncEstimator
+from audio_engine.processors.lipsync import LipSyncEstimate, LipSyncEstimator, LipSyncWeights
 
 #: Called with the share of the file that is done, 0.0 to 1.0.
 Progress = Callable[[float], None]
@@ -115,6 +115,7 @@ def measure_lip_sync(
     *,
     tracker: MouthTracker | None = None,
     model: str | os.PathLike[str] | None = None,
+    weights: LipSyncWeights | None = None,
     progress: Progress | None = None,
 ) -> LipSyncMeasurement:
     """Measure by how much the sound of a video is late against the mouth that speaks.
@@ -127,6 +128,8 @@ def measure_lip_sync(
         Another way to find mouths. It stays open.
     model : path-like or None
         A newer FaceLandmarker ``.task`` file; None takes the face mesh in MediaPipe's wheel.
+    weights : LipSyncWeights or None
+        Instead of the built-in ones; for the tracker's signals.
     progress : callable or None
         Called with the share that is done, 0.0 to 1.0.
 
@@ -145,7 +148,7 @@ def measure_lip_sync(
     with open_video(video) as reader:
         own = tracker is None
         tracker = tracker or _default_tracker(model)
-        run = _Run(tracker)
+        run = _Run(tracker, weights)
         try:
             for part in reader.both(tracker.short_side):
                 run.push(part)
@@ -210,8 +213,9 @@ class _Listener:
 class _Run:
     """One pass over a file."""
 
-    def __init__(self, tracker: MouthTracker) -> None:
+    def __init__(self, tracker: MouthTracker, weights: LipSyncWeights | None) -> None:
         self.tracker = tracker
+        self.weights = weights
         self._signals = len(tracker.signals)
         self._cuts, self._tracks = CutDetector(), FaceTracks()
         self._listeners: dict[int, _Listener] = {}  # by the track's index
@@ -320,7 +324,9 @@ class _Run:
             if away.track.last_s >= track.last_s - WINDOW_S / 2.0:
                 return
             away.close()
-        estimator = LipSyncEstimator(signals=self.tracker.signals, window_s=WINDOW_S)
+        estimator = LipSyncEstimator(
+            signals=self.tracker.signals, window_s=WINDOW_S, weights=self.weights
+        )
         for sound in self._heard:
             estimator.push_audio(sound.audio, sound.time_s)
         if listener is None:
