@@ -30,6 +30,7 @@ static const float k_db_per_log2 = 3.01029995663981f;
 static const float k_full_scale_db = 42.83f;
 static const float k_largest_sample = 1e6f;
 static const double k_jitter_s = 0.05;   /* a stamp further off is another place */
+static const double k_overlap_s = 1.0;   /* a stamp further back is another stream */
 static const double k_rounding_s = 1e-4; /* a stamp this close is exact */
 static const double k_averaging_s = 5.0; /* of the start over the stamps */
 static const double k_half_window_s = 0.0125;
@@ -51,8 +52,9 @@ struct ae_lip_audio {
 
     bool started;
     double start_s;
-    double reach_s; /* of a sample: from the middles of the frames that hold it */
-    int64_t taken;  /* input samples since the start */
+    double reach_s;  /* of a sample: from the middles of the frames that hold it */
+    int64_t taken;   /* input samples since the start */
+    int64_t overlap; /* samples to come that are there already */
     int64_t non_finite;
     int64_t frames;
     int64_t bad_first, bad_last; /* frames of the newest broken stretch */
@@ -154,7 +156,7 @@ static void start(ae_lip_audio *self)
         self->run_in = ae_resample_latency_frames(self->resample);
     }
     self->started = false;
-    self->taken = self->frames = 0;
+    self->taken = self->overlap = self->frames = 0;
     self->bad_first = 0;
     self->bad_last = -1;
     self->fill = k_half_window;
@@ -189,8 +191,9 @@ int64_t ae_lip_audio_place(ae_lip_audio *self, double time_s, int64_t frames)
         self->started = true;
         return 0;
     }
-    const double late_s = time_s - (self->start_s + (double)self->taken / self->rate);
-    const bool anew = late_s < -k_jitter_s || late_s > (double)self->max_hole_s;
+    const double past_end_s = time_s - (self->start_s + (double)self->taken / self->rate);
+    const double late_s = past_end_s + (double)self->overlap / self->rate;
+    const bool anew = past_end_s < -k_overlap_s || late_s > (double)self->max_hole_s;
     if (!self->started || anew) {
         const bool was_started = self->started;
         start(self);
@@ -198,7 +201,11 @@ int64_t ae_lip_audio_place(ae_lip_audio *self, double time_s, int64_t frames)
         self->start_s = time_s;
         return was_started ? -1 : 0;
     }
-    if (late_s > k_jitter_s) return llround(late_s * self->rate);
+    if (fabs(late_s) > k_jitter_s) {
+        const int64_t missing = llround(past_end_s * self->rate);
+        self->overlap = missing < 0 ? -missing : 0;
+        return missing < 0 ? 0 : missing;
+    }
     if (fabs(late_s) > k_rounding_s)
         self->start_s += late_s * fmin(1.0, (double)frames / self->rate / k_averaging_s);
     return 0;
@@ -296,6 +303,12 @@ static void clean(ae_lip_audio *self, const float *in, int frames)
 void ae_lip_audio_push(ae_lip_audio *self, const float *in, int frames)
 {
     assert(frames >= 0 && frames <= self->piece);
+    if (in != NULL && self->overlap > 0) {
+        const int left_out = self->overlap < frames ? (int)self->overlap : frames;
+        self->overlap -= left_out;
+        in += left_out;
+        frames -= left_out;
+    }
     if (frames == 0) return;
     self->started = true;
     if (in != NULL) {

@@ -6,8 +6,9 @@
  * taken out exactly. Frames that hold broken (non-finite, beyond 1e6) or missing samples are
  * marked. Time stamps: without one the stream goes on. A stamp within 50 ms of that moves the start
  * slowly (5 s), so the jitter of capture stamps averages out; later than that is a hole of missing
- * frames; earlier, or later by more than `max_hole_s`, starts anew. Cost: the resampler and 100
- * FFTs of 512 points per second. No allocation after create. */
+ * frames; earlier, by up to 1 s, sound that is there already, and left out (so one late stamp costs
+ * no more than its hole); earlier still, or later by more than `max_hole_s`, starts anew. Cost: the
+ * resampler and 100 FFTs of 512 points per second. No allocation after create. */
 #ifndef AE_LIP_AUDIO_H
 #define AE_LIP_AUDIO_H
 
@@ -37,7 +38,8 @@ int ae_lip_audio_piece(const ae_lip_audio *self);
  * samples to push first (as in = NULL), 0, or -1 after starting anew. `frames` is how many samples
  * have this stamp. */
 int64_t ae_lip_audio_place(ae_lip_audio *self, double time_s, int64_t frames);
-/* Up to ae_lip_audio_piece samples; in == NULL: they are missing. */
+/* Up to ae_lip_audio_piece samples, less what ae_lip_audio_place found to be there already; in ==
+ * NULL: they are missing. */
 void ae_lip_audio_push(ae_lip_audio *self, const float *in, int frames);
 int64_t ae_lip_audio_frames(const ae_lip_audio *self);                  /* finished rows */
 int64_t ae_lip_audio_oldest(const ae_lip_audio *self);                  /* the first kept row */

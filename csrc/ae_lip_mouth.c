@@ -6,9 +6,10 @@
 #include <stdbool.h>
 
 static const double k_step_s = 0.01;
-static const double k_bridge_s = 0.2; /* between two seen faces: a syllable */
-static const double k_hold_s = 0.1;   /* before the first and after the last */
-static const double k_reach_s = 0.25; /* samples this long before the grid still count */
+static const double k_bridge_s = 0.2;   /* between two seen faces: a syllable */
+static const double k_hold_s = 0.1;     /* before the first and after the last */
+static const double k_reach_s = 0.25;   /* samples this long before the grid still count */
+static const double k_disorder_s = 1.0; /* a stamp further back is another stream */
 static const double k_rounding_s = 1e-6;
 static const float k_largest_value =
     1e3f; /* a mouth is not 1000 times as wide as the eyes are apart */
@@ -91,7 +92,9 @@ static int64_t oldest(const ae_lip_mouth *self)
 int ae_lip_mouth_push(ae_lip_mouth *self, double time_s, const float *values)
 {
     assert(isfinite(time_s));
-    const bool anew = self->samples > 0 && time_s <= ae_lip_mouth_newest_s(self);
+    const double forward_s = self->samples > 0 ? time_s - ae_lip_mouth_newest_s(self) : HUGE_VAL;
+    const bool anew = forward_s < -k_disorder_s;
+    if (forward_s <= 0.0 && !anew) return 0;
     if (anew) ae_lip_mouth_reset(self);
     if (self->samples == 0) self->first_s = time_s;
     sample *next = at(self, self->samples);

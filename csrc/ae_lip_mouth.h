@@ -6,8 +6,9 @@
  * the nearest face holds for 100 ms. A signal that is the difference of two pictures is stamped
  * midway between them, and clipped to its 99th percentile: one camera bump must not outweigh a
  * window of speech. A cut: the next sample belongs to another shot; nothing is interpolated across.
- * The newest AE_LIP_MOUTH_SAMPLES samples are kept. Time stamps that do not increase start anew.
- * No allocation after create; one thread at a time. */
+ * The newest AE_LIP_MOUTH_SAMPLES samples are kept. A sample that is no later than the one before
+ * is left out: stamps of a camera jitter. More than 1 s earlier, it starts anew. No allocation
+ * after create; one thread at a time. */
 #ifndef AE_LIP_MOUTH_H
 #define AE_LIP_MOUTH_H
 

@@ -49,10 +49,12 @@ ae_lipsync_config ae_lipsync_default_config(int sample_rate_hz);
 ae_status ae_lipsync_create(ae_lipsync **out, const ae_lipsync_config *config);
 void ae_lipsync_destroy(ae_lipsync *self);
 void ae_lipsync_reset(ae_lipsync *self);
-/* Any number of frames, one channel, of which the first is at time_s; NaN: the stream goes on. */
+/* Any number of frames, one channel, of which the first is at time_s; NaN: the stream goes on. What
+ * stamps say is in ae_lip_audio.h. */
 void ae_lipsync_push_audio(ae_lipsync *self, const float *in, int frames, double time_s);
-/* `count` samples with finite, increasing time stamps: [count][mouth_signals]; a non-finite value:
- * no face in that picture. */
+/* `count` samples with finite time stamps, of which those that do not increase are left out, and
+ * more than 1 s back start anew: [count][mouth_signals]; a non-finite value: no face in that
+ * picture. */
 void ae_lipsync_push_mouth(ae_lipsync *self, const double *time_s, const float *mouth, int count);
 /* The next mouth sample belongs to another shot. */
 void ae_lipsync_cut(ae_lipsync *self);

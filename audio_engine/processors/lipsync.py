@@ -277,7 +277,8 @@ class LipSyncEstimator(Closable):
             Mono. Not modified. Non-finite samples count as missing.
         time_s : float, optional
             Time of the first frame; None: right after the last one (0 at the start). Stamps within
-            50 ms of that are averaged, later ones leave a hole, earlier ones start anew.
+            50 ms of that are averaged, later ones leave a hole, earlier ones are of sound that is
+            there already, which is left out; more than 1 s earlier starts anew.
 
         Raises
         ------
@@ -302,7 +303,8 @@ class LipSyncEstimator(Closable):
         Parameters
         ----------
         time_s : float or array_like, shape (pictures,)
-            Time stamps of the pictures on the audio's clock, increasing; a step back starts anew.
+            Time stamps of the pictures on the audio's clock, increasing; a picture no later than
+            the one before is left out, one more than 1 s earlier starts anew.
         mouth : float or array_like, shape (pictures,) or (pictures, signals)
             In the order of `signals`; NaN: no face in that picture. One picture may come without
             its axis.

@@ -207,6 +207,41 @@ static void test_time_stamps(void)
     free(x);
 }
 
+/* One block is stamped 80 ms late: a hole as long before it, and as much less after it. The rest is
+ * where it was. */
+static void test_one_late_stamp(void)
+{
+    float *x = noise(3 * 48000, 6);
+    ae_lip_audio *even = make(48000), *uneven = make(48000);
+    push(even, x, 3 * 48000, 480);
+    for (int i = 0; i < 300; i++) {
+        const int64_t missing = ae_lip_audio_place(uneven, 0.01 * i + (i == 100 ? 0.08 : 0.0), 480);
+        CHECK(missing == (i == 100 ? 3840 : 0));
+        push(uneven, NULL, missing, 480);
+        ae_lip_audio_push(uneven, x + i * 480, 480);
+    }
+    CHECK(ae_lip_audio_start_s(uneven) == 0.0);
+    CHECK(ae_lip_audio_frames(uneven) == ae_lip_audio_frames(even));
+    for (int64_t f = 0; f < ae_lip_audio_frames(even); f++) {
+        if (f > 97 && f < 113) continue;
+        const float *a = ae_lip_audio_row(even, f), *b = ae_lip_audio_row(uneven, f);
+        CHECK(memcmp(a, b, AE_LIP_ROW * sizeof(float)) == 0);
+    }
+    CHECK(ae_lip_audio_place(uneven, 2.05, 480) == 0); /* 0.95 s are there already */
+    push(uneven, x, 45600, 480);
+    CHECK_NEAR(ae_lip_audio_frames(uneven), ae_lip_audio_frames(even), 0.0);
+    CHECK(ae_lip_audio_place(uneven, 3.3, 480) == 14400);
+    push(uneven, NULL, 14400, 480);
+    CHECK(ae_lip_audio_place(uneven, 2.5, 480) == 0);
+    CHECK(ae_lip_audio_place(uneven, 3.0, 480) == 0); /* and on again, half of the way */
+    push(uneven, x, 14400, 480);
+    CHECK_NEAR(ae_lip_audio_frames(uneven), ae_lip_audio_frames(even) + 30, 1.0);
+    CHECK(ae_lip_audio_place(uneven, 2.25, 480) == -1);
+    ae_lip_audio_destroy(even);
+    ae_lip_audio_destroy(uneven);
+    free(x);
+}
+
 static void test_bad_weather(void)
 {
     static const float values[] = {0.0f, 1.0f, -1.0f, 1e-40f, 3e38f, 9e5f};
@@ -251,6 +286,7 @@ int main(void)
     test_blocking_and_reset();
     test_broken_samples_are_marked();
     test_time_stamps();
+    test_one_late_stamp();
     test_bad_weather();
     test_create();
     return AE_TEST_RESULT();

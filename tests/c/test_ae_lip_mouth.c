@@ -176,7 +176,6 @@ static void test_later_samples_and_restarts(void)
     const float value = 1.0f;
     CHECK(ae_lip_mouth_push(self, 1.0, &value) == 1);
     CHECK(ae_lip_mouth_samples(self) == 1 && ae_lip_mouth_newest_s(self) == 1.0);
-    CHECK(ae_lip_mouth_push(self, 1.0, &value) == 1); /* the same time is no step forward */
     CHECK(ae_lip_mouth_push(self, 1.04, &value) == 0);
     for (int i = 0; i < 40000; i++) put(self, 2.0 + 0.005 * i, 7.0f);
     grid(self, 200.0, 100);
@@ -188,6 +187,22 @@ static void test_later_samples_and_restarts(void)
     CHECK(ae_lip_mouth_samples(self) == 0);
     grid(self, 0.0, 100);
     CHECK(weights[0] == 0.0f && rows[0][0] == 0.0f);
+    ae_lip_mouth_destroy(self);
+}
+
+/* Stamps that jitter by more than a picture lasts: those out of order are left out, no more. */
+static void test_samples_out_of_order(void)
+{
+    ae_lip_mouth *self = make(1, -1);
+    const float value = 1.0f, other = 9.0f;
+    CHECK(ae_lip_mouth_push(self, 5.0, &value) == 0 && ae_lip_mouth_push(self, 5.1, &value) == 0);
+    CHECK(ae_lip_mouth_push(self, 5.1, &other) == 0 && ae_lip_mouth_push(self, 5.06, &other) == 0);
+    CHECK(ae_lip_mouth_push(self, 4.15, &other) == 0);
+    CHECK(ae_lip_mouth_samples(self) == 2 && ae_lip_mouth_newest_s(self) == 5.1);
+    CHECK(ae_lip_mouth_push(self, 5.14, &value) == 0 && ae_lip_mouth_samples(self) == 3);
+    grid(self, 5.0, 15);
+    for (int i = 0; i < 15; i++) CHECK(rows[i][0] == 1.0f && weights[i] == 1.0f);
+    CHECK(ae_lip_mouth_push(self, 4.1, &value) == 1 && ae_lip_mouth_samples(self) == 1);
     ae_lip_mouth_destroy(self);
 }
 
@@ -211,6 +226,7 @@ int main(void)
     test_motion_is_stamped_midway();
     test_motion_is_clipped_at_its_percentile();
     test_later_samples_and_restarts();
+    test_samples_out_of_order();
     test_create();
     return AE_TEST_RESULT();
 }
