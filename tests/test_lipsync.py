@@ -206,6 +206,20 @@ def test_weights_round_trip(tmp_path: Path) -> None:
     assert estimate(scene(8.0), weights=LipSyncWeights.trained()) == estimate(scene(8.0))
 
 
+def test_a_file_that_holds_no_weights(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    LipSyncWeights.trained().save(path)
+    whole = path.read_bytes()
+    assert LipSyncWeights.load(path).signals == GAP
+    for content in (b"", b"words" * 99, whole[:300]):
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match="weights holds no lip-sync weights"):
+            LipSyncWeights.load(path)
+    np.savez(tmp_path / "other.npz", audio=np.zeros(3))
+    with pytest.raises(FormatError, match=r"other\.npz holds no lip-sync weights"):
+        LipSyncWeights.load(tmp_path / "other.npz")
+
+
 def test_bias_comes_off_the_offset() -> None:
     plain = LipSyncWeights.untrained()
     shifted = estimate(scene(8.0), weights=replace(plain, bias_ms=40.0)).offset_ms

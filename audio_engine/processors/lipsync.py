@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,32 +136,36 @@ class LipSyncWeights:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote."""
-        with np.load(path) as file:
-            return cls(
-                signals=tuple(str(name) for name in file["signals"]),
-                audio=file["audio"],
-                mouth=file["mouth"],
-                weight=file["weight"],
-                confidence=file["confidence"],
-                audio_step=int(file["audio_step"]),
-                mouth_step=int(file["mouth_step"]),
-                bias_ms=float(file["bias_ms"]),
-            )
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FormatError
+            If the file holds something else.
+        ConfigError
+            If a number in it is out of range.
+        """
+        try:
+            with np.load(path) as file:
+                tables = {field.name: file[field.name] for field in fields(cls)}
+        except (KeyError, ValueError, EOFError, BadZipFile) as error:
+            raise FormatError(f"{path} holds no lip-sync weights: {error}") from error
+        return cls(
+            signals=tuple(str(name) for name in tables["signals"]),
+            audio=tables["audio"],
+            mouth=tables["mouth"],
+            weight=tables["weight"],
+            confidence=tables["confidence"],
+            audio_step=int(tables["audio_step"]),
+            mouth_step=int(tables["mouth_step"]),
+            bias_ms=float(tables["bias_ms"]),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the weights as .npz."""
-        np.savez(
-            path,
-            signals=np.array(self.signals),
-            audio=self.audio,
-            mouth=self.mouth,
-            weight=self.weight,
-            confidence=self.confidence,
-            audio_step=self.audio_step,
-            mouth_step=self.mouth_step,
-            bias_ms=self.bias_ms,
-        )
+        with open(path, "wb") as file:  # under that name: of a path, savez would make another
+            tables: dict[str, Any] = {f.name: np.array(getattr(self, f.name)) for f in fields(self)}
+            np.savez(file, **tables)
 
     @classmethod
     def _from_model(cls, model: Any, signals: tuple[str, ...]) -> Self:
