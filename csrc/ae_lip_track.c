@@ -6,7 +6,7 @@ static const double k_gate_ms = 120.0;
 static const double k_step_spread_ms = 40.0;
 static const int k_step_count = 3;
 /* Of one estimate at full confidence: 12 ms on clean speech, times the root of the ten estimates
- * that share most of a window of 20 s. */
+ * that share a window of 10 s. */
 static const double k_deviation_ms = 38.0;
 /* Of the slope at the start: frame rates declared wrong by 2 % drift 20 ms/s, clocks 0.1 ms/s. */
 static const double k_slope_deviation = 20.0;

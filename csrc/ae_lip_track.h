@@ -14,7 +14,7 @@ typedef struct {
     double offset_ms, slope_ms_per_s;
     double variance[3]; /* of the offset, of both, of the slope */
     int outside;        /* estimates in a row that were left out */
-    double outside_low_ms, outside_high_ms, outside_ms, outside_s;
+    double outside_low_ms, outside_high_ms;
 } ae_lip_track;
 
 void ae_lip_track_reset(ae_lip_track *self);
