@@ -385,7 +385,13 @@ class LipSyncCorrectorConfig(_Checked):
     turn_band_ms: float = _number(
         40.0, 5.0, 400.0, "ms", "the same for a change that takes back a part of the last one"
     )
-    least_confidence: float = _number(0.7, 0.0, 1.0, "", "of an estimate that counts")
+    least_confidence: float = _number(
+        0.9,
+        0.0,
+        1.0,
+        "",
+        "of an estimate that counts: estimates a second apart share most of a window",
+    )
     agreeing: int = _number(3, 1, 20, "estimates", "in a row that must agree before a change")
     agreement_ms: float = _number(40.0, 1.0, 200.0, "ms", "how far they may lie apart")
     window_s: float = _number(

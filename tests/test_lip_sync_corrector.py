@@ -53,7 +53,7 @@ def test_delay_that_is_there_is_taken_away_first() -> None:
     "updates",
     [
         [estimate(-120)] * 2,
-        [estimate(-120, 0.69)] * 9,
+        [estimate(-120, 0.89)] * 9,
         [estimate(-24)] * 9,
         [estimate(24)] * 9,
         [estimate(-120), estimate(-120), UNKNOWN] * 5,

@@ -44,7 +44,7 @@ class LipSyncCorrector:
     Notes
     -----
     `delay_ms` is what the audio is to be delayed by; audio that is late already cannot be made
-    earlier, so below 0 it is the picture that waits. An estimate counts from a confidence of 0.7
+    earlier, so below 0 it is the picture that waits. An estimate counts from a confidence of 0.9
     on; a change needs three in a row that agree, and an error beyond the dead band of 25 ms (40 ms
     for taking back a part of the last change). It is then made as a whole, and three new estimates
     are waited for. While nothing is known, the last offset stays. A drift of 2 ms/s and more is
