@@ -5,6 +5,7 @@
 static const double k_gate_ms = 120.0;
 static const double k_step_spread_ms = 40.0;
 static const int k_step_count = 3;
+static const double k_memory_s = 60.0; /* without an estimate; no window is longer */
 /* Of one estimate at full confidence: 12 ms on clean speech, times the root of the ten estimates
  * that share a window of 10 s. */
 static const double k_deviation_ms = 38.0;
@@ -46,7 +47,7 @@ static int leave_out(ae_lip_track *self, double offset_ms)
 int ae_lip_track_update(ae_lip_track *self, double time_s, double offset_ms, double confidence)
 {
     if (!(confidence >= 0.5) || !isfinite(offset_ms)) return 0;
-    if (self->measured == 0) {
+    if (self->measured == 0 || time_s - self->last_s > k_memory_s) {
         begin(self, time_s, offset_ms, fmin(confidence, 1.0));
         return 0;
     }

@@ -3,7 +3,8 @@
  * Method: a Kalman filter (Kalman 1960) of two states, offset and its slope, fed with one estimate
  * a second. The estimates come from overlapping windows, so each counts as a fraction of an
  * independent one. An estimate far from the prediction (120 ms) is left out; three in a row that
- * agree within 40 ms are a step, and the filter starts anew there.
+ * agree within 40 ms are a step, and the filter starts anew there. So it does after 60 s without an
+ * estimate that counts, which is no step.
  * No allocation; thread: any. */
 #ifndef AE_LIP_TRACK_H
 #define AE_LIP_TRACK_H

@@ -47,6 +47,20 @@ static void test_a_step_is_found(void)
     CHECK_NEAR(ae_lip_track_drift(&track), 0.0, 0.5);
 }
 
+/* Ten minutes without a face: the slope of before says nothing of now, and the same offset is no
+ * step. */
+static void test_after_a_long_pause(void)
+{
+    ae_lip_track track;
+    ae_lip_track_reset(&track);
+    feed(&track, 0.0, 30.0, 100.0, -0.5, 0.0);
+    CHECK(feed(&track, 50.0, 60.0, 100.0, -0.5, 0.0) == 0);
+    CHECK_NEAR(ae_lip_track_drift(&track), -0.5, 0.1); /* 20 s are bridged */
+    CHECK(feed(&track, 660.0, 690.0, 80.0, 0.0, 0.0) == 0);
+    CHECK_NEAR(track.offset_ms, 80.0, 1.0);
+    CHECK_NEAR(ae_lip_track_drift(&track), 0.0, 0.1);
+}
+
 static void test_wild_and_unsure_estimates(void)
 {
     ae_lip_track track;
@@ -68,6 +82,7 @@ int main(void)
 {
     test_constant_and_lines();
     test_a_step_is_found();
+    test_after_a_long_pause();
     test_wild_and_unsure_estimates();
     return AE_TEST_RESULT();
 }
