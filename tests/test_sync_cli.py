@@ -16,6 +16,7 @@ pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 
 from audio_engine.cli import sync
 from audio_engine.cli.main import app
+from audio_engine.errors import OutputFileError
 from audio_engine.io import clapper_film
 from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement
 from videos import picture_number, write_video
@@ -141,10 +142,12 @@ def test_all_faces_are_listed(answer: Any) -> None:
     answer(80.0, 0.9, faces=faces, face=1, warnings=("3 damaged packets were left out",))
     result = run("talk.mp4")
     assert result.stdout.splitlines()[2:] == [
-        "  face 1, 20% from the left, seen 90% of the time: -, sure: 0.00, dubbed",
-        "  face 2, 70% from the left, seen 90% of the time: 80 ms, sure: 0.90, speaks",
+        "  face 1, 20% from the left, seen 90% of the time: does not go with the sound",
+        "  face 2, 70% from the left, seen 90% of the time: speaks, 80 ms, sure: 0.90",
     ]
     assert result.stderr == "warning: talk.mp4: 3 damaged packets were left out\n"
+    answer(80.0, 0.4, faces=(face(80.0, 0.8, 0.1), face(400.0, 0.8, 0.6)))
+    assert "seen 90% of the time: goes with the sound, 400 ms, sure: 0.80" in run("talk.mp4").stdout
 
 
 def test_a_drift_is_told(answer: Any) -> None:
@@ -250,6 +253,37 @@ def test_the_plot(answer: Any) -> None:
     assert {"sync.png", "empty.png"} <= files()
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_plot_that_fails_takes_no_answer_with_it(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    answer(120.0, 0.9)
+
+    def full(path: Path, *_: Any) -> None:
+        raise OutputFileError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("audio_engine.cli.sync_plot.write_plot", full)
+    result = run("talk.mp4", "--plot", "a.png", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr == "error: a.png: cannot be written: No space left on device\n"
+    assert "120" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--plot", "--correct"])
+def test_a_folder_that_is_read_only_is_told_before_measuring(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    asked = answer(120.0, 0.9)
+    Path("locked").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "locked")
+    result = run(
+        "talk.mp4", option, {"--plot": "locked/a.png", "--correct": "locked/a.mp4"}[option]
+    )
+    assert result.exit_code == 1
+    assert "cannot be written: the folder locked is read-only" in result.stderr
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "words"),
     [
@@ -275,7 +309,8 @@ def test_the_extra_is_named(
     [
         ([], 2, "name a video"),
         (["--correct", "a.mp4"], 2, "name a video"),
-        (["--make-clapper", "a.mp4", "--clapper"], 2, "name a video"),
+        (["--make-clapper", "a.mp4", "--clapper"], 2, "--make-clapper OUT stands alone"),
+        (["talk.mp4", "--make-clapper", "a.mp4"], 2, "--make-clapper OUT stands alone"),
         (["talk.mp4", "--offset-ms", "3"], 2, "--offset-ms goes with --correct OUT"),
         (["talk.mp4", "--clapper", "--plot", "a.png"], 2, "--clapper looks at no face"),
         (["talk.mp4", "--correct", "a.mp4", "--offset-ms", "2001"], 2, "is outside -2000 .. 2000"),
@@ -299,6 +334,23 @@ def test_errors_are_one_line(arguments: list[str], code: int, complaint: str) ->
     assert files() == set()
     if not result.stderr.startswith("Usage"):
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_film_never_takes_the_place_of_the_video() -> None:
+    content = Path("talk.mp4").read_bytes()
+    assert run("talk.mp4", "--make-clapper", "talk.mp4").exit_code == 2
+    assert Path("talk.mp4").read_bytes() == content
+
+
+def test_how_far_off_a_sound_is_searched_for_is_said(answer: Any) -> None:
+    answer(None, 0.1, reason="dubbed")
+    assert "or more than 1.3 s apart" in run("talk.mp4").stdout
+
+
+def test_the_help_can_be_copied_from() -> None:
+    lines = run("--help").stdout.splitlines()
+    assert lines[0] == "Usage: audio-engine sync [OPTIONS] [VIDEO]"
+    assert '  It needs: pip install "liveroom-audio-engine[video]"' in lines
 
 
 def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

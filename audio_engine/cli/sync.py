@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,10 +20,11 @@ from audio_engine.cli.common import (
     progress_bar,
 )
 from audio_engine.errors import AudioEngineError, ConfigError, OutputFileError
+from audio_engine.io.lip_sync_series import ANSWER
 
 if TYPE_CHECKING:
     from audio_engine.io.clapper import ClapperMeasurement
-    from audio_engine.io.lip_sync import LipSyncMeasurement
+    from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement
     from audio_engine.io.lip_sync_correct import CorrectionReport
 
 EPILOG = """\b
@@ -33,12 +35,13 @@ Examples:
   audio-engine sync --make-clapper clapper.mp4
   audio-engine sync recording.mp4 --clapper --correct fixed.mp4
 \b
+It needs: pip install "liveroom-audio-engine[video]"
+\b
 Offsets > 0: the audio is late. ITU-R BT.1359 and EBU R37 print the opposite
 sign. Exit code 1: --correct was asked for, but the offset is not sure;
 3: the video cannot be read.
 """
 
-ANSWER = 0.5  # confidence from which an offset is an answer
 # What viewers notice, in our sign: (late, early) in ms.
 R37_MS = (60.0, 40.0)  # EBU R37: what a programme may have when it is handed over
 NOTICED_MS = (125.0, 45.0)  # ITU-R BT.1359: detectability
@@ -50,7 +53,8 @@ ADVICE = {
     "no speech": "there is too little speech in the sound; 5 s are needed at least",
     "no face": "no face is visible long enough; the mouth has to be seen while it speaks",
     "frozen": "the picture stands still, or the mouth does not move",
-    "dubbed": "sound and mouth do not belong together: dubbed, narrated, or music",
+    "dubbed": "sound and mouth do not belong together: dubbed, narrated, music, or more than 1.3 s "
+    "apart",
     "ambiguous": "several offsets or faces explain it equally well; a longer part may decide",
 }
 CLAPPER_ADVICE = {
@@ -61,11 +65,13 @@ CLAPPER_ADVICE = {
     "gaps are not",
     "scattered": "too few of the flashes have a beep at the same distance",
 }
+# Of one face among several; the word for a whole film would say too much.
+FACE_REASONS = {"dubbed": "does not go with the sound"}
 
 
 def sync(
     video: Annotated[
-        Path | None, typer.Argument(metavar="[VIDEO]", help="Video with sound.", show_default=False)
+        Path | None, typer.Argument(metavar="VIDEO", help="Video with sound.", show_default=False)
     ] = None,
     *,
     correct: Annotated[
@@ -105,8 +111,7 @@ def sync(
     """Measure whether the sound of a video is in sync with the lips, and correct it.
 
     The offset is > 0 when the audio is late. A speaking face that is seen for some 10 s gives it to
-    about one picture; when there is nothing to go by, that is said, with the reason. It needs
-    pip install "liveroom-audio-engine[video]".
+    about one picture; when there is nothing to go by, that is said, with the reason.
 
     --correct copies the picture bit by bit and moves the sound, exact to the sample: late sound is
     cut at its start, early sound gets silence there, and the length stays. The sound is encoded as
@@ -128,20 +133,24 @@ def sync(
     with talk.errors():
         if make_clapper is not None:
             _make_clapper(talk, make_clapper)
-        if video is None:
             return
+        assert video is not None  # _check_options has refused that
         _check_outputs(video, correct, plot)
         words: list[str] = []
+        found: LipSyncMeasurement | None = None
         if offset_ms is not None:
             document = _given(video, offset_ms)
         elif clapper:
             document, words = _measure_clapper(talk, video)
         else:
-            document, words = _measure_face(talk, video, model, plot)
+            found = _measure_face(talk, video, model)
+            document, words = {**_head(video, "face"), **face_document(found)}, face_words(found)
         document["correction"] = None
         if not as_json:
             print("".join(f"{line}\n" for line in words), end="")
         try:
+            if plot is not None and found is not None:
+                _plot(plot, found, video)
             if correct is not None:
                 report = _correct(talk, video, correct, document)
                 document["correction"] = report.to_dict()
@@ -162,7 +171,11 @@ def _check_options(
     looks_at_faces: bool,
 ) -> None:
     needs_video = clapper or looks_at_faces or correct is not None or offset_ms is not None
-    if video is None and (make_clapper is None or needs_video):
+    if make_clapper is not None and (video is not None or needs_video):
+        raise typer.BadParameter(
+            "--make-clapper OUT stands alone: film it with the camera, then measure the recording"
+        )
+    if video is None and make_clapper is None:
         raise typer.BadParameter("name a video, or --make-clapper OUT alone")
     if offset_ms is not None and (correct is None or clapper or looks_at_faces):
         raise typer.BadParameter("--offset-ms goes with --correct OUT alone: nothing is measured")
@@ -183,12 +196,19 @@ def _check_outputs(video: Path, correct: Path | None, plot: Path | None) -> None
         check_target(path, never=(video,))
         if not path.parent.is_dir():
             raise OutputFileError(f"{path} cannot be written: there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise OutputFileError(
+                f"{path} cannot be written: the folder {path.parent} is read-only"
+            )
+
+
+def _head(video: Path, method: str) -> dict[str, Any]:
+    return {"input": str(video), "method": method}
 
 
 def _given(video: Path, offset_ms: float) -> dict[str, Any]:
     """Return the JSON document of an offset that was not measured."""
-    head = {"input": str(video), "method": "given"}
-    return head | {"offset_ms": offset_ms, "confidence": 1.0, "reason": ""}
+    return {**_head(video, "given"), "offset_ms": offset_ms, "confidence": 1.0, "reason": ""}
 
 
 def _measure_clapper(talk: Talk, video: Path) -> tuple[dict[str, Any], list[str]]:
@@ -196,28 +216,28 @@ def _measure_clapper(talk: Talk, video: Path) -> tuple[dict[str, Any], list[str]
 
     with progress_bar(talk, video.name) as bar:
         found = measure_clapper(video, progress=_share(bar))
-    return {"input": str(video), "method": "clapper", **found.to_dict()}, clapper_words(found)
+    return {**_head(video, "clapper"), **found.to_dict()}, clapper_words(found)
 
 
-def _measure_face(
-    talk: Talk, video: Path, model: Path | None, plot: Path | None
-) -> tuple[dict[str, Any], list[str]]:
+def _measure_face(talk: Talk, video: Path, model: Path | None) -> LipSyncMeasurement:
     from audio_engine.io.lip_sync import measure_lip_sync
 
     with progress_bar(talk, video.name) as bar:
         found = measure_lip_sync(video, model=model, progress=_share(bar))
     for text in found.warnings:
         talk.warn(f"{video}: {text}")
-    if plot is not None:
-        from audio_engine.cli.sync_plot import write_plot
-
-        write_plot(plot, found, video.name)
     talk.detail(
         f"{video}: {found.duration_s:.1f} s, {found.frame_rate_hz:.2f} pictures per second, "
         f"faces: {len(found.faces)}, offset {figure(found.offset_ms, 'ms')}, drift "
         f"{figure(found.drift_ms_per_s, 'ms/s', 3)}"
     )
-    return {"input": str(video), "method": "face", **face_document(found)}, face_words(found)
+    return found
+
+
+def _plot(plot: Path, found: LipSyncMeasurement, video: Path) -> None:
+    from audio_engine.cli.sync_plot import write_plot
+
+    write_plot(plot, found, video.name)
 
 
 def _share(bar: Any) -> Callable[[float], None]:
@@ -286,21 +306,27 @@ def face_words(found: LipSyncMeasurement) -> list[str]:
             "correction cannot put all of it right."
         )
     if len(found.faces) > 1:
-        for i, face in enumerate(found.faces, 1):
-            left, _, width, _ = face.box
-            says = "speaks" if i - 1 == found.face else face.reason or "does not fit as well"
-            offset = figure(face.offset_ms, "ms", 0)
-            words.append(
-                f"  face {i}, {100.0 * (left + 0.5 * width):.0f}% from the left, seen "
-                f"{100.0 * face.visible:.0f}% of the time: {offset}, sure: "
-                f"{face.confidence:.2f}, {says}"
-            )
+        for i, face in enumerate(found.faces):
+            words.append(_one_of_the_faces(i + 1, face, speaks=i == found.face))
     if found.reason:
         words.append(
             "What can be done: --offset-ms X --correct OUT corrects by a value of your own; "
             "--clapper measures a flash and a beep."
         )
     return words
+
+
+def _one_of_the_faces(number: int, face: FaceLipSync, *, speaks: bool) -> str:
+    """Say where a face is and whether it goes with the sound; a guess of one is of no use."""
+    says = FACE_REASONS.get(face.reason, face.reason)
+    if face.confidence >= ANSWER:
+        verb = "speaks" if speaks else "goes with the sound"
+        says = f"{verb}, {figure(face.offset_ms, 'ms', 0)}, sure: {face.confidence:.2f}"
+    left, _, width, _ = face.box
+    return (
+        f"  face {number}, {100.0 * (left + 0.5 * width):.0f}% from the left, seen "
+        f"{100.0 * face.visible:.0f}% of the time: {says}"
+    )
 
 
 def clapper_words(found: ClapperMeasurement) -> list[str]:

@@ -6,7 +6,7 @@ zero at the file's start. Frames are never counted: the rate may vary, and recor
 
 Sound comes out mono, 48 kHz, gapless: what an encoder put before the first sample (AAC priming)
 is already cut away by the decoder, holes in the time stamps become silence, doubled stretches are
-dropped. Stamps that jitter by less than `_JITTER_S` are rounding, not holes.
+dropped. Stamps that jitter by less than `JITTER_S` are rounding, not holes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from audio_engine.errors import AudioEngineError, InputFileError
 from audio_engine.processors.audio import AudioArray
 
 SOUND_RATE_HZ = 48000
-_JITTER_S = (
-    0.012  # Matroska and FLV round to 1 ms, live muxers jitter by some ms; AAC frames: 21 ms
-)
-_LONGEST_HOLE_S = 600.0  # a longer jump of the stamps is no hole but a broken clock,
-_LONGEST_RETURN_S = 1.0  # and so is a longer jump back
+#: Time stamps that are off by less are rounding: Matroska and FLV round to 1 ms, live muxers jitter
+#: by some ms; a missing frame of AAC is 21 ms.
+JITTER_S = 0.012
+LONGEST_HOLE_S = 600.0  # a longer jump of the stamps is no hole but a broken clock,
+LONGEST_RETURN_S = 1.0  # and so is a longer jump back
 _SILENCE_S = 1.0  # holes are filled in blocks of that
 _CUT_OFF_S = 1.0  # a file that ends this much before its stated end is told to be cut off
 
@@ -68,7 +68,7 @@ class VideoReader:
     def __init__(self, path: Path, *, pictures: bool, sound: bool) -> None:
         self.path = path
         self.warnings: list[str] = []
-        self._av = _import_av()
+        self._av = import_av("read")
         self._open: list[Any] = []
         self._ends_s: dict[str, float] = {}
         self._wanted = [kind for kind, want in (("video", pictures), ("audio", sound)) if want]
@@ -174,11 +174,7 @@ class VideoReader:
                 metadata_errors="replace",
             )
         except (self._av.FFmpegError, ValueError) as error:
-            found = "the file is empty" if not self.path.stat().st_size else "this is no video"
-            raise InputFileError(
-                f"{self.path}: {found} that FFmpeg can read ({_said(error)}); "
-                "MP4, MOV, MKV, WebM, FLV, TS and AVI can be read"
-            ) from None
+            raise InputFileError(f"{self.path}: {_not_opened(self.path, error)}") from None
         self._open.append(container)
         return container
 
@@ -201,7 +197,10 @@ class VideoReader:
                 f"{self.path}: FFmpeg here has no decoder for the {word} of this file; "
                 "convert it to H.264 and AAC"
             )
-        raise InputFileError(f"{self.path}: there is no {word} stream in this file")
+        raise InputFileError(
+            f"{self.path}: there is no {word} stream in this file; name a video with picture and "
+            "sound"
+        )
 
     def _frames(self, kind: str) -> Iterator[Any]:
         """Decode one stream from its beginning; damaged packets are left out and counted."""
@@ -285,7 +284,7 @@ class _Stamps:
         if stamp is None:
             return 0.0 if first else expected_s
         time_s = float(stamp * frame.time_base) - self._zero_s
-        if first or -_LONGEST_RETURN_S <= time_s - expected_s <= _LONGEST_HOLE_S:
+        if first or -LONGEST_RETURN_S <= time_s - expected_s <= LONGEST_HOLE_S:
             return time_s
         self._zero_s += time_s - expected_s
         self._warnings.append(
@@ -319,7 +318,7 @@ class _SoundLine:
             time_s = self._start_s
         else:
             time_s = self._stamps.time_s(frame, self._expected_s)
-        leap = abs(time_s - self._expected_s) > _JITTER_S
+        leap = abs(time_s - self._expected_s) > JITTER_S
         layout = (frame.format.name, frame.layout.name, frame.sample_rate)
         if leap or layout != self._layout:
             yield from self.flush()
@@ -390,15 +389,30 @@ def open_video(
     return VideoReader(path, pictures=pictures, sound=sound)
 
 
-def _import_av() -> Any:
+def import_av(purpose: str) -> Any:
+    """Return PyAV, with which videos are "read" and "written", or say what brings it."""
     try:
         import av
     except ImportError:
         raise AudioEngineError(
-            "videos are read with PyAV, which is not installed; "
+            f"videos are {purpose} with PyAV, which is not installed; "
             'pip install "liveroom-audio-engine[video]" brings it'
         ) from None
     return av
+
+
+def _not_opened(path: Path, error: Exception) -> str:
+    """Return why a file is not opened, and what can be done."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] == b"ftyp":
+        return (
+            "the file is not complete: its index is missing or damaged "
+            f"({_said(error)}); copy it again, or record to MKV, which needs no end"
+        )
+    found = "this is no video that FFmpeg can read" if head else "the file is empty"
+    said = f" ({_said(error)})" if head else ""
+    return f"{found}{said}; MP4, MOV, MKV, WebM, FLV, TS and AVI can be read"
 
 
 def _said(error: Exception) -> str:
