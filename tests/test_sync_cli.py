@@ -275,7 +275,8 @@ def test_the_extra_is_named(
     [
         ([], 2, "name a video"),
         (["--correct", "a.mp4"], 2, "name a video"),
-        (["--make-clapper", "a.mp4", "--clapper"], 2, "name a video"),
+        (["--make-clapper", "a.mp4", "--clapper"], 2, "--make-clapper OUT stands alone"),
+        (["talk.mp4", "--make-clapper", "a.mp4"], 2, "--make-clapper OUT stands alone"),
         (["talk.mp4", "--offset-ms", "3"], 2, "--offset-ms goes with --correct OUT"),
         (["talk.mp4", "--clapper", "--plot", "a.png"], 2, "--clapper looks at no face"),
         (["talk.mp4", "--correct", "a.mp4", "--offset-ms", "2001"], 2, "is outside -2000 .. 2000"),
@@ -299,6 +300,12 @@ def test_errors_are_one_line(arguments: list[str], code: int, complaint: str) ->
     assert files() == set()
     if not result.stderr.startswith("Usage"):
         assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_film_never_takes_the_place_of_the_video() -> None:
+    content = Path("talk.mp4").read_bytes()
+    assert run("talk.mp4", "--make-clapper", "talk.mp4").exit_code == 2
+    assert Path("talk.mp4").read_bytes() == content
 
 
 def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,8 +128,8 @@ def sync(
     with talk.errors():
         if make_clapper is not None:
             _make_clapper(talk, make_clapper)
-        if video is None:
             return
+        assert video is not None  # _check_options has refused that
         _check_outputs(video, correct, plot)
         words: list[str] = []
         if offset_ms is not None:
@@ -162,7 +162,11 @@ def _check_options(
     looks_at_faces: bool,
 ) -> None:
     needs_video = clapper or looks_at_faces or correct is not None or offset_ms is not None
-    if video is None and (make_clapper is None or needs_video):
+    if make_clapper is not None and (video is not None or needs_video):
+        raise typer.BadParameter(
+            "--make-clapper OUT stands alone: film it with the camera, then measure the recording"
+        )
+    if video is None and make_clapper is None:
         raise typer.BadParameter("name a video, or --make-clapper OUT alone")
     if offset_ms is not None and (correct is None or clapper or looks_at_faces):
         raise typer.BadParameter("--offset-ms goes with --correct OUT alone: nothing is measured")
