@@ -141,10 +141,12 @@ def test_all_faces_are_listed(answer: Any) -> None:
     answer(80.0, 0.9, faces=faces, face=1, warnings=("3 damaged packets were left out",))
     result = run("talk.mp4")
     assert result.stdout.splitlines()[2:] == [
-        "  face 1, 20% from the left, seen 90% of the time: -, sure: 0.00, dubbed",
-        "  face 2, 70% from the left, seen 90% of the time: 80 ms, sure: 0.90, speaks",
+        "  face 1, 20% from the left, seen 90% of the time: does not go with the sound",
+        "  face 2, 70% from the left, seen 90% of the time: speaks, 80 ms, sure: 0.90",
     ]
     assert result.stderr == "warning: talk.mp4: 3 damaged packets were left out\n"
+    answer(80.0, 0.4, faces=(face(80.0, 0.8, 0.1), face(400.0, 0.8, 0.6)))
+    assert "seen 90% of the time: goes with the sound, 400 ms, sure: 0.80" in run("talk.mp4").stdout
 
 
 def test_a_drift_is_told(answer: Any) -> None:
@@ -306,6 +308,15 @@ def test_a_film_never_takes_the_place_of_the_video() -> None:
     content = Path("talk.mp4").read_bytes()
     assert run("talk.mp4", "--make-clapper", "talk.mp4").exit_code == 2
     assert Path("talk.mp4").read_bytes() == content
+
+
+def test_how_far_off_a_sound_is_searched_for_is_said(answer: Any) -> None:
+    answer(None, 0.1, reason="dubbed")
+    assert "or more than 1.3 s apart" in run("talk.mp4").stdout
+
+
+def test_the_usage_has_one_pair_of_brackets() -> None:
+    assert run("--help").stdout.startswith("Usage: audio-engine sync [OPTIONS] [VIDEO]\n")
 
 
 def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

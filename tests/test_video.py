@@ -212,10 +212,10 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
         (tmp_path / "missing.mp4", "No such file"),
         (tmp_path, "this is a folder"),
         (text, "this is no video that FFmpeg can read"),
-        (empty, "the file is empty"),
-        (no_index, "this is no video that FFmpeg can read"),
-        (silent, "there is no sound stream in this file"),
-        (blind, "there is no picture stream in this file"),
+        (empty, "the file is empty; MP4, MOV, MKV"),
+        (no_index, "the file is not complete: its index is missing or damaged"),
+        (silent, "there is no sound stream in this file; name a video with picture and sound"),
+        (blind, "there is no picture stream in this file; name a video with picture and sound"),
     ):
         with pytest.raises(InputFileError) as caught:
             open_video(path)

@@ -22,7 +22,7 @@ from audio_engine.errors import AudioEngineError, ConfigError, OutputFileError
 
 if TYPE_CHECKING:
     from audio_engine.io.clapper import ClapperMeasurement
-    from audio_engine.io.lip_sync import LipSyncMeasurement
+    from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement
     from audio_engine.io.lip_sync_correct import CorrectionReport
 
 EPILOG = """\b
@@ -50,7 +50,8 @@ ADVICE = {
     "no speech": "there is too little speech in the sound; 5 s are needed at least",
     "no face": "no face is visible long enough; the mouth has to be seen while it speaks",
     "frozen": "the picture stands still, or the mouth does not move",
-    "dubbed": "sound and mouth do not belong together: dubbed, narrated, or music",
+    "dubbed": "sound and mouth do not belong together: dubbed, narrated, music, or more than 1.3 s "
+    "apart",
     "ambiguous": "several offsets or faces explain it equally well; a longer part may decide",
 }
 CLAPPER_ADVICE = {
@@ -61,11 +62,13 @@ CLAPPER_ADVICE = {
     "gaps are not",
     "scattered": "too few of the flashes have a beep at the same distance",
 }
+# Of one face among several; the word for a whole film would say too much.
+FACE_REASONS = {"dubbed": "does not go with the sound"}
 
 
 def sync(
     video: Annotated[
-        Path | None, typer.Argument(metavar="[VIDEO]", help="Video with sound.", show_default=False)
+        Path | None, typer.Argument(metavar="VIDEO", help="Video with sound.", show_default=False)
     ] = None,
     *,
     correct: Annotated[
@@ -290,21 +293,27 @@ def face_words(found: LipSyncMeasurement) -> list[str]:
             "correction cannot put all of it right."
         )
     if len(found.faces) > 1:
-        for i, face in enumerate(found.faces, 1):
-            left, _, width, _ = face.box
-            says = "speaks" if i - 1 == found.face else face.reason or "does not fit as well"
-            offset = figure(face.offset_ms, "ms", 0)
-            words.append(
-                f"  face {i}, {100.0 * (left + 0.5 * width):.0f}% from the left, seen "
-                f"{100.0 * face.visible:.0f}% of the time: {offset}, sure: "
-                f"{face.confidence:.2f}, {says}"
-            )
+        for i, face in enumerate(found.faces):
+            words.append(_one_of_the_faces(i + 1, face, speaks=i == found.face))
     if found.reason:
         words.append(
             "What can be done: --offset-ms X --correct OUT corrects by a value of your own; "
             "--clapper measures a flash and a beep."
         )
     return words
+
+
+def _one_of_the_faces(number: int, face: FaceLipSync, *, speaks: bool) -> str:
+    """Say where a face is and whether it goes with the sound; a guess of one is of no use."""
+    says = FACE_REASONS.get(face.reason, face.reason)
+    if face.confidence >= ANSWER:
+        verb = "speaks" if speaks else "goes with the sound"
+        says = f"{verb}, {figure(face.offset_ms, 'ms', 0)}, sure: {face.confidence:.2f}"
+    left, _, width, _ = face.box
+    return (
+        f"  face {number}, {100.0 * (left + 0.5 * width):.0f}% from the left, seen "
+        f"{100.0 * face.visible:.0f}% of the time: {says}"
+    )
 
 
 def clapper_words(found: ClapperMeasurement) -> list[str]:

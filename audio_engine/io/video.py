@@ -174,11 +174,7 @@ class VideoReader:
                 metadata_errors="replace",
             )
         except (self._av.FFmpegError, ValueError) as error:
-            found = "the file is empty" if not self.path.stat().st_size else "this is no video"
-            raise InputFileError(
-                f"{self.path}: {found} that FFmpeg can read ({_said(error)}); "
-                "MP4, MOV, MKV, WebM, FLV, TS and AVI can be read"
-            ) from None
+            raise InputFileError(f"{self.path}: {_not_opened(self.path, error)}") from None
         self._open.append(container)
         return container
 
@@ -201,7 +197,10 @@ class VideoReader:
                 f"{self.path}: FFmpeg here has no decoder for the {word} of this file; "
                 "convert it to H.264 and AAC"
             )
-        raise InputFileError(f"{self.path}: there is no {word} stream in this file")
+        raise InputFileError(
+            f"{self.path}: there is no {word} stream in this file; name a video with picture and "
+            "sound"
+        )
 
     def _frames(self, kind: str) -> Iterator[Any]:
         """Decode one stream from its beginning; damaged packets are left out and counted."""
@@ -399,6 +398,20 @@ def _import_av() -> Any:
             'pip install "liveroom-audio-engine[video]" brings it'
         ) from None
     return av
+
+
+def _not_opened(path: Path, error: Exception) -> str:
+    """Return why a file is not opened, and what can be done."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:] == b"ftyp":
+        return (
+            "the file is not complete: its index is missing or damaged "
+            f"({_said(error)}); copy it again, or record to MKV, which needs no end"
+        )
+    found = "this is no video that FFmpeg can read" if head else "the file is empty"
+    said = f" ({_said(error)})" if head else ""
+    return f"{found}{said}; MP4, MOV, MKV, WebM, FLV, TS and AVI can be read"
 
 
 def _said(error: Exception) -> str:
