@@ -16,6 +16,7 @@ pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 
 from audio_engine.cli import sync
 from audio_engine.cli.main import app
+from audio_engine.errors import OutputFileError
 from audio_engine.io import clapper_film
 from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement
 from videos import picture_number, write_video
@@ -250,6 +251,37 @@ def test_the_plot(answer: Any) -> None:
     Path("talk.mp4").rename("$talk$ \\x.mp4")
     assert run("$talk$ \\x.mp4", "--plot", "empty.png").exit_code == 0
     assert {"sync.png", "empty.png"} <= files()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_plot_that_fails_takes_no_answer_with_it(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    answer(120.0, 0.9)
+
+    def full(path: Path, *_: Any) -> None:
+        raise OutputFileError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr("audio_engine.cli.sync_plot.write_plot", full)
+    result = run("talk.mp4", "--plot", "a.png", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr == "error: a.png: cannot be written: No space left on device\n"
+    assert "120" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--plot", "--correct"])
+def test_a_folder_that_is_read_only_is_told_before_measuring(
+    answer: Any, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    asked = answer(120.0, 0.9)
+    Path("locked").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "locked")
+    result = run(
+        "talk.mp4", option, {"--plot": "locked/a.png", "--correct": "locked/a.mp4"}[option]
+    )
+    assert result.exit_code == 1
+    assert "cannot be written: the folder locked is read-only" in result.stderr
+    assert asked == []
 
 
 @pytest.mark.parametrize(

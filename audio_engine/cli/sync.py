@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,16 +136,20 @@ def sync(
         assert video is not None  # _check_options has refused that
         _check_outputs(video, correct, plot)
         words: list[str] = []
+        found: LipSyncMeasurement | None = None
         if offset_ms is not None:
             document = _given(video, offset_ms)
         elif clapper:
             document, words = _measure_clapper(talk, video)
         else:
-            document, words = _measure_face(talk, video, model, plot)
+            found = _measure_face(talk, video, model)
+            document, words = {**_head(video, "face"), **face_document(found)}, face_words(found)
         document["correction"] = None
         if not as_json:
             print("".join(f"{line}\n" for line in words), end="")
         try:
+            if plot is not None and found is not None:
+                _plot(plot, found, video)
             if correct is not None:
                 report = _correct(talk, video, correct, document)
                 document["correction"] = report.to_dict()
@@ -190,12 +195,19 @@ def _check_outputs(video: Path, correct: Path | None, plot: Path | None) -> None
         check_target(path, never=(video,))
         if not path.parent.is_dir():
             raise OutputFileError(f"{path} cannot be written: there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise OutputFileError(
+                f"{path} cannot be written: the folder {path.parent} is read-only"
+            )
+
+
+def _head(video: Path, method: str) -> dict[str, Any]:
+    return {"input": str(video), "method": method}
 
 
 def _given(video: Path, offset_ms: float) -> dict[str, Any]:
     """Return the JSON document of an offset that was not measured."""
-    head = {"input": str(video), "method": "given"}
-    return head | {"offset_ms": offset_ms, "confidence": 1.0, "reason": ""}
+    return {**_head(video, "given"), "offset_ms": offset_ms, "confidence": 1.0, "reason": ""}
 
 
 def _measure_clapper(talk: Talk, video: Path) -> tuple[dict[str, Any], list[str]]:
@@ -203,28 +215,28 @@ def _measure_clapper(talk: Talk, video: Path) -> tuple[dict[str, Any], list[str]
 
     with progress_bar(talk, video.name) as bar:
         found = measure_clapper(video, progress=_share(bar))
-    return {"input": str(video), "method": "clapper", **found.to_dict()}, clapper_words(found)
+    return {**_head(video, "clapper"), **found.to_dict()}, clapper_words(found)
 
 
-def _measure_face(
-    talk: Talk, video: Path, model: Path | None, plot: Path | None
-) -> tuple[dict[str, Any], list[str]]:
+def _measure_face(talk: Talk, video: Path, model: Path | None) -> LipSyncMeasurement:
     from audio_engine.io.lip_sync import measure_lip_sync
 
     with progress_bar(talk, video.name) as bar:
         found = measure_lip_sync(video, model=model, progress=_share(bar))
     for text in found.warnings:
         talk.warn(f"{video}: {text}")
-    if plot is not None:
-        from audio_engine.cli.sync_plot import write_plot
-
-        write_plot(plot, found, video.name)
     talk.detail(
         f"{video}: {found.duration_s:.1f} s, {found.frame_rate_hz:.2f} pictures per second, "
         f"faces: {len(found.faces)}, offset {figure(found.offset_ms, 'ms')}, drift "
         f"{figure(found.drift_ms_per_s, 'ms/s', 3)}"
     )
-    return {"input": str(video), "method": "face", **face_document(found)}, face_words(found)
+    return found
+
+
+def _plot(plot: Path, found: LipSyncMeasurement, video: Path) -> None:
+    from audio_engine.cli.sync_plot import write_plot
+
+    write_plot(plot, found, video.name)
 
 
 def _share(bar: Any) -> Callable[[float], None]:
