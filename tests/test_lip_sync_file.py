@@ -19,6 +19,7 @@ pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 from audio_engine import ConfigError, InputFileError
 from audio_engine.io.faces import Face
 from audio_engine.io.lip_sync import LipSyncMeasurement, measure_lip_sync
+from audio_engine.io.lip_sync_correct import correct_lip_sync
 from audio_engine.io.lip_sync_series import Asked, whole_answer
 from audio_engine.processors.lipsync import MOUTH_SIGNALS, LipSyncEstimate, LipSyncWeights
 from videos import RATE_HZ, opening_of, voice, write_video
@@ -106,6 +107,14 @@ def test_the_offset_of_a_file_is_found(unshifted: LipSyncMeasurement, tmp_path: 
         path = film(tmp_path / "film.mp4", offset_ms)
         found = measure_lip_sync(path, tracker=PaintedMouths([LEFT]))
         assert answered(found) - bias_ms == pytest.approx(offset_ms, abs=EVEN_MS)
+
+
+@pytest.mark.parametrize(("offset_ms", "ending"), [(-800.0, "mkv"), (850.0, "mp4")])
+def test_a_corrected_file_is_in_sync(tmp_path: Path, offset_ms: float, ending: str) -> None:
+    path, corrected = film(tmp_path / "film.mp4", offset_ms), tmp_path / f"corrected.{ending}"
+    found = measure_lip_sync(path, tracker=PaintedMouths([LEFT]))
+    correct_lip_sync(path, corrected, answered(found))
+    assert abs(answered(measure_lip_sync(corrected, tracker=PaintedMouths([LEFT])))) < 40.0
 
 
 def test_what_is_said_about_the_file(unshifted: LipSyncMeasurement) -> None:

@@ -20,6 +20,7 @@ from audio_engine.cli.common import (
     progress_bar,
 )
 from audio_engine.errors import AudioEngineError, ConfigError, OutputFileError
+from audio_engine.io.lip_sync_series import ANSWER
 
 if TYPE_CHECKING:
     from audio_engine.io.clapper import ClapperMeasurement
@@ -39,7 +40,6 @@ sign. Exit code 1: --correct was asked for, but the offset is not sure;
 3: the video cannot be read.
 """
 
-ANSWER = 0.5  # confidence from which an offset is an answer
 # What viewers notice, in our sign: (late, early) in ms.
 R37_MS = (60.0, 40.0)  # EBU R37: what a programme may have when it is handed over
 NOTICED_MS = (125.0, 45.0)  # ITU-R BT.1359: detectability

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audio_engine.errors import AudioEngineError, OutputFileError
+from audio_engine.io.lip_sync_series import ANSWER
 
 if TYPE_CHECKING:
     from audio_engine.io.lip_sync import LipSyncMeasurement
 
-ANSWER = 0.5
 _SIZE_INCHES, _DOTS_PER_INCH = (9.0, 6.0), 110
 _SURE, _UNSURE, _LINE = "#1f6fb4", "#b8c4ce", "#d1495b"
 

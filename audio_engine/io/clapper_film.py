@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_engine.errors import AudioEngineError
 from audio_engine.io.files import check_target
-from audio_engine.io.video import SOUND_RATE_HZ
+from audio_engine.io.video import SOUND_RATE_HZ, import_av
 from audio_engine.io.video_writing import container_of, new_video
 
 SHORTEST_GAP_S, LONGEST_GAP_S = 1.6, 2.4
@@ -54,7 +53,7 @@ def write_clapper(output: str | os.PathLike[str]) -> float:
     output = Path(output)
     container = container_of(output)
     check_target(output)
-    av = import_av()
+    av = import_av("written")
     times_s = flash_times_s()
     length_s = float(times_s[-1]) + 1.0
     with new_video(av, output, container, {}) as target:
@@ -70,18 +69,6 @@ def write_clapper(output: str | os.PathLike[str]) -> float:
         target.mux(pictures.encode(None))
         target.mux(sound.encode(None))
     return float(np.ceil(length_s))
-
-
-def import_av() -> Any:
-    """Return PyAV, or say what brings it."""
-    try:
-        import av
-    except ImportError:
-        raise AudioEngineError(
-            "videos are written with PyAV, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
-        ) from None
-    return av
 
 
 def _picture_encoder(av: Any) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_engine.errors import OutputFileError
+from audio_engine.io.video import JITTER_S, LONGEST_HOLE_S, LONGEST_RETURN_S
 
 Samples = NDArray[Any]  # (channels, samples), or (1, samples * channels) where they are interleaved
 
@@ -39,8 +40,6 @@ _STEPS_KBPS = {  # encoders that know certain bit rates only
 }
 _LOW_RATE_HZ, _LOW_RATE_KBPS = 32000, 160  # MPEG-2 audio, below this rate, ends there
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-_JITTER_S = 0.012  # as in `video`: time stamps that are off by more mean a hole
-_LONGEST_HOLE_S, _LONGEST_RETURN_S = 600.0, 1.0  # more is a clock that broke, and not followed
 _LATE_START_S = 0.1  # more than the run-in of a codec: here a sound really starts late
 _FRAME = 4096  # samples per packet for encoders that take any
 
@@ -272,15 +271,15 @@ class _Placing:
         """Yield what follows on the line: silence for a hole, then the samples that are new."""
         if stamp_s is not None:
             leap = round(stamp_s * self._rate_hz) - self._broken - self._next
-            if not -_LONGEST_RETURN_S <= leap / self._rate_hz <= _LONGEST_HOLE_S:
+            if not -LONGEST_RETURN_S <= leap / self._rate_hz <= LONGEST_HOLE_S:
                 self._broken += leap
-            elif leap > _JITTER_S * self._rate_hz:
+            elif leap > JITTER_S * self._rate_hz:
                 self.hole_count += 1
                 self._next += leap
                 while leap > 0:
                     yield self._planes.silence(min(leap, self._rate_hz))
                     leap -= self._rate_hz
-            elif leap < -_JITTER_S * self._rate_hz:
+            elif leap < -JITTER_S * self._rate_hz:
                 samples = self._planes.split(samples, -leap)[1]
         if self._broken == 0:
             samples = self._planes.split(samples, self._end - self._next)[0]

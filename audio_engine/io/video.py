@@ -6,7 +6,7 @@ zero at the file's start. Frames are never counted: the rate may vary, and recor
 
 Sound comes out mono, 48 kHz, gapless: what an encoder put before the first sample (AAC priming)
 is already cut away by the decoder, holes in the time stamps become silence, doubled stretches are
-dropped. Stamps that jitter by less than `_JITTER_S` are rounding, not holes.
+dropped. Stamps that jitter by less than `JITTER_S` are rounding, not holes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from audio_engine.errors import AudioEngineError, InputFileError
 from audio_engine.processors.audio import AudioArray
 
 SOUND_RATE_HZ = 48000
-_JITTER_S = (
-    0.012  # Matroska and FLV round to 1 ms, live muxers jitter by some ms; AAC frames: 21 ms
-)
-_LONGEST_HOLE_S = 600.0  # a longer jump of the stamps is no hole but a broken clock,
-_LONGEST_RETURN_S = 1.0  # and so is a longer jump back
+#: Time stamps that are off by less are rounding: Matroska and FLV round to 1 ms, live muxers jitter
+#: by some ms; a missing frame of AAC is 21 ms.
+JITTER_S = 0.012
+LONGEST_HOLE_S = 600.0  # a longer jump of the stamps is no hole but a broken clock,
+LONGEST_RETURN_S = 1.0  # and so is a longer jump back
 _SILENCE_S = 1.0  # holes are filled in blocks of that
 _CUT_OFF_S = 1.0  # a file that ends this much before its stated end is told to be cut off
 
@@ -68,7 +68,7 @@ class VideoReader:
     def __init__(self, path: Path, *, pictures: bool, sound: bool) -> None:
         self.path = path
         self.warnings: list[str] = []
-        self._av = _import_av()
+        self._av = import_av("read")
         self._open: list[Any] = []
         self._ends_s: dict[str, float] = {}
         self._wanted = [kind for kind, want in (("video", pictures), ("audio", sound)) if want]
@@ -284,7 +284,7 @@ class _Stamps:
         if stamp is None:
             return 0.0 if first else expected_s
         time_s = float(stamp * frame.time_base) - self._zero_s
-        if first or -_LONGEST_RETURN_S <= time_s - expected_s <= _LONGEST_HOLE_S:
+        if first or -LONGEST_RETURN_S <= time_s - expected_s <= LONGEST_HOLE_S:
             return time_s
         self._zero_s += time_s - expected_s
         self._warnings.append(
@@ -318,7 +318,7 @@ class _SoundLine:
             time_s = self._start_s
         else:
             time_s = self._stamps.time_s(frame, self._expected_s)
-        leap = abs(time_s - self._expected_s) > _JITTER_S
+        leap = abs(time_s - self._expected_s) > JITTER_S
         layout = (frame.format.name, frame.layout.name, frame.sample_rate)
         if leap or layout != self._layout:
             yield from self.flush()
@@ -389,12 +389,13 @@ def open_video(
     return VideoReader(path, pictures=pictures, sound=sound)
 
 
-def _import_av() -> Any:
+def import_av(purpose: str) -> Any:
+    """Return PyAV, with which videos are "read" and "written", or say what brings it."""
     try:
         import av
     except ImportError:
         raise AudioEngineError(
-            "videos are read with PyAV, which is not installed; "
+            f"videos are {purpose} with PyAV, which is not installed; "
             'pip install "liveroom-audio-engine[video]" brings it'
         ) from None
     return av
