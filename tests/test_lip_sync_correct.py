@@ -299,6 +299,40 @@ def test_other_containers_are_written(tmp_path: Path) -> None:
         correct_lip_sync(vp8, tmp_path / "out.mp4", 75.0)
 
 
+@pytest.mark.parametrize("ending", ["ts", "flv"])
+def test_a_stream_that_starts_anywhere_starts_at_zero_in_a_file(
+    tmp_path: Path, ending: str
+) -> None:
+    source = write_video(
+        tmp_path / f"in.{ending}", pictures(), [(0.0, noise())], start_s=5000.0, rate_hz=44100
+    )
+    start_s, before = decoded(source)
+    stamps_s = [time_s for time_s, _ in packets(source, "video")]
+    for name in ("out.mp4", "out.mkv"):
+        for offset_ms in (75.0, -75.0, 0.0):
+            correct_lip_sync(source, tmp_path / name, offset_ms)
+            assert duration_s(tmp_path / name) == pytest.approx(duration_s(source), abs=0.06)
+            new_s = [time_s for time_s, _ in packets(tmp_path / name, "video")]
+            moved_s = new_s[0] - stamps_s[0]
+            assert moved_s < -4999.0
+            np.testing.assert_allclose(np.subtract(new_s, stamps_s), moved_s, atol=0.0011)
+            new_start_s, after = decoded(tmp_path / name)
+            earlier_s = earlier_by(before, after) / 44100 + start_s + moved_s - new_start_s
+            assert earlier_s == pytest.approx(offset_ms / 1000.0, abs=0.0016)
+
+
+def test_pictures_that_an_edit_list_hides_are_told_where_they_show(tmp_path: Path) -> None:
+    source = write_video(
+        tmp_path / "in.mp4", [(t - 1.0, rgb) for t, rgb in pictures()], [(0.0, noise(1.4))]
+    )
+    report = correct_lip_sync(source, tmp_path / "out.mkv", 40.0)
+    assert report.warnings == (
+        "pictures that come before the start of the video, and are not shown there: 1.0 s; this "
+        "kind of file shows them, .mp4 does not",
+    )
+    assert correct_lip_sync(source, tmp_path / "out.mp4", 40.0).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("offset_ms", "name", "error", "text"),
     [

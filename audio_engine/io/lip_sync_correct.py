@@ -1,9 +1,10 @@
 """Move the sound of a video against its picture: the picture is copied, the sound true to a sample.
 
 Every packet of the picture, and of all else that the file holds, goes over as it is, bytes and time
-stamps; the sound goes through `sound_shift`. Moving time stamps alone would spare the encoder, but
-they are as coarse as the container (Matroska: 1 ms), and players differ in what they make of an
-edit list that starts within a packet.
+stamps (but streams, TS and FLV, start at 0 in other kinds of file); the sound goes through
+`sound_shift`. Moving time stamps alone would spare the encoder, but they are as coarse as the
+container (Matroska: 1 ms), and players differ in what they make of an edit list that starts within
+a packet.
 
 Cost: the file is read twice, the first time for its length and bit rate; decoding and encoding of
 the sound is some hundred times faster than real time.
@@ -31,6 +32,8 @@ _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless to
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
 _FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER")
 _CUT_OFF_S = 0.5  # a file that ends this much before its stated end is told to be cut off
+_STREAMS = ("mpegts", "flv")  # kinds whose clock may start anywhere, with nothing before it
+_HIDDEN_S = 0.05  # of pictures: more is no reordering but was cut away by an edit list
 _STALE_TAGS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "encoder")
 
 
@@ -236,6 +239,16 @@ def _options(container: str, source: Any) -> dict[str, str]:
     return {}
 
 
+def _zero_s(source: Any, target: Any, survey: _Survey) -> Fraction:
+    """Return what is taken off all time stamps.
+
+    A stream that is recorded from its middle starts at hours; a file would show nothing until then.
+    """
+    if source.format.name in _STREAMS and target.format.name not in _STREAMS:
+        return min(survey.picture.start_s, survey.sound.start_s)
+    return Fraction(0)
+
+
 class _Correction:
     """One file on its way into another."""
 
@@ -256,7 +269,14 @@ class _Correction:
         self._copies: dict[int, Any] = {}  # streams of the target by the source's index
         self._moved: SoundShift | None = None
         self._last_dts: dict[int, int] = {}
+        self._zero_s = _zero_s(source, target, survey)
         self._warnings: list[str] = []
+        hidden_s = -float(survey.picture.start_s)
+        if hidden_s > _HIDDEN_S and target.format.name not in ("mp4", "mov"):
+            self._warnings.append(
+                "pictures that come before the start of the video, and are not shown there: "
+                f"{hidden_s:.1f} s; this kind of file shows them, .mp4 does not"
+            )
         if survey.missing_s > _CUT_OFF_S:
             self._warnings.append(
                 f"the last {survey.missing_s:.1f} s are missing in the video; it is cut off or "
@@ -290,6 +310,10 @@ class _Correction:
     def _copy_packet(self, packet: Any) -> None:
         """Hand a packet over; only the order of decoding is repaired, which live muxers break."""
         index = packet.stream.index
+        if self._zero_s:
+            zero = round(self._zero_s / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - zero
+            packet.dts = None if packet.dts is None else packet.dts - zero
         if packet.dts is not None:
             packet.dts = max(packet.dts, self._last_dts.get(index, packet.dts - 1) + 1)
             self._last_dts[index] = packet.dts
@@ -358,6 +382,7 @@ class _Correction:
             shift_samples=self._shift,
             sound=self._survey.sound,
             picture=self._survey.picture,
+            zero_s=self._zero_s,
         )
         tags = stream.metadata.items()
         self._moved.stream.metadata.update(

@@ -68,6 +68,8 @@ class SoundShift:
         > 0: the sound comes earlier.
     sound, picture : Span
         Of the source.
+    zero_s : Fraction
+        Time of the source that is 0 in the target.
 
     Attributes
     ----------
@@ -91,6 +93,7 @@ class SoundShift:
         shift_samples: int,
         sound: Span,
         picture: Span,
+        zero_s: Fraction,
     ) -> None:
         self._av = av
         self._run_in = 0  # samples
@@ -114,7 +117,8 @@ class SoundShift:
             start=start,
             picture_end=math.floor(picture.end_s * self._rate_hz),
         )
-        self._position = start - lead  # of the next sample to encode
+        # of the next sample to encode
+        self._position = start - lead - round(zero_s * self._rate_hz)
         self._run_in = self._run_in if _hides_run_in(target.format.name, self._position) else 0
         self._waiting = self._planes.silence(0)
         self._resampler: Any = None
