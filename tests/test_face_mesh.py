@@ -191,9 +191,6 @@ def test_a_wrong_model_file_is_said_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("mediapipe")
 def test_a_drawn_face_that_talks_is_measured(tmp_path: Path) -> None:
-    pytest.importorskip(
-        "mediapipe", reason="needs MediaPipe: make test-video", exc_type=ImportError
-    )
     host = voice("host")
     times_s = np.arange(0.0, 11.0, 0.04)
     openings = opening_of(host, times_s + 0.9)

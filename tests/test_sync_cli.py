@@ -347,8 +347,10 @@ def test_how_far_off_a_sound_is_searched_for_is_said(answer: Any) -> None:
     assert "or more than 1.3 s apart" in run("talk.mp4").stdout
 
 
-def test_the_usage_has_one_pair_of_brackets() -> None:
-    assert run("--help").stdout.startswith("Usage: audio-engine sync [OPTIONS] [VIDEO]\n")
+def test_the_help_can_be_copied_from() -> None:
+    lines = run("--help").stdout.splitlines()
+    assert lines[0] == "Usage: audio-engine sync [OPTIONS] [VIDEO]"
+    assert '  It needs: pip install "liveroom-audio-engine[video]"' in lines
 
 
 def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

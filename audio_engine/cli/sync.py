@@ -35,6 +35,8 @@ Examples:
   audio-engine sync --make-clapper clapper.mp4
   audio-engine sync recording.mp4 --clapper --correct fixed.mp4
 \b
+It needs: pip install "liveroom-audio-engine[video]"
+\b
 Offsets > 0: the audio is late. ITU-R BT.1359 and EBU R37 print the opposite
 sign. Exit code 1: --correct was asked for, but the offset is not sure;
 3: the video cannot be read.
@@ -109,8 +111,7 @@ def sync(
     """Measure whether the sound of a video is in sync with the lips, and correct it.
 
     The offset is > 0 when the audio is late. A speaking face that is seen for some 10 s gives it to
-    about one picture; when there is nothing to go by, that is said, with the reason. It needs
-    pip install "liveroom-audio-engine[video]".
+    about one picture; when there is nothing to go by, that is said, with the reason.
 
     --correct copies the picture bit by bit and moves the sound, exact to the sample: late sound is
     cut at its start, early sound gets silence there, and the length stays. The sound is encoded as
