@@ -253,6 +253,17 @@ def test_the_plot(answer: Any) -> None:
     assert {"sync.png", "empty.png"} <= files()
 
 
+@pytest.mark.parametrize("name", ["\u76f4\u64ad \u95f4.mp4", "bad\udcff.mp4"])
+def test_a_plot_takes_any_name(answer: Any, name: str, recwarn: pytest.WarningsRecorder) -> None:
+    pytest.importorskip("matplotlib", reason="Matplotlib (the extra [video]) is not installed")
+    answer(120.0, 0.9)
+    Path("talk.mp4").rename(name)
+    result = run(name, "--plot", "sync.png")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    assert not list(recwarn)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_a_plot_that_fails_takes_no_answer_with_it(
     answer: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]

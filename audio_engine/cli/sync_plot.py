@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import secrets
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
 _SIZE_INCHES, _DOTS_PER_INCH = (9.0, 6.0), 110
 _SURE, _UNSURE, _LINE = "#1f6fb4", "#b8c4ce", "#d1495b"
+
+_CHINESE_FONTS = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "SimHei",
+)
 
 
 def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
@@ -43,7 +55,9 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     _draw_scores(above, found, name)
     _draw_series(below, found)
     memory = io.BytesIO()
-    figure.savefig(memory, format="png")
+    with warnings.catch_warnings():  # a sign that no font here has becomes an empty box
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(memory, format="png")
     place = Path(os.path.realpath(path))
     part = place.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
     try:
@@ -60,7 +74,9 @@ def _draw_scores(axes: Any, found: LipSyncMeasurement, name: str) -> None:
     """Draw how well each offset explains the speaker's best window."""
     answer = "no answer" if found.reason else f"{found.offset_ms:+.0f} ms"
     # A file name may hold dollar signs, which would be read as a formula.
-    axes.set_title(f"{name}: {answer}, sure: {found.confidence:.2f}", parse_math=False)
+    name = name.encode("utf-8", "replace").decode()  # and bytes that are no text
+    title = f"{name}: {answer}, sure: {found.confidence:.2f}"
+    axes.set_title(title, parse_math=False, fontfamily=_fonts())
     if found.curve is not None:
         axes.plot(found.curve[0], found.curve[1], color=_SURE)
     if found.offset_ms is not None:
@@ -68,6 +84,14 @@ def _draw_scores(axes: Any, found: LipSyncMeasurement, name: str) -> None:
     axes.set_xlabel("offset in ms (> 0: audio late)")
     axes.set_ylabel("score")
     axes.grid(alpha=0.3)
+
+
+def _fonts() -> list[str]:
+    """Return Matplotlib's own font, then those installed that have what it lacks."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed)]
 
 
 def _draw_series(axes: Any, found: LipSyncMeasurement) -> None:
