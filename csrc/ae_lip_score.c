@@ -271,6 +271,7 @@ static void find_peak(const ae_lip_score *self, ae_lip_score_result *out)
     out->peak = (double)scores[best];
     out->second = (double)second;
     out->halves = compare_halves(self, best);
+    out->at_edge = best == 0 || best == count - 1;
     out->lag_ms = k_frame_ms * (best - self->max_lag + shift) - (double)self->model.bias_ms;
 }
 

@@ -23,6 +23,7 @@ typedef struct {
 
 typedef struct {
     double lag_ms; /* of the peak, bias taken off; > 0: the audio is late */
+    int at_edge;   /* 1: the score still rises at the end of the lags: no peak */
     double peak;   /* its score, 1 at most */
     double second; /* the highest score further than 150 ms from it, 0 or more */
     double halves; /* score of each half of the window near the peak over that half's highest: the

@@ -229,7 +229,8 @@ static bool estimate(ae_lipsync *self, ae_lip_score *score, int64_t last, int le
     report->cues[AE_LIP_CUE_FACE] = ae_lip_log_seconds(presence.face_s);
     report->cues[AE_LIP_CUE_HALVES] = result.halves;
     report->cues[AE_LIP_CUE_VOICE] = ae_lip_log_seconds(presence.voiced_s);
-    const double confidence = ae_lip_confidence(self->model.confidence, report->cues);
+    double confidence = ae_lip_confidence(self->model.confidence, report->cues);
+    if (result.at_edge) confidence = fmin(confidence, k_unsure);
     report->reason = ae_lip_reason_for(&presence, confidence, result.peak, result.mouth_moves);
     if (report->reason == AE_LIP_FROZEN) return false;
     report->offset_ms = result.lag_ms;

@@ -110,6 +110,18 @@ static void test_known_offsets(void)
 }
 
 /* Random pieces of both, one up to 30 s ahead of the other. */
+/* What is further off than the lags reach is no answer, however well it fits at their end. */
+static void test_out_of_the_lags(void)
+{
+    static const double offsets_ms[] = {-1350.0, -1320.0, 1310.0, 1340.0, 1370.0, 1500.0};
+    for (int i = 0; i < 6; i++) {
+        const ae_lipsync_report report = measure(ae_lip_model_untrained(1), offsets_ms[i]);
+        CHECK(report.confidence < 0.5);
+        CHECK(report.reason == AE_LIP_AMBIGUOUS || report.reason == AE_LIP_DUBBED);
+    }
+    CHECK(measure(ae_lip_model_untrained(1), 1250.0).confidence >= 0.5);
+}
+
 static void push_in_pieces(ae_lipsync *self, const scene *s, uint32_t seed, int largest)
 {
     int heard = 0, seen = 0;
@@ -361,6 +373,7 @@ static void test_create(void)
 int main(void)
 {
     test_known_offsets();
+    test_out_of_the_lags();
     test_any_pieces_same_estimate();
     test_a_step_is_followed();
     test_time_stamps();
