@@ -11,8 +11,7 @@ static const double k_hold_s = 0.1;     /* before the first and after the last *
 static const double k_reach_s = 0.25;   /* samples this long before the grid still count */
 static const double k_disorder_s = 1.0; /* a stamp further back is another stream */
 static const double k_rounding_s = 1e-6;
-static const float k_largest_value =
-    1e3f; /* a mouth is not 1000 times as wide as the eyes are apart */
+static const float k_largest_value = 1e3f; /* of the distance between the eyes */
 
 typedef struct {
     double time_s;

@@ -12,8 +12,7 @@ static const float k_forgetting_s = 20.0f;
 static const double k_rounding_s = 1e-6;
 static const double k_frame_ms = 10.0;
 static const double k_unsure = 0.49; /* the most where a reason speaks against an answer */
-/* A drift this large over a window blurs its peak: the window shortens, to k_track_frames at most.
- */
+/* A drift this large over a window blurs its peak: the window shortens, down to k_track_frames. */
 static const double k_blur_ms = 80.0;
 
 enum {

@@ -222,6 +222,22 @@ def test_all_else_goes_over(tmp_path: Path, ending: str) -> None:
         assert turned[1] == turned[0]
 
 
+def test_sound_that_nothing_decodes_is_passed_over(tmp_path: Path) -> None:
+    import av
+
+    source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    with av.open(str(source), "w") as target:
+        _add_film(target)
+    second = decoded(source, 1)[1]
+    source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_ZZZ", 1))
+    correct_lip_sync(source, output, 120.0)
+    with av.open(str(output)) as after:
+        track = next(
+            i for i, stream in enumerate(after.streams.audio) if stream.codec_context is not None
+        )
+    assert earlier_by(second, decoded(output, track)[1]) == 5760
+
+
 def test_below_half_a_sample_all_is_copied(tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", pictures(), [(0.0, noise())])
     report = correct_lip_sync(source, tmp_path / "out.mp4", 0.0103)

@@ -306,10 +306,11 @@ def test_a_folder_that_is_read_only_is_told_before_measuring(
 def test_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, answer: Any, module: str, arguments: list[str], words: str
 ) -> None:
-    answer(120.0, 0.9)
+    asked = answer(120.0, 0.9)
     monkeypatch.setitem(sys.modules, module, None)
     result = run(*arguments)
     assert result.exit_code == 1
+    assert asked == []  # nothing is measured for minutes first
     assert result.stderr.startswith(f"error: {words}")
     assert 'pip install "liveroom-audio-engine[video]"' in result.stderr
     assert files() == set()

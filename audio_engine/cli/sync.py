@@ -190,8 +190,12 @@ def _check_outputs(video: Path, correct: Path | None, plot: Path | None) -> None
 
     if correct is not None:
         container_of(correct)
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise ConfigError(f"{plot}: the plot is a PNG; name a file that ends in .png")
+    if plot is not None:
+        from audio_engine.cli.sync_plot import import_figure
+
+        if plot.suffix.lower() != ".png":
+            raise ConfigError(f"{plot}: the plot is a PNG; name a file that ends in .png")
+        import_figure()
     for path in (path for path in (correct, plot) if path is not None):
         check_target(path, never=(video,))
         if not path.parent.is_dir():

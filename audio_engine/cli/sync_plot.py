@@ -33,6 +33,24 @@ _CHINESE_FONTS = (
 )
 
 
+def import_figure() -> Any:
+    """Return Matplotlib's figure class.
+
+    Raises
+    ------
+    AudioEngineError
+        If Matplotlib is not installed; the text names the extra.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise AudioEngineError(
+            "--plot draws with Matplotlib, which is not installed; "
+            'pip install "liveroom-audio-engine[video]" brings it'
+        ) from None
+    return Figure
+
+
 def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     """Write the picture as PNG, under a temporary name first.
 
@@ -43,14 +61,7 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     OutputFileError
         If the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise AudioEngineError(
-            "--plot draws with Matplotlib, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
-        ) from None
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+    figure = import_figure()(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
     above, below = figure.subplots(2, 1)
     _draw_scores(above, found, name)
     _draw_series(below, found)

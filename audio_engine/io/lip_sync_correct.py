@@ -24,7 +24,7 @@ from typing import Any
 from audio_engine.errors import ConfigError, InputFileError
 from audio_engine.io.files import check_target
 from audio_engine.io.sound_shift import SoundShift, Span
-from audio_engine.io.video import open_video
+from audio_engine.io.video import best_stream, open_video
 from audio_engine.io.video_writing import container_of, new_video
 
 MAX_OFFSET_MS = 2000.0
@@ -204,7 +204,7 @@ def _survey(av: Any, video: Path) -> _Survey:
     first: Any = None
     end_s = Fraction(0)
     with _source(av, video) as source:
-        sound_index = source.streams.best("audio").index
+        sound_index = best_stream(av, source, "audio", video).index
         stated_end_s = Fraction((source.start_time or 0) + (source.duration or 0), av.time_base)
         for packet in _packets(av, source):
             stream = packet.stream

@@ -74,7 +74,7 @@ class VideoReader:
         self._wanted = [kind for kind, want in (("video", pictures), ("audio", sound)) if want]
         try:
             container = self._container()
-            streams = [self._stream(container, kind) for kind in self._wanted]
+            streams = [best_stream(self._av, container, kind, self.path) for kind in self._wanted]
             self._start_s = (container.start_time or 0) / self._av.time_base
             self.duration_s = _stated_duration_s(container, streams, self._av.time_base)
             self.width = self.height = 0
@@ -182,32 +182,12 @@ class VideoReader:
         container.close()
         self._open.remove(container)
 
-    def _stream(self, container: Any, kind: str) -> Any:
-        """Return the best stream of a kind that can be decoded; cover art is no video."""
-        best = container.streams.best(kind)
-        streams = [best, *(stream for stream in container.streams if stream.type == kind)]
-        cover = self._av.stream.Disposition.attached_pic
-        moving = [stream for stream in streams if stream and not stream.disposition & cover]
-        for stream in moving:
-            if stream.codec_context is not None:
-                return stream
-        word = "picture" if kind == "video" else "sound"
-        if moving:
-            raise InputFileError(
-                f"{self.path}: FFmpeg here has no decoder for the {word} of this file; "
-                "convert it to H.264 and AAC"
-            )
-        raise InputFileError(
-            f"{self.path}: there is no {word} stream in this file; name a video with picture and "
-            "sound"
-        )
-
     def _frames(self, kind: str) -> Iterator[Any]:
         """Decode one stream from its beginning; damaged packets are left out and counted."""
         container = self._container()
         damaged = 0
         try:
-            stream = self._stream(container, kind)
+            stream = best_stream(self._av, container, kind, self.path)
             stream.thread_type = "AUTO"
             packets = container.demux(stream)
             while True:
@@ -418,6 +398,43 @@ def _not_opened(path: Path, error: Exception) -> str:
 def _said(error: Exception) -> str:
     """Return FFmpeg's own words, without the file's name and the number."""
     return str(getattr(error, "strerror", None) or error)
+
+
+def best_stream(av: Any, container: Any, kind: str, path: Path) -> Any:
+    """Return a file's best stream of a kind that can be decoded; cover art is no video.
+
+    Parameters
+    ----------
+    av : module
+        PyAV.
+    container : av.container.InputContainer
+        The open file.
+    kind : str
+        ``"video"`` or ``"audio"``.
+    path : Path
+        What the file is called in errors.
+
+    Raises
+    ------
+    InputFileError
+        If there is none.
+    """
+    best = container.streams.best(kind)
+    streams = [best, *(stream for stream in container.streams if stream.type == kind)]
+    cover = av.stream.Disposition.attached_pic
+    moving = [stream for stream in streams if stream and not stream.disposition & cover]
+    for stream in moving:
+        if stream.codec_context is not None:
+            return stream
+    word = "picture" if kind == "video" else "sound"
+    if moving:
+        raise InputFileError(
+            f"{path}: FFmpeg here has no decoder for the {word} of this file; "
+            "convert it to H.264 and AAC"
+        )
+    raise InputFileError(
+        f"{path}: there is no {word} stream in this file; name a video with picture and sound"
+    )
 
 
 def _stated_duration_s(container: Any, streams: list[Any], time_base: int) -> float:
