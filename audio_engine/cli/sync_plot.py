@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import secrets
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +11,7 @@ import numpy as np
 
 from audio_engine.errors import AudioEngineError, OutputFileError
 from audio_engine.io.lip_sync_series import ANSWER
+from audio_engine.io.part_file import part_file
 
 if TYPE_CHECKING:
     from audio_engine.io.lip_sync import LipSyncMeasurement
@@ -69,16 +67,11 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     with warnings.catch_warnings():  # a sign that no font here has becomes an empty box
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(memory, format="png")
-    place = Path(os.path.realpath(path))
-    part = place.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
     try:
-        part.write_bytes(memory.getvalue())
-        part.replace(place)
+        with part_file(path) as part:
+            part.write_bytes(memory.getvalue())
     except OSError as error:
         raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _draw_scores(axes: Any, found: LipSyncMeasurement, name: str) -> None:

@@ -5,14 +5,13 @@ Whatever is wrong with it, the session runs: with one line of warning, as a new 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from audio_engine.errors import StateError
+from audio_engine.io.part_file import part_file
 
 _MOST_BYTES = 1 << 24  # the largest state (8 channels, 96 kHz, 480 ms) has less than 2 MB
 
@@ -68,13 +67,9 @@ class EchoStateFile:
             return "info", f"{self.path}: not an echo state, left alone"
         if not has_learned:
             return "info", f"{self.path}: not written, no echo path was learned"
-        target = Path(os.path.realpath(self.path))  # a link's target is replaced, not the link
-        part = target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
         try:
-            part.write_bytes(save())
-            part.replace(target)
+            with part_file(self.path) as part:
+                part.write_bytes(save())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             return "warning", f"{self.path}: {error.strerror or error}; the echo path is not kept"
         return "info", f"{self.path}: echo path kept for the next session"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +14,7 @@ from audio_engine.config import MAX_RATE_HZ, METER_MAX_RATE_HZ
 from audio_engine.errors import OutputFileError
 from audio_engine.io.files import AudioReader, open_reader
 from audio_engine.io.offline import Progress, file_warnings, full_scale
+from audio_engine.io.part_file import part_file
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.resample import Resampler
@@ -202,10 +200,11 @@ def write_series(path: str | os.PathLike[str], files: Sequence[FileMeasurement])
     OutputFileError
         If it cannot be written.
     """
-    target = Path(os.path.realpath(path))  # a link's target is replaced, not the link
-    part = target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
     try:
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with (
+            part_file(path) as part,
+            part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["file", "time_s", "momentary_lufs", "short_term_lufs"])
             for each in files:
@@ -213,12 +212,8 @@ def write_series(path: str | os.PathLike[str], files: Sequence[FileMeasurement])
                     loudness = (point.momentary_lufs, point.short_term_lufs)
                     cells = [f"{value:.2f}" for value in loudness]
                     writer.writerow([each.input, f"{point.time_s:.3f}", *cells])
-        part.replace(target)
     except OSError as error:
         raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 class _SpeechShare:

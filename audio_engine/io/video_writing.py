@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from audio_engine.errors import ConfigError, OutputFileError
+from audio_engine.io.part_file import part_file
 
 #: What the ending of an output means: FFmpeg's name of the container.
 CONTAINERS = {
@@ -40,20 +39,15 @@ def new_video(av: Any, output: Path, container: str, options: dict[str, str]) ->
     Whatever is raised inside, Ctrl-C too, nothing is left behind. What goes wrong while writing
     becomes `OutputFileError`.
     """
-    place = Path(os.path.realpath(output))  # a link's target is replaced, not the link
-    part = place.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
-    target: Any = None
     try:
-        target = av.open(f"file:{part}", "w", format=container, options=options)
-        yield target
-        target.close()
-        part.replace(place)
+        with part_file(output) as part:
+            target = av.open(f"file:{part}", "w", format=container, options=options)
+            try:
+                yield target
+                target.close()
+            finally:  # nothing is left to do when all went well
+                with contextlib.suppress(av.FFmpegError, OSError):
+                    target.close()
     except (av.FFmpegError, OSError) as error:
         said = getattr(error, "strerror", None) or error
         raise OutputFileError(f"{output}: cannot be written: {said}") from None
-    finally:  # nothing is left to do when all went well
-        if target is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
-                target.close()
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
