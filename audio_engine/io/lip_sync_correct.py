@@ -24,7 +24,7 @@ from typing import Any
 from audio_engine.errors import ConfigError, InputFileError
 from audio_engine.io.files import check_target
 from audio_engine.io.sound_shift import SoundShift, Span
-from audio_engine.io.video import best_stream, open_video
+from audio_engine.io.video import best_stream, is_cover, open_container, open_video
 from audio_engine.io.video_writing import container_of, new_video
 
 MAX_OFFSET_MS = 2000.0
@@ -155,7 +155,7 @@ def correct_lip_sync(
             "leave none of its sound"
         )
     with (
-        _source(av, video) as source,
+        open_container(av, video) as source,
         new_video(av, output, container, _options(container, source)) as target,
     ):
         work = _Correction(av, source, target, survey=survey, output=output, offset_ms=offset_ms)
@@ -163,21 +163,10 @@ def correct_lip_sync(
         return work.report()
 
 
-def _source(av: Any, video: Path) -> Any:
-    """Open a video; nothing but this very file is ever opened, no address in it."""
-    return av.open(
-        f"file:{video}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-    )
-
-
 def _packets(av: Any, source: Any) -> Iterator[Any]:
     """Yield packets up to the end, or up to where a damaged file can be read no further."""
     with contextlib.suppress(av.FFmpegError):
         yield from source.demux()
-
-
-def _is_cover(av: Any, stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +192,7 @@ def _survey(av: Any, video: Path) -> _Survey:
     spans: dict[str, Span] = {}
     first: Any = None
     end_s = Fraction(0)
-    with _source(av, video) as source:
+    with open_container(av, video) as source:
         sound_index = best_stream(av, source, "audio", video).index
         stated_end_s = Fraction((source.start_time or 0) + (source.duration or 0), av.time_base)
         for packet in _packets(av, source):
@@ -211,7 +200,7 @@ def _survey(av: Any, video: Path) -> _Survey:
             if first is None and stream.index == sound_index:
                 with contextlib.suppress(av.FFmpegError):
                     first = next(iter(packet.decode()), None)
-            if packet.pts is None or not packet.size or _is_cover(av, stream):
+            if packet.pts is None or not packet.size or is_cover(av, stream):
                 continue
             packet_s = packet.pts * packet.time_base
             packet_end_s = packet_s + (packet.duration or 0) * packet.time_base
@@ -394,7 +383,7 @@ class _Correction:
         """Go on without a stream that has no place in the target; without the picture, do not."""
         context = stream.codec_context
         codec = context.codec.canonical_name if context is not None else stream.type
-        if stream.type == "video" and not _is_cover(self._av, stream):
+        if stream.type == "video" and not is_cover(self._av, stream):
             raise ConfigError(
                 f"{self._output}: this kind of file cannot hold {codec} pictures; write .mkv"
             )

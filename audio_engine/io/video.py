@@ -166,13 +166,9 @@ class VideoReader:
         )
 
     def _container(self) -> Any:
-        """Open the file once more; nothing but this very file is ever opened, no address in it."""
+        """Open the file once more."""
         try:
-            container = self._av.open(
-                f"file:{self.path}",
-                container_options={"protocol_whitelist": "file"},
-                metadata_errors="replace",
-            )
+            container = open_container(self._av, self.path)
         except (self._av.FFmpegError, ValueError) as error:
             raise InputFileError(f"{self.path}: {_not_opened(self.path, error)}") from None
         self._open.append(container)
@@ -400,6 +396,20 @@ def _said(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
+def open_container(av: Any, path: Path) -> Any:
+    """Open a file; nothing but this very file is ever opened, no address in it."""
+    return av.open(
+        f"file:{path}",
+        container_options={"protocol_whitelist": "file"},
+        metadata_errors="replace",
+    )
+
+
+def is_cover(av: Any, stream: Any) -> bool:
+    """Say whether a stream is the picture on a recording's cover."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
 def best_stream(av: Any, container: Any, kind: str, path: Path) -> Any:
     """Return a file's best stream of a kind that can be decoded; cover art is no video.
 
@@ -421,8 +431,7 @@ def best_stream(av: Any, container: Any, kind: str, path: Path) -> Any:
     """
     best = container.streams.best(kind)
     streams = [best, *(stream for stream in container.streams if stream.type == kind)]
-    cover = av.stream.Disposition.attached_pic
-    moving = [stream for stream in streams if stream and not stream.disposition & cover]
+    moving = [stream for stream in streams if stream and not is_cover(av, stream)]
     for stream in moving:
         if stream.codec_context is not None:
             return stream
