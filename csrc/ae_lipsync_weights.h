@@ -306,7 +306,7 @@ static const float k_full_weight[8] = {
     0.59006f, 0.45782f, 0.43569f, 0.3419f, 0.3162f, 0.26352f, 0.17882f, 0.16952f,
 };
 static const float k_full_confidence[6] = {
-    -17.7f, 0.4744f, 35.226f, 2.729f, 2.339f, 0.19832f,
+    -17.7f, 0.47441f, 35.226f, 2.729f, 2.339f, 0.19832f,
 };
 static const ae_lip_model k_trained_full = {
     .mouth_signals = 6,
@@ -498,7 +498,7 @@ static const float k_gap_weight[5] = {
     0.47469f, 0.44599f, 0.42333f, 0.30317f, 0.14896f,
 };
 static const float k_gap_confidence[6] = {
-    -15.461f, 0.17779f, 23.078f, 2.1799f, 1.6527f, 1.443f,
+    -15.461f, 0.1778f, 23.078f, 2.1799f, 1.6527f, 1.443f,
 };
 static const ae_lip_model k_trained_gap = {
     .mouth_signals = 1,

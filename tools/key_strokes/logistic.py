@@ -55,18 +55,20 @@ class Rows:
     take: Row
 
 
-def fit_row(features: Array, stroke: Array, weight: Array, count: int) -> Row:
+def fit_row(
+    features: Array, stroke: Array, weight: Array, count: int, ridge: float = _RIDGE
+) -> Row:
     """Fit to the first `count` features, by Newton steps on the weighted cross entropy."""
     used = features[:, :count].astype(float)
     mean, scale = used.mean(0), used.std(0) + 1e-6
     rows = np.c_[(used - mean) / scale, np.ones(len(used))]
-    ridge = _RIDGE * np.r_[np.ones(count), 1e-6]
+    ridges = ridge * np.r_[np.ones(count), 1e-6]
     now = np.zeros(count + 1)
     weight = weight / weight.sum()
     for _ in range(25):
         found = 1.0 / (1.0 + np.exp(-np.clip(rows @ now, -30, 30)))
-        slope = rows.T @ (weight * (found - stroke)) + ridge * now
-        bend = (rows * (weight * found * (1.0 - found))[:, None]).T @ rows + np.diag(ridge + 1e-9)
+        slope = rows.T @ (weight * (found - stroke)) + ridges * now
+        bend = (rows * (weight * found * (1.0 - found))[:, None]).T @ rows + np.diag(ridges + 1e-9)
         now = now - np.linalg.solve(bend, slope)
     weights = np.zeros(features.shape[1])
     weights[:count] = now[:-1] / scale

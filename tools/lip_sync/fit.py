@@ -20,11 +20,13 @@ from audio_engine.processors.lipsync import (
     LipSyncEstimator,
     LipSyncWeights,
 )
+from tools.key_strokes.logistic import fit_row
 from tools.lip_sync import features
 from tools.lip_sync.clips import CLEAN, SAMPLE_RATE_HZ, Clip, Window
 
 Doubles = NDArray[np.float64]
 RIGHT_MS = 80.0
+_RIDGE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,16 +153,9 @@ def judge(window: Window, weights: LipSyncWeights) -> tuple[Doubles, bool] | Non
 
 def logistic(cues: Doubles, right: NDArray[np.bool_], weight: Doubles) -> Doubles:
     """Fit the chance of being right by Newton steps; bias first, then one number per cue."""
-    mean, scale = cues.mean(0), cues.std(0) + 1e-9
-    rows = np.c_[np.ones(len(cues)), (cues - mean) / scale]
-    ridge = 1e-3 * len(cues) * np.r_[1e-6, np.ones(cues.shape[1])]
-    now = np.zeros(rows.shape[1])
-    for _ in range(30):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(rows @ now, -30, 30)))
-        slope = rows.T @ (weight * (chance - right)) + ridge * now
-        bend = (rows * (weight * chance * (1 - chance))[:, None]).T @ rows + np.diag(ridge)
-        now = now - np.linalg.solve(bend, slope)
-    return np.asarray(np.r_[now[0] - (now[1:] * mean / scale).sum(), now[1:] / scale])
+    ridge = _RIDGE * len(cues) / weight.sum()  # fit_row takes the mean over the weights
+    row = fit_row(cues, right.astype(float), weight, cues.shape[1], ridge)
+    return np.asarray(np.r_[row.bias, row.weights])
 
 
 def confidence_of(
