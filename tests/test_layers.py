@@ -20,28 +20,35 @@ PACKAGE = ROOT / "audio_engine"
 CSRC = ROOT / "csrc"
 C_TESTS = ROOT / "tests" / "c"
 
-# --- Python: cli > io > room > graph > processors > _native > _kernels; leaves --------------------
+# --- Python: cli > batch > report > io > room > graph > processors > _native > _kernels; leaves -----
 
-LEAVES = {"config", "errors"}
+LEAVES = {"config", "errors", "wording"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
+    "wording": {"errors"},
     "_kernels": set(),
     "_native": {"_kernels", *LEAVES},
     "processors": {"_native", *LEAVES},
     "graph": {"processors", "_native", *LEAVES},
     "room": {"graph", "processors", *LEAVES},
-    "io": {"room", "graph", "processors", "_native", *LEAVES},
-    "cli": {"room", "io", "graph", "processors", *LEAVES},
+    "analysis": {"processors", *LEAVES},
+    "io": {"analysis", "room", "graph", "processors", "_native", *LEAVES},
+    "report": {"io", "analysis", "graph", "processors", *LEAVES},
+    "batch": {"report", "io", "graph", *LEAVES},
+    "cli": {"batch", "report", "io", "analysis", "room", "graph", "processors", *LEAVES},
     # The package's own face, and `python -m audio_engine`.
-    "__init__": {"room", "io", "graph", "processors", "_native", *LEAVES},
+    "__init__": {
+        *("batch", "report", "io", "analysis", "room", "graph", "processors", "_native"),
+        *LEAVES,
+    },
     "__main__": {"cli"},
 }
 
 # Who may use what is installed beside us; imports inside functions count too.
 MAY_USE: dict[str, set[str]] = {
-    "numpy": set(MAY_IMPORT) - {"errors", "config"},
-    "scipy": {"processors", "io", "cli"},
+    "numpy": set(MAY_IMPORT) - {"errors", "config", "wording"},
+    "scipy": {"processors", "analysis", "io", "report", "cli"},
     "soundfile": {"io"},
     "soxr": {"io"},
     "sounddevice": {"io"},
@@ -50,6 +57,9 @@ MAY_USE: dict[str, set[str]] = {
     "mediapipe": {"io"},
     "cv2": set(),
     "matplotlib": {"cli"},
+    "PIL": {"report"},
+    "distributed": {"batch"},
+    "dask": set(),
     "tomli_w": {"config"},
     "typer": {"cli"},
     "click": {"cli"},

@@ -1,0 +1,1 @@
+"""Findings in recordings: what is wrong with a sound, and when. No files, no devices."""
