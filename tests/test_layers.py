@@ -20,7 +20,7 @@ PACKAGE = ROOT / "audio_engine"
 CSRC = ROOT / "csrc"
 C_TESTS = ROOT / "tests" / "c"
 
-# --- Python: cli > batch > report > io > room > graph > processors > _native > _kernels; leaves -----
+# --- Python: cli > batch > report > io > room > graph > processors > _native > _kernels; leaves ---
 
 LEAVES = {"config", "errors", "wording"}
 MAY_IMPORT: dict[str, set[str]] = {
