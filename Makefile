@@ -27,7 +27,7 @@ test: test-c test-python test-video ## run the C tests, the Python tests, the do
 test-c: build/dev/.built
 	$(IN_VENV) ctest --preset dev --no-tests=error
 
-test-python: .venv/.installed .venv/.developer .venv/.system-test
+test-python: .venv/.installed .venv/.developer .venv/.system-test .venv/.system-browser
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # MediaPipe wants an older numpy: it stays out of .venv and is laid over it for these tests.

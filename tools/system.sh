@@ -12,9 +12,11 @@ set -u
 packages() {
     case $1 in
     build) echo gcc libc6-dev python3 python3-venv python3-dev ;;
-    test) # PortAudio and two software devices for the live tests; making the demo's voices again
-        echo libportaudio2 libasound2-dev jackd2 espeak-ng ;;
+    test) # PortAudio and two software devices for the live tests; making the demo's voices again,
+        # the manual page
+        echo libportaudio2 libasound2-dev jackd2 espeak-ng groff-base ;;
     bench) echo libkissfft-dev libebur128-1 ;; # the peers of the FFT and of the meter
+    browser) echo chromium fonts-noto-cjk ;; # the report is opened, in Chinese too
     video) echo libgl1 libglib2.0-0 ;; # OpenCV, which the face tracker brings along
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;

@@ -18,6 +18,7 @@ import typer
 
 from audio_engine.cli.common import EXIT_FAILED, DebugOption, QuietOption, Talk, figure, finite
 from audio_engine.cli.process import DEFAULT_PRESET, make_config
+from audio_engine.cli.setting_options import PresetOption, SettingsOption
 from audio_engine.errors import ConfigError, OutputFileError
 
 if TYPE_CHECKING:
@@ -78,11 +79,8 @@ def monitor(
             help="Start from the echo path that the last session with these devices left here.",
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; may be repeated."),
-    ] = None,
+    preset: PresetOption = DEFAULT_PRESET,
+    settings: SettingsOption = None,
     latency_ms: Annotated[
         float,
         typer.Option(min=1.0, max=1000.0, help="Buffer asked of the sound card; more is safer."),

@@ -22,6 +22,7 @@ from audio_engine.cli.common import (
     print_table,
     run_each,
 )
+from audio_engine.cli.setting_options import PresetOption, SettingsOption
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError
 
@@ -68,11 +69,8 @@ def process(
         Path | None,
         typer.Option(metavar="FILE", help="Start from the echo path kept here, and keep it here."),
     ] = None,
-    preset: Annotated[str, typer.Option(help="See audio-engine presets.")] = DEFAULT_PRESET,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; may be repeated."),
-    ] = None,
+    preset: PresetOption = DEFAULT_PRESET,
+    settings: SettingsOption = None,
     only: Annotated[Stage | None, typer.Option(help="Run this stage alone.")] = None,
     loudness: Annotated[
         float | None,
