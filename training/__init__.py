@@ -1,0 +1,1 @@
+"""Train the learned suppressor; see README.md."""
