@@ -14,12 +14,13 @@ import json
 import math
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from training import net
+from training import net, quantise
 from training.mix import Batch, Mixer
 from training.pause import wait_while_paused
 
@@ -50,6 +51,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--lost", type=float, default=2.0)
     parser.add_argument(
         "--bfloat16", action="store_true", help="faster on a processor with AVX-512 BF16"
+    )
+    parser.add_argument(
+        "--quantised-share", type=float, default=0.1, help="of the steps, with 8-bit weights"
     )
     parser.add_argument("--minutes", type=float, help="stop after so long; the state is kept")
     return parser
@@ -118,14 +122,20 @@ class Run:
             answer = model(batch.hears, batch.low_mixed)
         return net.loss(answer, batch, self.shape.points, self.weight)
 
+    def precision(self, model: torch.nn.Module) -> AbstractContextManager[None]:
+        """Return what rounds the weights to 8 bits at the end of a training, and nothing before."""
+        late = self.step >= self.options.steps * (1 - self.options.quantised_share)
+        return quantise.all_rounded(model) if late else nullcontext()
+
     def learn(self) -> dict[str, float]:
         """Take one step."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.step, self.options)
         batch = self.mixer.batch(self.options.seed, self.step, self.options.sequences)
-        parts = self.losses(self.net, batch)
         self.optimiser.zero_grad()
-        parts["loss"].backward()
+        with self.precision(self.net):
+            parts = self.losses(self.net, batch)
+            parts["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         kept = min(0.999, (self.step + 1) / (self.step + 20))
@@ -139,7 +149,7 @@ class Run:
     def validate(self) -> dict[str, float]:
         """Return the averaged net's loss on held-out speakers and noises."""
         sums: dict[str, float] = {}
-        with torch.no_grad():
+        with torch.no_grad(), self.precision(self.averaged):
             for step in range(_VALID_STEPS):
                 parts = self.losses(
                     self.averaged, self.valid.batch(_VALID_SEED, step, _VALID_SEQUENCES)
