@@ -117,6 +117,7 @@ class Talkers:
         """Return several talkers at once, each at his distance, or one in the distance."""
         count = 1 if rng.random() < 0.12 else int(rng.integers(2, 15))
         mixed: Array | None = None
+        wide = wide and any(files[0].wide for files in self.speakers.values())
         rate = 48000 if wide else 16000
         for _ in range(count):
             voice, _ = self.one(rng, wide)
@@ -171,14 +172,18 @@ def _bent(rng: Random, x: Array) -> Array:
     )
 
 
+def _share(recordings: list[Recording], held_out: bool) -> list[Recording]:
+    """Return those held out, or the others; all of them where there are too few to hold some."""
+    return [r for r in recordings if r.held_out == held_out] or recordings
+
+
 class Maker:
     """Makes clips of training or of validation."""
 
     def __init__(self, speech: Path, noise: Path, held_out: bool) -> None:
         self.reader = Reader()
-        mine = [r for r in listed(speech, noise=False) if r.held_out == held_out]
-        self.talkers = Talkers(self.reader, mine)
-        self.noises = [r for r in listed(noise, noise=True) if r.held_out == held_out]
+        self.talkers = Talkers(self.reader, _share(listed(speech, noise=False), held_out))
+        self.noises = _share(listed(noise, noise=True), held_out)
         seconds = np.array([max(8.0, len(self.reader.read(r, 16000)) / 16000) for r in self.noises])
         self.noise_shares = np.sqrt(seconds) / np.sqrt(seconds).sum()
         self.held_out = held_out

@@ -55,6 +55,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quantised-share", type=float, default=0.1, help="of the steps, with 8-bit weights"
     )
+    parser.add_argument("--log-every", type=int, default=250, help="steps")
     parser.add_argument("--minutes", type=float, help="stop after so long; the state is kept")
     return parser
 
@@ -189,7 +190,7 @@ def main() -> None:
         run.cpu_s += time.process_time() - cpu
         cpu = time.process_time()
         late = options.minutes is not None and time.monotonic() - began > 60 * options.minutes
-        if run.step % 250 == 0 or run.step == options.steps or late:
+        if run.step % options.log_every == 0 or run.step == options.steps or late:
             held = run.validate()
             run.log(
                 train={k: round(v, 5) for k, v in mean.items()},
