@@ -39,7 +39,7 @@ class Batch:
     speech: Tensor
 
 
-class _Clips:
+class Clips:
     """Clips of all parts of one kind, mapped from disk."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -57,6 +57,7 @@ class _Clips:
         return int(self.starts[-1])
 
     def take(self, i: int, start: int, hops: int) -> Tensor:
+        """Return hops of one clip: (hops, bins, 2)."""
         part = int(np.searchsorted(self.starts, i, "right")) - 1
         piece = np.array(self.parts[part][i - self.starts[part], start : start + hops])
         return torch.from_numpy(piece).float()
@@ -101,7 +102,7 @@ class Mixer:
     def __init__(self, folder: Path, points: Points, hops: int) -> None:
         self.points, self.hops = points, hops
         self.heard, self.target, self.noise = (
-            _Clips(folder, n) for n in ("heard", "target", "noise")
+            Clips(folder, n) for n in ("heard", "target", "noise")
         )
 
     def _noise(self, rng: Random) -> tuple[Tensor, Array, bool]:
