@@ -25,7 +25,7 @@ import soxr
 
 from training import sounds, spectrum
 from training.pause import wait_while_paused
-from training.recordings import Reader, Recording, active_db, frame_db, listed
+from training.recordings import NARROW_RATE_HZ, Reader, Recording, active_db, frame_db, listed
 from training.sounds import Random, ratio
 from training.spectrum import Array
 
@@ -83,7 +83,8 @@ class Talkers:
         for _ in range(200):
             name = self.names[rng.choice(len(self.names), p=self.shares)]
             files = self.speakers[name]
-            if wide is None or files[0].wide == wide:
+            as_asked = wide is None or files[0].wide == wide
+            if as_asked and self.reader.clean(files[0], NARROW_RATE_HZ) is not None:
                 break
         rate = 48000 if files[0].wide and wide is not False else 16000
         frames = SECONDS * rate

@@ -20,6 +20,8 @@ from training.spectrum import Array, Points
 _BIN_HZ = np.arange(spectrum.BINS) * spectrum.BIN_HZ
 _OCTAVES = np.log2(np.maximum(_BIN_HZ, spectrum.BIN_HZ) / 1000)
 
+_LEAST_SPEECH = 0.05  # of a clip's hops
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -104,6 +106,7 @@ class Mixer:
         self.heard, self.target, self.noise = (
             Clips(folder, n) for n in ("heard", "target", "noise")
         )
+        self.spoken = np.flatnonzero(self.heard.more["label"].mean(1) > _LEAST_SPEECH)
 
     def _noise(self, rng: Random) -> tuple[Tensor, Array, bool]:
         """Return noise of level 1, its high-band powers, and whether it is wide."""
@@ -125,7 +128,7 @@ class Mixer:
     def _one(self, rng: Random) -> tuple[Tensor, Tensor, Array, Array, Array]:
         """Return mixture, target, their high-band powers, speech."""
         hops = self.hops
-        i = int(rng.integers(len(self.heard)))
+        i = int(rng.choice(self.spoken))
         start = int(rng.integers(0, self.heard.high.shape[1] - hops + 1))
         limit, wide = _band_limit(rng)
         voice_curve = _curve(rng, 2.0, 0.7)

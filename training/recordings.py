@@ -14,7 +14,7 @@ from training.spectrum import Array
 
 # Sources whose licence forbids weights that anybody may use, and lists that may not be trained on.
 _LEFT_OUT = ("ravdess", "speech_bysa", "bysa")
-_WIDE_RATE_HZ, NARROW_RATE_HZ = 48000, 16000
+WIDE_RATE_HZ, NARROW_RATE_HZ = 48000, 16000
 _GATE_DB, _GATE_SPAN_DB = -47.0, 10.0  # a recording's own noise between the words goes
 _LEAST_CONTRAST_DB = 27.0  # recordings whose pauses are not that far down are not clean
 
@@ -55,7 +55,7 @@ def listed(folder: Path, noise: bool) -> list[Recording]:
             speaker = path.stem
         else:
             held = speakers.index(speaker) % _HELD_OUT_SPEAKERS == 5
-        wide = soundfile.info(path).samplerate == _WIDE_RATE_HZ
+        wide = soundfile.info(path).samplerate == WIDE_RATE_HZ
         found.append(Recording(path, source, speaker, wide, held))
     return found
 
