@@ -5,7 +5,7 @@ usage: python -m training.export NET OUT.npz [--vector VECTOR.npz]
 OUT.npz holds `blob` (uint8, little-endian) and `header` (JSON as uint8): format, shape of the net,
 SHA-256 of the blob, and where each tensor lies. A matrix is stored as float32 scales per output,
 then int8 numbers, outputs first; everything else as float32. VECTOR.npz holds 200 hops: spectra in,
-features, gains, filters, speech probability.
+features, gains, filters, filtered bins, speech probability.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from training import net, quantise, sounds, spectrum
+from training import net, quantise, reference, sounds, spectrum
 from training.enhance import Enhancer
 
-FORMAT = "audio-engine suppressor net 1"
 _VECTOR_HOPS = 200
 
 
@@ -63,7 +62,11 @@ def vector(enhancer: Enhancer) -> dict[str, Any]:
         "gains": torch.sigmoid(logits)[0].numpy(),
         "speech": torch.sigmoid(voice)[0].numpy(),
     }
-    return found if filters is None else {**found, "filters": filters[0].numpy()}
+    clean = low
+    if filters is not None:
+        found["filters"] = filters[0].numpy()
+        clean = net.filtered(low, filters, torch.sigmoid(logits)[..., :singles])
+    return {**found, "clean": torch.view_as_complex(clean[0].contiguous()).numpy()}
 
 
 def main() -> None:
@@ -78,7 +81,7 @@ def main() -> None:
     enhancer = Enhancer(options.net)
     content, where = blob(enhancer.net)
     header = {
-        "format": FORMAT,
+        "format": reference.FORMAT,
         "shape": net.described(enhancer.shape),
         "sha256": hashlib.sha256(content).hexdigest(),
         "tensors": where,
