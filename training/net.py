@@ -11,7 +11,7 @@ the product) are used.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from training.gru import Gru
 from training.mix import Batch
 from training.spectrum import BIN_HZ, HOPS_PER_S, Points
+
+NOTHING = -2.0  # the feature of what is 70 dB under the level
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Shape:
     kind "bands": convolutions to a quarter of the points with `channels` each; `layers` times a
     recurrent layer shared by all sub-bands, then one of `full` across them; convolutions back.
     taps: complex filter taps for each single bin besides the gain (0: none).
+    aside: further features per point of kind "bands", as of the echo estimate and the far end.
     """
 
     kind: str = "bands"
@@ -38,6 +41,7 @@ class Shape:
     full: int = 48
     layers: int = 2
     taps: int = 0
+    aside: int = 0
 
     @property
     def points(self) -> Points:
@@ -70,7 +74,18 @@ class DenseNet(nn.Module):
 
 def before(x: Tensor) -> Tensor:
     """Return `x` one hop late; nothing was heard before the first."""
-    return torch.cat([torch.full_like(x[:, :1], -2.0), x[:, :-1]], 1)
+    return torch.cat([torch.full_like(x[:, :1], NOTHING), x[:, :-1]], 1)
+
+
+def widened(
+    weights: dict[str, Tensor], shape: Shape, aside: int
+) -> tuple[dict[str, Tensor], Shape]:
+    """Return a net that hears `aside` features more and does not heed them yet."""
+    old = weights["down1.weight"]
+    rows = old.reshape(len(old), 4, -1)
+    more = rows.new_zeros(len(old), 4, aside)
+    changed = {**weights, "down1.weight": torch.cat([rows, more], -1).reshape(len(old), -1)}
+    return changed, replace(shape, aside=shape.aside + aside)
 
 
 class Layer(nn.Module):
@@ -103,8 +118,7 @@ class BandNet(nn.Module):
         points, c = shape.points.count, shape.channels
         self.bands = points // 4
         self.shape = shape
-        self.inputs = 4 if shape.taps else 2
-        self.down1 = nn.Linear(4 * self.inputs, c)
+        self.down1 = nn.Linear(4 * (2 + 2 * (shape.taps > 0) + shape.aside), c)
         self.down2 = nn.Linear(4 * c, c)
         self.place = nn.Parameter(torch.zeros(self.bands, c))  # which band is which
         self.layers = nn.ModuleList(Layer(self.bands, c, shape.full) for _ in range(shape.layers))
@@ -117,13 +131,16 @@ class BandNet(nn.Module):
         self.bias = nn.Parameter(torch.ones(points))
         self.voice = nn.Linear(shape.full, 1)
 
-    def forward(self, hears: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, hears: Tensor, bins: Tensor, aside: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the gain's logits and the speech probability's, and the filters of single bins.
 
         Parameters
         ----------
         hears : (sequences, hops, points)
         bins : (sequences, hops, singles, 2): real and imaginary parts of the single bins
+        aside : (sequences, hops, points, aside) or None: nothing of the kind is there
 
         Returns
         -------
@@ -134,7 +151,11 @@ class BandNet(nn.Module):
         if self.shape.taps:
             turn = nn.functional.pad(turned(bins), (0, 0, 0, hears.shape[-1] - self.shape.singles))
             heard += [turn[..., 0], turn[..., 1]]
-        x = torch.stack(heard, -1).transpose(0, 1)  # hops, sequences, points, inputs
+        x = torch.stack(heard, -1)
+        if self.shape.aside:
+            nothing = x.new_full((*x.shape[:-1], self.shape.aside), NOTHING)
+            x = torch.cat([x, nothing if aside is None else aside], -1)
+        x = x.transpose(0, 1)  # hops, sequences, points, inputs
         a = torch.relu(self.down1(fours(x)))
         b = torch.relu(self.down2(fours(a)) + self.place)
         z = b
@@ -228,7 +249,7 @@ def multiplications(shape: Shape) -> int:
     if shape.kind == "dense":
         return 2 * p * f + shape.layers * 6 * f * f + 2 * f * p + f
     s = p // 4
-    down = 2 * s * c * (16 if shape.taps else 8) + s * c * 4 * c
+    down = 2 * s * c * 4 * (2 + 2 * (shape.taps > 0) + shape.aside) + s * c * 4 * c
     up = s * 2 * c * 4 * c + 2 * s * 2 * c * 4 + (shape.singles // 2) * 2 * c * 4 * shape.taps
     layer = s * 6 * c * c + 2 * s * c * f + 6 * f * f
     return down + up + shape.layers * layer + f
