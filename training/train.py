@@ -13,6 +13,7 @@ import copy
 import json
 import math
 import os
+import signal
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -56,7 +57,9 @@ def arguments() -> argparse.ArgumentParser:
         "--quantised-share", type=float, default=0.1, help="of the steps, with 8-bit weights"
     )
     parser.add_argument("--log-every", type=int, default=250, help="steps")
-    parser.add_argument("--minutes", type=float, help="stop after so long; the state is kept")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after so long, as on SIGTERM; the state is kept"
+    )
     return parser
 
 
@@ -181,6 +184,8 @@ def main() -> None:
     run.log(
         parameters=count, multiplications=net.multiplications(run.shape), clips=len(run.mixer.heard)
     )
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     began, saved, cpu = time.monotonic(), time.monotonic(), time.process_time()
     mean: dict[str, float] = {}
     while run.step < options.steps:
@@ -190,6 +195,7 @@ def main() -> None:
         run.cpu_s += time.process_time() - cpu
         cpu = time.process_time()
         late = options.minutes is not None and time.monotonic() - began > 60 * options.minutes
+        late = late or bool(stopped)
         if run.step % options.log_every == 0 or run.step == options.steps or late:
             held = run.validate()
             run.log(
