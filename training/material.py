@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,15 @@ import soxr
 
 from training import sounds, spectrum
 from training.pause import wait_while_paused
-from training.recordings import NARROW_RATE_HZ, Reader, Recording, active_db, frame_db, listed
+from training.recordings import (
+    NARROW_RATE_HZ,
+    WIDE_RATE_HZ,
+    Reader,
+    Recording,
+    active_db,
+    frame_db,
+    listed,
+)
 from training.sounds import Random, ratio
 from training.spectrum import Array
 
@@ -195,18 +201,9 @@ class Maker:
         draw = rng.random()
         if draw < 0.42:
             found = self.noises[rng.choice(len(self.noises), p=self.noise_shares)]
-            rate = rate if found.wide else 16000
-            x = self.reader.read(found, rate)
-            frames = SECONDS * rate
-            speed = log_speed(rng) if rng.random() < 0.5 else 1.0
-            need = int(frames * max(1.0, speed)) + rate
-            while len(x) < need:
-                x = _joined(x, x, rate // 20)
-            start = int(rng.integers(0, len(x) - need + 1))
-            x = x[start : start + need]
-            if speed != 1.0:
-                x = soxr.resample(x, rate * speed, rate)
-            return x[:frames], rate, f"recorded/{found.speaker}"
+            rate = rate if found.wide else NARROW_RATE_HZ
+            x = _changed(rng, self.reader.read(found, rate), rate)
+            return x, rate, f"recorded/{found.speaker}"
         if draw < 0.56:
             x, rate = self.talkers.babble(rng, wide)
             return x, rate, "babble"
@@ -236,9 +233,21 @@ class Maker:
         return heard, target, label, rate
 
 
-def log_speed(rng: Random) -> float:
-    """Draw a speed of 0.7 to 1.4."""
-    return sounds.log_uniform(rng, 0.7, 1.4)
+def _changed(rng: Random, x: Array, rate: int) -> Array:
+    """Return SECONDS of a recorded noise, as another of its kind: faster, backwards, in a room."""
+    frames = SECONDS * rate
+    speed = sounds.log_uniform(rng, 0.65, 1.5) if rng.random() < 0.7 else 1.0
+    need = int(frames * max(1.0, speed)) + rate
+    while len(x) < need:
+        x = _joined(x, x, rate // 20)
+    start = int(rng.integers(0, len(x) - need + 1))
+    x = x[start : start + need]
+    if speed != 1.0:
+        x = soxr.resample(x, rate * speed, rate)
+    x = x[:frames]
+    if rng.random() < 0.3:
+        x = x[::-1].copy()
+    return sounds.convolved(x, sounds.any_room(rng, rate)[0]) if rng.random() < 0.25 else x
 
 
 def _joined(a: Array, b: Array, fade: int) -> Array:
@@ -280,36 +289,51 @@ class Store:
         np.savez(f"{self.path}.npz", high=self.high, **more)
 
 
-def make(options: argparse.Namespace) -> None:
-    """Make one part of the material."""
-    part = options.part
-    out = options.out / ("valid" if options.held_out else "train")
-    maker = Maker(options.speech, options.noise, options.held_out)
-    rng = np.random.default_rng([options.seed, part, int(options.held_out)])
-    count = round(options.hours * 3600 / SECONDS)
-    heard, target = Store(out, f"heard{part}", count), Store(out, f"target{part}", count)
-    noise = Store(out, f"noise{part}", count)
-    label, wide_speech = np.zeros((count, HOPS), np.uint8), np.zeros(count, bool)
-    wide_noise, kinds = np.zeros(count, bool), []
-    began = time.monotonic()
+def make_speech(maker: Maker, rng: Random, folder: Path, part: int, count: int) -> None:
+    """Make one part of the speech."""
+    heard, target = Store(folder, f"heard{part}", count), Store(folder, f"target{part}", count)
+    label, wide = np.zeros((count, HOPS), np.uint8), np.zeros(count, bool)
     for i in range(count):
         wait_while_paused()
-        x, aim, spoken_now, rate = maker.speech(rng, None)
+        x, aim, speaks, rate = maker.speech(rng, None)
         level = ratio(active_db(frame_db(aim, rate)) if np.any(aim) else 0.0)
         heard.put(i, x / level, rate)
         target.put(i, aim / level, rate)
-        label[i, : len(spoken_now)] = spoken_now[:HOPS]
-        wide_speech[i] = rate == 48000
-        sound, rate, kind = maker.noise(rng, bool(rng.random() < 0.5))
-        noise.put(i, sound / noise_level(sound, rate, kind), rate)
-        wide_noise[i] = rate == 48000
-        kinds.append(kind)
-        if i % 100 == 99:
-            print(f"{i + 1} of {count} clips, {time.monotonic() - began:.0f} s", flush=True)
-    heard.close(label=label, wide=wide_speech)
+        label[i, : len(speaks)] = speaks[:HOPS]
+        wide[i] = rate == WIDE_RATE_HZ
+        _say(i, count, "speech")
     target.close()
-    noise.close(wide=wide_noise, kinds=np.array(kinds))
-    (out / f"part{part}.json").write_text(json.dumps({"clips": count, "seed": options.seed}))
+    heard.close(label=label, wide=wide)
+
+
+def make_noise(maker: Maker, rng: Random, folder: Path, part: int, count: int) -> None:
+    """Make one part of the noise."""
+    noise = Store(folder, f"noise{part}", count)
+    wide, kinds = np.zeros(count, bool), []
+    for i in range(count):
+        wait_while_paused()
+        x, rate, kind = maker.noise(rng, bool(rng.random() < 0.5))
+        noise.put(i, x / noise_level(x, rate, kind), rate)
+        wide[i] = rate == WIDE_RATE_HZ
+        kinds.append(kind)
+        _say(i, count, "noise")
+    noise.close(wide=wide, kinds=np.array(kinds))
+
+
+def _say(i: int, count: int, what: str) -> None:
+    if i % 100 == 99:
+        print(f"{i + 1} of {count} clips of {what}", flush=True)
+
+
+def make(options: argparse.Namespace) -> None:
+    """Make one part of the material."""
+    folder = options.out / ("valid" if options.held_out else "train")
+    maker = Maker(options.speech, options.noise, options.held_out)
+    count = round(options.hours * 3600 / SECONDS)
+    for kind, make_part in enumerate((make_speech, make_noise)):
+        if options.only in (None, ("speech", "noise")[kind]):
+            rng = np.random.default_rng([options.seed, options.part, options.held_out, kind])
+            make_part(maker, rng, folder, options.part, count)
 
 
 def main() -> None:
@@ -323,6 +347,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0, help="of speech, and as much noise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", type=int, default=0, help="number of the part: another draw")
+    parser.add_argument("--only", choices=("speech", "noise"), help="make no part of the other")
     parser.add_argument("--held-out", action="store_true", help="the speakers and kinds kept back")
     make(parser.parse_args())
 
