@@ -135,3 +135,20 @@ def test_a_toy_training_learns_and_goes_on(material: Path, tmp_path: Path) -> No
     losses = [line["valid"]["loss"] for line in log]  # type: ignore[index]
     assert [line["step"] for line in log] == [40, 80, 120, 160]
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_fast_recurrent_layers_are_those_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    from training.gru import Gru
+
+    torch.manual_seed(1)
+    ours, theirs = Gru(6, 16), torch.nn.GRU(6, 16)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(12, 4, 6)
+    x[5] *= 1000  # gates far beyond what an exponential can hold
+    found, wanted = ours(x), theirs(x)[0]
+    assert torch.allclose(found, wanted, atol=1e-5)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    for name, weight in ours.named_parameters():
+        assert torch.allclose(weight.grad, getattr(theirs, name).grad, rtol=1e-3, atol=1e-3)

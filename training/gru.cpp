@@ -7,7 +7,8 @@
 
 using at::Tensor;
 
-static inline float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+// An infinite exponential would make the reciprocal's Newton step 0 times infinity.
+static inline float logistic(float x) { return 1.0f / (1.0f + expf(x < -40.0f ? 40.0f : -x)); }
 
 // from_input [T, N, 3H] with both input and reset/update hidden biases... hidden bias: [3H].
 // Returns states [T, N, H] and what the gradient needs: gates [T, N, 4H] = r, z, n, (W h + b)_n.

@@ -140,8 +140,11 @@ class Run:
         with self.precision(self.net):
             parts = self.losses(self.net, batch)
             parts["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
+        length = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        if torch.isfinite(length):
+            self.optimiser.step()
+        else:
+            print(f"step {self.step}: no finite gradient, left out", flush=True)
         kept = min(0.999, (self.step + 1) / (self.step + 20))
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.net.parameters(), strict=True):
