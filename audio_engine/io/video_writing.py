@@ -20,6 +20,12 @@ CONTAINERS = {
     ".ts": "mpegts",
     ".flv": "flv",
 }
+#: The same for sound alone.
+SOUND_CONTAINERS = {".m4a": "ipod"}
+#: Containers of one family: time stamps before zero are cut away by an edit list.
+MP4_KINDS = ("mp4", "mov", "ipod")
+#: Containers for sound alone; of pictures they hold the cover.
+SOUND_KINDS = tuple(SOUND_CONTAINERS.values())
 
 
 def container_of(output: Path) -> str:
