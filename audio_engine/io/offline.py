@@ -154,6 +154,7 @@ def process_file(
                 container=reader.container,
                 expected_frames=reader.frames,
                 never=never,
+                like=reader,
             )
             with contextlib.ExitStack() as stack:
                 stack.enter_context(writer)
@@ -176,6 +177,7 @@ def process_file(
                     learned = engine.has_learned_echo
                     job.notes.append(kept.save(engine.save_state, has_learned=learned))
                 output.finish(progress)
+                writer.note_loudness(output.loudness)
         finally:
             if far is not None:
                 far.close()
@@ -300,6 +302,7 @@ class _Job:
         """Return what is wrong with the files, with their names."""
         reader, far = self.reader, self.far
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
+        lines += [f"{self.writer.path}: {text}" for text in self.writer.warnings]
         if far is not None:
             lines += [f"{far.path}: {text}" for text in far.warnings]
             if self.no_echo_path:
