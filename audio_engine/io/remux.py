@@ -23,6 +23,7 @@ _PHONE_TAGS = ("com.apple.", "com.android.")  # dropped by MP4 and MOV unless to
 _CODEC_PADDING_S = Fraction(1, 10)  # packets may reach that far over the end that the file states
 _FILE_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER")
 _CUT_OFF_S = 0.5  # a file that ends this much before its stated end is told to be cut off
+_WITHOUT_LENGTH = ("aac", "ac3", "eac3", "amr", "dts", "mp3")  # whose length FFmpeg guesses
 _STREAMS = ("mpegts", "flv")  # kinds whose clock may start anywhere, with nothing before it
 _HIDDEN_S = 0.05  # of pictures: more is no reordering but was cut away by an edit list
 _STALE_TAGS = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "encoder")
@@ -88,8 +89,9 @@ def survey(av: Any, video: Path) -> Survey:
         raise InputFileError(f"{video}: no sound can be decoded; the file is damaged")
     pictures = [span for kind, span in spans.items() if kind == "video"]
     if 0 < spans["audio"].end_s - stated_end_s < _CODEC_PADDING_S:
-        spans["audio"].end_s = max(stated_end_s, *(span.end_s for span in pictures))
-    missing_s = max(0.0, float(stated_end_s - end_s))
+        spans["audio"].end_s = max([stated_end_s, *(span.end_s for span in pictures)])
+    is_guessed = source.format.name in _WITHOUT_LENGTH
+    missing_s = 0.0 if is_guessed else max(0.0, float(stated_end_s - end_s))
     return Survey(video, sound_index, first, spans["audio"], next(iter(pictures), None), missing_s)
 
 

@@ -20,7 +20,12 @@ from audio_engine.io.video_writing import MP4_KINDS
 _ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libopus"}
 # For a codec without an encoder, or without a place in the container.
 _FALLBACKS = {"matroska": "flac", "webm": "libopus"}
-_IN_TRANSPORT_STREAMS = {"aac", "mp2", "mp3", "ac3", "eac3", "opus"}  # others: no player knows
+_APPLE = ("mov", "ipod")  # where ALAC is what FLAC is elsewhere
+_KNOWN = {  # other codecs no player knows there
+    "mpegts": {"aac", "mp2", "mp3", "ac3", "eac3", "opus"},
+    "mov": {"aac", "mp3", "ac3", "eac3"},
+    "ipod": {"aac", "ac3"},
+}
 _WITHOUT_LOSS = ("pcm_", "flac", "alac", "wavpack")
 # Bit rates per channel: a second generation is not to be heard; more than the most is not taken.
 _LEAST_BPS, _MOST_BPS = 96000, {"aac": 256000, "libopus": 256000}
@@ -123,12 +128,7 @@ class SoundEncoder:
 
     def _add_stream(self, target: Any, sample_format: Any, source_bps: float) -> None:
         """Take the first encoder that the container holds and that takes this sound."""
-        container, own = target.format.name, _ENCODERS.get(self._codec_in, self._codec_in)
-        wanted = [own, _FALLBACKS.get(container, "aac")]
-        if container == "mp4" and self._codec_in.startswith("pcm_"):
-            wanted[0] = "flac"  # PCM in MP4 is younger than many players
-        if container == "mpegts" and self._codec_in not in _IN_TRANSPORT_STREAMS:
-            del wanted[0]
+        wanted = _wanted(target.format.name, self._codec_in)
         for name in wanted:
             with contextlib.suppress(ValueError, self._av.FFmpegError):
                 codec = self._av.Codec(name, "w")
@@ -173,6 +173,19 @@ class SoundEncoder:
         frame.sample_rate, frame.time_base = self._rate_hz, Fraction(1, self._rate_hz)
         frame.pts = position
         return frame
+
+
+def _wanted(container: str, codec_in: str) -> list[str]:
+    """Return the encoders to try for a sound that had this codec."""
+    own, other = _ENCODERS.get(codec_in, codec_in), _FALLBACKS.get(container, "aac")
+    is_pcm = codec_in.startswith("pcm_")
+    if container in _APPLE and codec_in.startswith(_WITHOUT_LOSS):
+        own = own if is_pcm and container == "mov" else "alac"
+    elif container == "mp4" and is_pcm:
+        own = "flac"  # PCM in MP4 is younger than many players
+    elif codec_in not in _KNOWN.get(container, {codec_in}):
+        return [other]
+    return [own, other]
 
 
 def _hides_run_in(container: str, start: int) -> bool:

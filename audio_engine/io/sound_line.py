@@ -62,8 +62,10 @@ class SoundLine:
         self._av, self._format = av, sample_format
         self._rate_hz, self._layout = int(first.sample_rate), plain_layout(first)
         self.start = 0 if first.pts is None else round(first.pts * first.time_base * self._rate_hz)
-        # A decoder may give more than its packets say they hold: the padding of the last one.
-        self.end = math.ceil((sound.end_s + 2 * source.time_base) * self._rate_hz)
+        # A decoder may give more than its packets say they hold: the padding of the last one. Where
+        # stamps are coarse (Matroska: 1 ms) they may be off by one at each end.
+        coarse_s = 2 * source.time_base if source.time_base * self._rate_hz > 1 else 0
+        self.end = math.ceil((sound.end_s + coarse_s) * self._rate_hz)
         planes = Planes(sample_format, int(first.layout.nb_channels))
         self._placing = _Placing(self._rate_hz, planes, self.start, self.end)
         self._resampler: Any = None

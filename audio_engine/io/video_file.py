@@ -128,6 +128,7 @@ class VideoFile:
         if self._source is None or source_file is None:
             self._add_sound(None, channels)
             self._target.metadata.update(_media_tags(self._metadata))
+            self._target.start_encoding()
             return
         found = self._source.survey
         self._sound_index = found.sound_index
@@ -138,6 +139,7 @@ class VideoFile:
             copy_sound=False,
             others_were="processed",
         )
+        self._target.start_encoding()  # what the container refuses is known before the work
 
     def _add_sound(self, stream: Any, channels: int) -> Any:
         """Return the target's stream for the sound, of the codec that the source's has."""
