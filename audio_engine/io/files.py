@@ -142,6 +142,8 @@ class AudioReader:
         if len(block) < wanted:
             self._stop_early(self._position + len(block))
         self._position += len(block)
+        if self.media is not None and self._position == self.frames:
+            self.warnings[:] = self.media.warnings()
         return self._without_invalid(np.asarray(block, np.float32))
 
     def blocks(self, frames: int) -> Iterator[AudioArray]:
@@ -181,14 +183,11 @@ class AudioReader:
         return Metadata(tags=plain_tags(self._sound.copy_metadata()))
 
     def _stop_early(self, position: int) -> None:
-        if self.media is not None:  # which counts itself
-            self.warnings += self.media.warnings()
-            self.frames = position
-            return
-        self.warnings.append(
-            f"the samples can be decoded up to frame {position} of {self.frames} only; "
-            "the file is cut off or damaged, what is there is used"
-        )
+        if self.media is None:
+            self.warnings.append(
+                f"the samples can be decoded up to frame {position} of {self.frames} only; "
+                "the file is cut off or damaged, what is there is used"
+            )
         self.frames = position
 
     def _without_invalid(self, block: AudioArray) -> AudioArray:
