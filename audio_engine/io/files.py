@@ -32,10 +32,11 @@ from audio_engine.io.standard import (
     check_standard_output,
     is_standard,
     kept_input,
+    path_of,
 )
 from audio_engine.io.video_file import VideoFile
 from audio_engine.io.video_writing import CONTAINERS, SOUND_CONTAINERS
-from audio_engine.io.wav_file import WavFile
+from audio_engine.io.wav_file import WAV_SUBTYPES, WavFile
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.stats import LoudnessStats
 
@@ -215,7 +216,7 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
     InputFileError
         If the file is missing or cannot be read as audio; the text is one line and names the file.
     """
-    path = Path(path)
+    path = path_of(path)
     try:
         file = kept_input() if is_standard(path) else _open_regular(path)
     except InputFileError as error:
@@ -582,7 +583,7 @@ def open_writer(
     OutputFileError
         If the file cannot be created.
     """
-    path = Path(path)
+    path = path_of(path)
     container = _container_for(path, container)
     if container not in _MEDIA_CONTAINERS:
         subtype = _subtype_for(container, subtype)
@@ -634,6 +635,8 @@ def _subtype_for(container: str, subtype: str) -> str:
     if subtype in _FLOAT_SUBTYPES or subtype == "PCM_32":
         choices.append("PCM_24")
     choices.append("PCM_16")
+    if container in _OWN_HEADERS:
+        return next(choice for choice in choices if choice in WAV_SUBTYPES)
     for choice in choices:
         if soundfile.check_format(container, choice):
             return choice

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError
 
@@ -23,6 +24,15 @@ _PIECE_BYTES = 1 << 20
 def is_standard(path: str | os.PathLike[str]) -> bool:
     """Say whether a name stands for standard input or output; a file of that name is ``./-``."""
     return os.fspath(path) == STANDARD
+
+
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """Return a name as a path that stands for standard input or output only if the name did.
+
+    As a path, ``./-`` would become ``-``.
+    """
+    found = Path(path)
+    return found.absolute() if is_standard(found) and not is_standard(path) else found
 
 
 def kept_input() -> io.FileIO:

@@ -23,6 +23,8 @@ from audio_engine.io.riff import RiffChunk
 
 _TAGS = {"FLOAT": 3, "DOUBLE": 3, "ALAW": 6, "ULAW": 7}  # all others are PCM
 _BITS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
+#: Sample formats that are written, libsndfile's names.
+WAV_SUBTYPES = {*_BITS, *_TAGS}
 _EXTENSIBLE = 0xFFFE
 # Behind the tag of the codec, this makes the GUID that WAVE_FORMAT_EXTENSIBLE names it by.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
