@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 import sys
@@ -334,3 +335,18 @@ def test_silence_has_no_loudness_in_bext(tmp_path: Path) -> None:
     process(tmp_path / "in.wav", tmp_path / "out.wav")
     body = dict(chunks_of((tmp_path / "out.wav").read_bytes()))[b"bext"]
     assert struct.unpack_from("<h", body, 412) == (0x7FFF,)
+
+
+def test_the_page_tells_what_survives() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (?:FLAC, OGG, Opus|(\w+)) \| [\w, ]+ \| (.*) \|$", page, re.M))
+    words = {"date": "year", "tracknumber": "track number"}
+    for name in ("MP3", "AIFF"):
+        kept = KEPT[name.lower(), name.lower()]
+        told = set(rows[name].split(", "))
+        assert told == {words.get(tag, tag) if name == "MP3" else tag for tag in kept}
+    ten = {words["tracknumber"] if tag == "tracknumber" else tag for tag in (*TAGS, "license")}
+    assert set(rows[""].split(", ")) == ten
+    caf = {words["tracknumber"] if tag == "tracknumber" else tag for tag in KEPT["caf", "caf"]}
+    assert ten - caf == {"license", "track number", "software"}
+    assert rows["CAF"] == "the ten tags but license, track number and software"
