@@ -447,6 +447,22 @@ def test_wav_passes_through_pipes_whatever_length_it_states(
     assert left_over(tmp_path) == []
 
 
+def test_flac_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
+    """The total in STREAMINFO (36 bits from bit 108 on) is 0 where FFmpeg wrote into a pipe."""
+    path = tmp_path / "in.flac"
+    soundfile.write(path, RAMP[:47000], 48000)
+    expected = soundfile.read(path, dtype="float32")[0]
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    for block in (480, 24000, 47000, 50000):
+        with open_reader(path) as reader:
+            assert reader.frames == 47000
+            np.testing.assert_array_equal(read_all(reader, block)[:, 0], expected)
+            assert reader.warnings == []
+
+
 @pytest.mark.parametrize("ending", ["flac", "ogg", "mp3", "aiff"])
 def test_other_formats_come_in_through_pipes_and_go_out_as_wav(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"in.{ending}"

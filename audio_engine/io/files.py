@@ -65,6 +65,7 @@ _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _CAN_BE_READ = "WAV, RF64, W64, FLAC, OGG, MP3, AIFF and CAF can be read, M4A and videos with PyAV"
 _WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
+_UNKNOWN_FRAMES, _COUNTED_FRAMES = 2**62, 65536
 _WILD_SAMPLE = 64.0  # +36 dBFS: no signal, but a damaged float file
 
 
@@ -136,10 +137,7 @@ class AudioReader:
         wanted = min(frames, self.frames - self._position)
         if wanted <= 0:
             return np.zeros((0, self.channels), np.float32)
-        try:
-            block = self._sound.read(wanted, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            block = np.zeros((0, self.channels), np.float32)
+        block = _read(self._sound, wanted)
         if len(block) < wanted:
             self._stop_early(self._position + len(block))
         self._position += len(block)
@@ -279,7 +277,8 @@ def _open_sound(file: io.FileIO, report: RiffReport | None, place: Path) -> Any:
     file.seek(0)
     try:
         if report is None or report.sizes_are_right:
-            return soundfile.SoundFile(file.fileno(), closefd=False)
+            sound = soundfile.SoundFile(file.fileno(), closefd=False)
+            return sound if sound.frames < _UNKNOWN_FRAMES else _Counted(file, sound)
         return soundfile.SoundFile(
             _Window(file, report.data_offset),
             samplerate=report.sample_rate_hz,
@@ -297,6 +296,37 @@ def _open_sound(file: io.FileIO, report: RiffReport | None, place: Path) -> Any:
     if media is None:
         raise InputFileError(f"no audio was recognised ({said}); {_CAN_BE_READ}")
     return media
+
+
+def _read(sound: Any, frames: int) -> AudioArray:
+    """Return the next frames of a sound; where it is damaged, those that could be decoded.
+
+    At the end of a FLAC file without a length, libsndfile reports an error behind the last frame.
+    """
+    room = np.full((frames, int(sound.channels)), np.nan, np.float32)
+    try:
+        return np.asarray(sound.read(frames, dtype="float32", always_2d=True, out=room))
+    except soundfile.LibsndfileError:
+        filled = np.flatnonzero(~np.isnan(room).all(axis=1))
+        return room[: filled[-1] + 1 if len(filled) else 0]
+
+
+class _Counted:
+    """A FLAC file that was written into a pipe, and does not say how long it is.
+
+    It is decoded once to count its frames, which takes some ms per minute.
+    """
+
+    def __init__(self, file: io.FileIO, sound: Any) -> None:
+        self.frames = 0
+        with sound:
+            while len(block := _read(sound, _COUNTED_FRAMES)):
+                self.frames += len(block)
+        file.seek(0)
+        self._sound = soundfile.SoundFile(file.fileno(), closefd=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sound, name)
 
 
 def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_hz: int) -> None:

@@ -148,7 +148,15 @@ def correct_lip_sync(
         open_container(av, video) as source,
         new_video(av, output, container, options_for(container, source)) as target,
     ):
-        work = _Correction(av, source, target, survey=found, output=output, offset_ms=offset_ms)
+        work = _Correction(
+            av,
+            source,
+            target,
+            survey=found,
+            output=output,
+            container=container,
+            offset_ms=offset_ms,
+        )
         work.run(progress or (lambda share: None))
         return work.report()
 
@@ -164,14 +172,16 @@ class _Correction:
         *,
         survey: Survey,
         output: Path,
+        container: str,
         offset_ms: float,
     ) -> None:
         self._av, self._source, self._target = av, source, target
         self._survey, self._output, self._offset_ms = survey, output, offset_ms
+        self._container = container
         self._rate_hz = int(survey.first.sample_rate)
         self._shift = round(offset_ms * self._rate_hz / 1000.0)
         self._moved: SoundShift | None = None
-        self._remux = Remux(av, source, target, survey=survey, output=output)
+        self._remux = Remux(av, source, target, container=container, survey=survey, output=output)
         self._remux.add_streams(self._move, copy_sound=not self._shift, others_were="moved")
 
     def run(self, progress: Callable[[float], None]) -> None:
@@ -200,6 +210,7 @@ class _Correction:
             shift_samples=self._shift,
             sound=self._survey.sound,
             picture=self._survey.picture,
+            container=self._container,
             zero_s=self._remux.zero_s,
         )
         return self._moved.stream

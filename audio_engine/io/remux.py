@@ -97,22 +97,22 @@ def survey(av: Any, video: Path) -> Survey:
 
 def options_for(container: str, source: Any) -> dict[str, str]:
     """Return what the muxer is told so that no time stamp moves and no tag is lost."""
-    if container in MP4_KINDS and source is None:
-        return {"movflags": "+faststart"}
     if container in MP4_KINDS:
-        phone = any(key.startswith(_PHONE_TAGS) for key in source.metadata)
-        return {"movflags": "+faststart" + ("+use_metadata_tags" if phone else "")}
+        tags = () if source is None else source.metadata
+        phone = any(key.startswith(_PHONE_TAGS) for key in tags)
+        flags = {"movflags": "+faststart" + ("+use_metadata_tags" if phone else "")}
+        return flags | ({"brand": "M4A "} if container == "m4a" else {})
     if container == "mpegts":
         return {"mpegts_copyts": "1"}
     return {}
 
 
-def _zero_s(source: Any, target: Any, survey: Survey) -> Fraction:
+def _zero_s(source: Any, container: str, survey: Survey) -> Fraction:
     """Return what is taken off all time stamps.
 
     A stream that is recorded from its middle starts at hours; a file would show nothing until then.
     """
-    if source.format.name in _STREAMS and target.format.name not in _STREAMS:
+    if source.format.name in _STREAMS and container not in _STREAMS:
         return survey.start_s
     return Fraction(0)
 
@@ -124,6 +124,8 @@ class Remux:
     ----------
     source, target : av.container.Container
         Both open.
+    container : str
+        Of the target, a value of `CONTAINERS` or `SOUND_CONTAINERS`.
     survey : Survey
         Of the source.
     output : Path
@@ -137,15 +139,24 @@ class Remux:
         What did not go over, and what is wrong with the file.
     """
 
-    def __init__(self, av: Any, source: Any, target: Any, *, survey: Survey, output: Path) -> None:
+    def __init__(
+        self,
+        av: Any,
+        source: Any,
+        target: Any,
+        *,
+        container: str,
+        survey: Survey,
+        output: Path,
+    ) -> None:
         self._av, self._source, self._target = av, source, target
-        self._survey, self._output = survey, output
+        self._kind, self._survey, self._output = container, survey, output
         self._copies: dict[int, Any] = {}  # streams of the target by the source's index
         self._last_dts: dict[int, int] = {}
-        self.zero_s = _zero_s(source, target, survey)
+        self.zero_s = _zero_s(source, container, survey)
         self.warnings: list[str] = []
         hidden_s = -float(survey.picture.start_s) if survey.picture else 0.0
-        if hidden_s > _HIDDEN_S and target.format.name not in MP4_KINDS:
+        if hidden_s > _HIDDEN_S and container not in MP4_KINDS:
             self.warnings.append(
                 "pictures that come before the start of the video, and are not shown there: "
                 f"{hidden_s:.1f} s; this kind of file shows them, .mp4 does not"
@@ -215,21 +226,20 @@ class Remux:
         if packet.stream.type != "audio" or "mp4" not in self._source.format.name:
             return False
         before_zero = packet.pts is not None and packet.pts + (packet.duration or 0) <= 0
-        return before_zero and self._target.format.name not in MP4_KINDS
+        return before_zero and self._kind not in MP4_KINDS
 
     def _copy(self, stream: Any) -> bool:
         """Add a stream to the target that is the same, if its kind of file can hold it."""
-        kind = self._target.format.name
-        if stream.type == "data" or (stream.type == "attachment" and kind != "matroska"):
+        if stream.type == "data" or (stream.type == "attachment" and self._kind != "matroska"):
             return False
-        if kind in SOUND_KINDS and stream.type != "audio" and not is_cover(self._av, stream):
+        if self._kind in SOUND_KINDS and stream.type != "audio" and not is_cover(self._av, stream):
             return False
         try:
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:
             return False
         is_hevc = stream.type == "video" and stream.codec_context.codec.canonical_name == "hevc"
-        if is_hevc and self._target.format.name in ("mp4", "mov"):
+        if is_hevc and self._kind in ("mp4", "mov"):
             copy.codec_context.codec_tag = "hvc1"  # Apple's players know no other
         copy.metadata.update(stream.metadata)
         copy.disposition = int(stream.disposition)
@@ -238,7 +248,7 @@ class Remux:
 
     def _leave_out(self, stream: Any) -> None:
         """Go on without a stream that has no place in the target; without the picture, do not."""
-        if self._target.format.name in SOUND_KINDS and not is_cover(self._av, stream):
+        if self._kind in SOUND_KINDS and not is_cover(self._av, stream):
             return
         context = stream.codec_context
         codec = context.codec.canonical_name if context is not None else stream.type

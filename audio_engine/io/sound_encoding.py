@@ -20,11 +20,11 @@ from audio_engine.io.video_writing import MP4_KINDS
 _ENCODERS = {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libopus"}
 # For a codec without an encoder, or without a place in the container.
 _FALLBACKS = {"matroska": "flac", "webm": "libopus"}
-_APPLE = ("mov", "ipod")  # where ALAC is what FLAC is elsewhere
+_APPLE = ("mov", "m4a")  # where ALAC is what FLAC is elsewhere
 _KNOWN = {  # other codecs no player knows there
     "mpegts": {"aac", "mp2", "mp3", "ac3", "eac3", "opus"},
     "mov": {"aac", "mp3", "ac3", "eac3"},
-    "ipod": {"aac", "ac3"},
+    "m4a": {"aac", "ac3"},
 }
 _WITHOUT_LOSS = ("pcm_", "flac", "alac", "wavpack")
 # Bit rates per channel: a second generation is not to be heard; more than the most is not taken.
@@ -46,6 +46,8 @@ class SoundEncoder:
     ----------
     target : av.container.OutputContainer
         Gets the stream.
+    container : str
+        Of the target, a value of `CONTAINERS` or `SOUND_CONTAINERS`.
     codec_in : str
         The codec that the sound had, FFmpeg's name.
     sample_format : av.AudioFormat
@@ -78,6 +80,7 @@ class SoundEncoder:
         av: Any,
         target: Any,
         *,
+        container: str,
         codec_in: str,
         sample_format: Any,
         layout: str,
@@ -90,10 +93,10 @@ class SoundEncoder:
         self._rate_hz, self._layout, self._channels = rate_hz, layout, channels
         self._run_in = 0  # samples
         has_loss = not codec_in.startswith(_WITHOUT_LOSS)
-        self._add_stream(target, sample_format, has_loss * source_bps)
+        self._add_stream(target, _wanted(container, codec_in), sample_format, has_loss * source_bps)
         self.planes = Planes(self.sample_format, channels)
         self._position = position  # of the next sample to encode
-        self._run_in = self._run_in if _hides_run_in(target.format.name, position) else 0
+        self._run_in = self._run_in if _hides_run_in(container, position) else 0
         self._waiting = self.planes.silence(0)
 
     def encode(self, samples: Samples, is_last: bool = False) -> Iterator[Any]:
@@ -126,9 +129,10 @@ class SoundEncoder:
             f"{self._rate_hz} Hz: {self.codec} knows no other"
         ]
 
-    def _add_stream(self, target: Any, sample_format: Any, source_bps: float) -> None:
+    def _add_stream(
+        self, target: Any, wanted: list[str], sample_format: Any, source_bps: float
+    ) -> None:
         """Take the first encoder that the container holds and that takes this sound."""
-        wanted = _wanted(target.format.name, self._codec_in)
         for name in wanted:
             with contextlib.suppress(ValueError, self._av.FFmpegError):
                 codec = self._av.Codec(name, "w")

@@ -34,6 +34,8 @@ class SoundShift:
         > 0: the sound comes earlier.
     sound, picture : Span
         Of the source.
+    container : str
+        Of the target.
     zero_s : Fraction
         Time of the source that is 0 in the target.
 
@@ -59,6 +61,7 @@ class SoundShift:
         shift_samples: int,
         sound: Span,
         picture: Span,
+        container: str,
         zero_s: Fraction,
     ) -> None:
         rate_hz = int(first.sample_rate)
@@ -69,6 +72,7 @@ class SoundShift:
         self._encoder = SoundEncoder(
             av,
             target,
+            container=container,
             codec_in=self.codec_in,
             sample_format=first.format,
             layout=plain_layout(first),

@@ -42,7 +42,7 @@ class VideoFile:
     name : Path
         Where to write.
     container : str
-        FFmpeg's name of the container.
+        A value of `CONTAINERS` or `SOUND_CONTAINERS`.
     sample_rate_hz, channels : int
         Of the samples.
     source : MediaSound or None
@@ -70,7 +70,7 @@ class VideoFile:
         if source is None and container not in SOUND_KINDS:
             raise ConfigError(f"{path}: {_NO_PICTURE}")
         self._av = import_av("written", "videos and M4A")
-        self._path, self._rate_hz = path, sample_rate_hz
+        self._path, self._container, self._rate_hz = path, container, sample_rate_hz
         self._metadata = metadata
         self._source = source
         self._remux: Remux | None = None
@@ -121,7 +121,8 @@ class VideoFile:
         if self._source is not None:
             source_file = self._stack.enter_context(open_container(self._av, self._source.path))
         options = options_for(container, source_file)
-        self._target = self._av.open(f"file:{name}", "w", format=container, options=options)
+        kind = "mp4" if container in SOUND_KINDS else container
+        self._target = self._av.open(f"file:{name}", "w", format=kind, options=options)
         self._stack.callback(self._target.close)
         self._source_file = source_file
         self._sound_index = -1
@@ -132,7 +133,14 @@ class VideoFile:
             return
         found = self._source.survey
         self._sound_index = found.sound_index
-        remux = Remux(self._av, source_file, self._target, survey=found, output=self._path)
+        remux = Remux(
+            self._av,
+            source_file,
+            self._target,
+            container=container,
+            survey=found,
+            output=self._path,
+        )
         self._remux = remux
         remux.add_streams(
             lambda stream: self._add_sound(stream, channels),
@@ -156,6 +164,7 @@ class VideoFile:
         self._encoder = SoundEncoder(
             self._av,
             self._target,
+            container=self._container,
             codec_in=codec,
             sample_format=sample_format,
             layout=layout,
