@@ -30,6 +30,7 @@ from videos import (
     earlier_by,
     noise,
     packets,
+    picture_number,
     pictures,
     write_video,
 )
@@ -347,3 +348,27 @@ process(folder / "in.mkv", folder / "out.mkv", progress=lambda done, all: done >
     assert names(tmp_path) == ["in.mkv"]
     _, short, made, long = (int(line) for line in done.stdout.split())
     assert long - max(short, made) < 8 * 1024  # KiB; the samples are 13 MB as float
+
+
+def test_a_cover_stays(tmp_path: Path) -> None:
+    import av
+
+    source = tmp_path / "in.m4a"
+    with av.open(str(source), "w", format="mp4") as target:
+        sound = target.add_stream("aac", rate=48000, layout="mono")
+        cover = target.add_stream("png")
+        cover.width, cover.height, cover.pix_fmt = 96, 64, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(picture_number(5), format="rgb24")
+        for packet in [*cover.encode(picture), *cover.encode(None)]:
+            target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(noise(1.0)[np.newaxis], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        for packet in [*sound.encode(frame), *sound.encode(None)]:
+            target.mux(packet)
+    assert process(source, tmp_path / "out.m4a").warnings == ()
+    with av.open(str(source)) as before, av.open(str(tmp_path / "out.m4a")) as after:
+        assert after.metadata["major_brand"] == "M4A "
+        assert after.streams.video[0].disposition == av.stream.Disposition.attached_pic
+        covers = [bytes(next(file.demux(file.streams.video[0]))) for file in (before, after)]
+        assert covers[0] == covers[1] != b""
