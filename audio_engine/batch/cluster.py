@@ -29,7 +29,7 @@ from audio_engine.io.versions import kernel_version, package_version
 
 SCHEME = "dask://"
 HOW = ("auto", "shared", "send")
-_CONNECT_S = 5.0
+_CONNECT_S = 4.0
 _LISTEN_S = 2.0
 _ALONE_S = 60.0  # how long a cluster may be without a worker: they are being started again
 _FETCH_S = 300.0  # for a large file to arrive
@@ -70,7 +70,7 @@ class DaskCluster:
     ConfigError
         If the address is none, or `distributed` is not installed.
     WorkerError
-        If the scheduler is not reached within 5 s, has no worker, or one with another version.
+        If the scheduler is not reached within 4 s, has no worker, or one with another version.
     """
 
     lost_workers = True  # the scheduler does not tell
@@ -89,14 +89,8 @@ class DaskCluster:
 
     def _check_workers(self) -> None:
         """Raise unless every worker has our version: an output must not depend on who made it."""
-        if not self._client.nthreads():
-            with contextlib.suppress(Exception):
-                self._client.wait_for_workers(1, timeout=_CONNECT_S)
-        found = self._client.run(_identity_of_worker(), on_error="return")
-        if not found:
-            raise WorkerError(f"{self.address}: the scheduler has no worker; start dask worker")
         ours = (package_version(), kernel_version())
-        for worker, theirs in found.items():
+        for worker, theirs in self._ask_workers(_identity_of_worker()).items():
             if isinstance(theirs, BaseException):
                 raise WorkerError(f"{worker}: audio-engine does not run there: {theirs}")
             if theirs != ours:
@@ -105,6 +99,19 @@ class DaskCluster:
                     f"{ours[0]} ({ours[1]}): install the same version; AUDIO_ENGINE_KERNELS="
                     "baseline makes the kernels equal"
                 )
+
+    def _ask_workers(self, function: Any, *arguments: Any) -> dict[str, Any]:
+        """Return what a function returns or raises on each worker; there is one at least."""
+        give_up_s = time.monotonic() + _CONNECT_S
+        while True:
+            found: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
+            lost = [error for error in found.values() if isinstance(error, OSError)]
+            if found and not lost:
+                return found
+            if time.monotonic() > give_up_s:
+                why = f"a worker does not answer: {lost[0]}" if lost else "it has no worker"
+                raise WorkerError(f"{self.address}: {why}; start dask worker")
+            time.sleep(0.1)  # one is being started, or has just died
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Iterator[Outcome]:
         """Yield an outcome for each job, as they end."""
@@ -139,7 +146,8 @@ class DaskCluster:
         give_up_s = time.monotonic() + _ALONE_S
         while True:
             try:
-                return list(wait(futures, _LISTEN_S, "FIRST_COMPLETED").done)
+                with self._client.as_current():
+                    return list(wait(futures, _LISTEN_S, "FIRST_COMPLETED").done)
             except TimeoutError:
                 if self._client.status != "running":
                     raise WorkerError(f"{self.address}: the scheduler does not answer") from None
@@ -154,8 +162,8 @@ class DaskCluster:
         """Say whether the workers have our files, as far as that was not decided by the user."""
         if self.files == "send":
             return False
-        seen = self._client.run(_sees, _samples(jobs))
-        blind = [worker for worker, sees in seen.items() if not sees]
+        seen = self._ask_workers(_sees, _samples(jobs))
+        blind = [worker for worker, sees in seen.items() if sees is not True]
         if blind and self.files == "shared":
             raise WorkerError(
                 f"{blind[0]} does not see the same files; use --cluster-files send, or share them"

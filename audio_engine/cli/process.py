@@ -225,10 +225,11 @@ def do_plan(talk: Talk, plan: Plan, ways: Ways, *, report: str | None, as_json: 
         view.failed(problem.error)
     try:
         with contextlib.ExitStack() as stack:
+            executor = ways.executor(plan, noted=noted)
+            stack.callback(executor.close)
             manifest = None
             if noted and plan.folder is not None:
                 manifest = stack.enter_context(Manifest(plan.folder))
-            executor = ways.executor(plan, noted=noted)
             stack.enter_context(view)
             outcomes = run_plan(plan, executor, view, manifest=manifest, resume=ways.resume)
     except KeyboardInterrupt:
