@@ -135,6 +135,7 @@ def test_outputs_are_never_inputs() -> None:
         (["-", "in", "-o", "out"], "- is one stream"),
         (["-", "-o", "out/"], "a stream has no name"),
         (["-", "-o", "-", "--json"], "the sound goes to standard output"),
+        (["-", "-o", "a.wav", "--report", "a.html"], "--report needs files"),
         (["-", "-o", "a.wav", "--resume"], "--resume has no use with a stream"),
         (["in", "-o", "out", "--report", "x.html"], "name a folder"),
         (["in/a.wav", "-o", "x.wav", "--report", "x"], "name a file that ends with .html"),
@@ -230,7 +231,8 @@ def test_half_a_last_line_costs_that_line_only() -> None:
     assert entry.duration_s == 1.0
 
 
-def test_two_runs_do_not_share_a_folder() -> None:
+def test_two_runs_do_not_share_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_engine.batch.manifest._PATIENCE_S", 0.1)
     with Manifest("out"):
         result = run("in", "-o", "out")
         assert result.exit_code == 1

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -24,7 +25,7 @@ RATE_HZ = 16000
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[distributed.LocalCluster]:
+def workers() -> Iterator[Any]:
     """Two worker processes of a scheduler of our own."""
     with distributed.LocalCluster(
         n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None
@@ -58,7 +59,7 @@ def contents(folder: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", ["auto", "send"])
 def test_a_killed_worker_changes_nothing(
-    workers: distributed.LocalCluster, how: str, monkeypatch: pytest.MonkeyPatch
+    workers: Any, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("-o", "local").exit_code == 1
     plain_outcome = cluster._outcome
@@ -96,9 +97,7 @@ def test_storage_that_is_not_shared_is_noticed() -> None:
     assert cluster._sees([(os.path.abspath("far.wav"), now.st_size, now.st_mtime_ns)])
 
 
-def test_another_version_is_refused(
-    workers: distributed.LocalCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_is_refused(workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "package_version", lambda: "9.9.9")
     address = workers.scheduler_address.replace("tcp", "dask")
     result = run("-o", "out", "--cluster", address)

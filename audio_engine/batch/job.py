@@ -102,24 +102,17 @@ def run_job(job: Job, progress: Progress | None = None, *, shown: Job | None = N
         watch=trace,
     )
     if shown is not None:
-        report = _renamed(report, job, shown)
+        texts = (_with_names_of(shown, text, job) for text in report.warnings)
+        report = replace(report, warnings=tuple(texts))
     if job.report is not None and trace is not None:
         from audio_engine.report.write import write_report
 
         write_report(
             job.report, report, trace, config=job.config, preset=job.preset, language=job.language
         )
+    if shown is not None:
+        report = replace(report, input=shown.source, output=shown.target, far_end=shown.far_end)
     return report
-
-
-def _renamed(report: FileReport, job: Job, shown: Job) -> FileReport:
-    return replace(
-        report,
-        input=shown.source,
-        output=shown.target,
-        far_end=shown.far_end,
-        warnings=tuple(_with_names_of(shown, text, job) for text in report.warnings),
-    )
 
 
 def _with_names_of(shown: Job, text: str, job: Job) -> str:

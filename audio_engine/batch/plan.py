@@ -130,6 +130,8 @@ def _stream_plan(
         raise ConfigError("--suffix has no use with a stream; leave it out")
     if output != STREAM and (os.path.isdir(output) or output.endswith(os.sep)):
         raise ConfigError(f"-o {output}: a stream has no name; name the output file")
+    if report is not None:
+        raise ConfigError("--report needs files: a stream cannot be read again")
     far_ends = None if far is None else FarEnds(far)
     if far_ends is not None and far_ends.is_pattern and inputs[0] == STREAM:
         raise ConfigError(f"--far {far}: a stream has no name to fill in; name a file")
@@ -139,13 +141,11 @@ def _stream_plan(
         target=output,
         far_end=None if far_ends is None else far_ends.of(inputs[0]),
     )
-    folder = None if output == STREAM else Path(output).parent
-    jobs = _with_reports([job], report, folder, single=True)
     return Plan(
-        jobs=tuple(jobs),
+        jobs=(job,),
         problems=(),
         left_out={},
-        folder=folder,
+        folder=None if output == STREAM else Path(output).parent,
         into_folder=False,
         is_single=True,
     )
