@@ -52,55 +52,63 @@ class LocalPool:
         self._size = workers
         self._failed_starts = 0
         self._workers: dict[Connection, _Worker] = {}
+        self._waiting: deque[Job] = deque()
+        self._deaths: Counter[str] = Counter()
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Iterator[Outcome]:
         """Yield an outcome for each job, as they end."""
-        waiting = deque(sorted(jobs, key=size_of, reverse=True))
-        deaths: Counter[str] = Counter()
-        while waiting or any(worker.job for worker in self._workers.values()):
-            self._hand_out(waiting)
-            for worker in [self._workers[each] for each in wait(list(self._workers))]:  # type: ignore[index]
-                job, message = worker.job, worker.hear()
-                if message is None:
-                    why = self._bury(worker)
-                    if job is None:
-                        continue
-                    deaths[job.target] += 1
-                    if deaths[job.target] < _ATTEMPTS:
-                        watch.again(job, why)
-                        waiting.appendleft(job)
-                    else:
-                        yield Outcome(job, error=WorkerError(_killed(job, why)))
-                elif isinstance(message, tuple) and job is not None:
-                    watch.moved(job, *message)
-                elif message == READY:
-                    self._failed_starts = 0
-                elif job is not None:
-                    worker.job = None
-                    yield _outcome(job, message)
+        self._waiting = deque(sorted(jobs, key=size_of, reverse=True))
+        while self._waiting or any(worker.job for worker in self._workers.values()):
+            self._hand_out()
+            for connection in wait(list(self._workers)):
+                outcome = self._hear(self._workers[connection], watch)  # type: ignore[index]
+                if outcome is not None:
+                    self._hand_out()  # the worker goes on while its last file is noted
+                    yield outcome
 
-    def _hand_out(self, waiting: deque[Job]) -> None:
+    def _hear(self, worker: _Worker, watch: Watch) -> Outcome | None:
+        """Take in what a worker says, and return the outcome if its job has ended."""
+        job, message = worker.job, worker.hear()
+        if message is None:
+            return self._bury(worker, watch)
+        if message == READY:
+            self._failed_starts = 0
+        elif job is not None and isinstance(message, tuple):
+            watch.moved(job, *message)
+        elif job is not None:
+            worker.job = None
+            return _outcome(job, message)
+        return None
+
+    def _hand_out(self) -> None:
         """Give each idle worker a job; make workers as long as there are fewer than allowed."""
         idle = [worker for worker in self._workers.values() if worker.job is None]
-        while waiting and (idle or len(self._workers) < self._size):
+        while self._waiting and (idle or len(self._workers) < self._size):
             if not idle:
                 worker = _Worker()
                 self._workers[worker.connection] = worker
                 idle.append(worker)
             worker = idle.pop()
-            worker.job = waiting.popleft()
+            worker.job = self._waiting.popleft()
             with contextlib.suppress(OSError):  # it is dead: heard soon
                 worker.connection.send(worker.job)
 
-    def _bury(self, worker: _Worker) -> str:
-        """Forget a dead worker and say what it died of."""
+    def _bury(self, worker: _Worker, watch: Watch) -> Outcome | None:
+        """Forget a dead worker; its job is given to another one, or has ended."""
         self.lost_workers = True
         del self._workers[worker.connection]
-        why = _death(worker.stop())
+        job, why = worker.job, _death(worker.stop())
         self._failed_starts += 1  # back to none when one says that it is ready
         if self._failed_starts > _FAILED_STARTS:
             raise WorkerError(f"no worker process can be started: {why}")
-        return why
+        if job is None:
+            return None
+        self._deaths[job.target] += 1
+        if self._deaths[job.target] == _ATTEMPTS:
+            return Outcome(job, error=WorkerError(_killed(job, why)))
+        watch.again(job, why)
+        self._waiting.appendleft(job)
+        return None
 
     def close(self) -> None:
         """Stop the workers: each gives up its file, of which nothing is left."""
