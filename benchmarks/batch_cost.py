@@ -12,7 +12,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from audio_engine.batch.local import LocalPool, usable_cores
 from audio_engine.batch.manifest import Manifest
 from audio_engine.batch.plan import Plan, make_plan
 from audio_engine.batch.run import Outcome, run_plan
+from audio_engine.batch.watch import Watch
 from audio_engine.io.offline import process_file
 from benchmarks.scene import double_talk
 
@@ -35,26 +36,11 @@ GOAL_OVERHEAD_MS = 30.0
 CONFIG = EngineConfig.preset("cohost")
 
 
-class Silent:
-    """A watch that looks away."""
-
-    def checked(self, done: int, total: int) -> None:
-        """Ignore it."""
-
-    def said(self, text: str) -> None:
-        """Ignore it."""
-
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """Ignore it."""
-
-    def moved(self, job: Job, done: int, total: int) -> None:
-        """Ignore it."""
-
-    def again(self, job: Job, reason: str) -> None:
-        """Ignore it."""
+class Strict(Watch):
+    """Fails if a file does."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Fail if the file has."""
+        """Raise what a file has failed of."""
         if outcome.error is not None:
             raise outcome.error
 
@@ -79,7 +65,7 @@ def with_workers(plan: Plan, workers: int) -> None:
     """Run a plan as the command line does."""
     assert plan.folder is not None
     with Manifest(plan.folder) as manifest:
-        run_plan(plan, LocalPool(workers), Silent(), manifest=manifest, resume=False)
+        run_plan(plan, LocalPool(workers), Strict(), manifest=manifest, resume=False)
 
 
 def measure(files: int, seconds: float, runs: int) -> Iterator[dict[str, Any]]:

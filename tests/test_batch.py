@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from audio_engine.batch.job import Job
 from audio_engine.batch.local import LocalPool
 from audio_engine.batch.manifest import NAME, Manifest, read_entries
 from audio_engine.batch.plan import Plan, make_plan
-from audio_engine.batch.run import Outcome
+from audio_engine.batch.watch import Watch
 from audio_engine.cli.main import app
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, OutputFileError, WorkerError
@@ -261,7 +262,7 @@ def test_a_single_file_has_no_manifest_unless_it_is_resumed() -> None:
 # --- workers, kills, signals ---------------------------------------------------------------------
 
 
-class KillsWorkers:
+class KillsWorkers(Watch):
     """A watch that kills whoever processes a file of this name, as often as is said."""
 
     def __init__(self, name: str, times: int) -> None:
@@ -277,14 +278,6 @@ class KillsWorkers:
     def again(self, job: Job, reason: str) -> None:
         assert "was killed (SIGKILL)" in reason
         self.lost += 1
-
-    def checked(self, done: int, total: int) -> None: ...
-
-    def said(self, text: str) -> None: ...
-
-    def planned(self, jobs: Sequence[Job]) -> None: ...
-
-    def ended(self, outcome: Outcome) -> None: ...
 
 
 def children(parent: int) -> list[int]:
@@ -357,3 +350,27 @@ def test_killed_twice_and_resumed_every_file_is_there_once() -> None:
 def test_a_pattern_with_an_unknown_place_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\{\} is not known"):
         plan("in", far="{}_far.wav")
+
+
+def test_the_pages_examples_work_as_typed() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "batch.md").read_text(encoding="utf-8")
+    for name in ("mic", "far"):
+        soundfile.write(f"{name}.wav", voice(1.0, RATE_HZ, seed=len(name)), RATE_HZ)
+    commands = 0
+    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```", page, re.M | re.S):
+        if language == "python" or "audio-engine process" not in block:
+            program = [sys.executable, "-c"] if language == "python" else ["bash", "-ec"]
+            done = subprocess.run([*program, block], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+            continue
+        for line in filter(None, block.splitlines()):
+            words = shlex.split(line, comments=True)
+            if words[0] == "audio-engine":
+                result = CliRunner().invoke(app, words[1:])
+                assert result.exit_code == 0, (line, result.stderr)
+                commands += 1
+            else:
+                subprocess.run(words, check=True)
+    assert commands == 5
+    assert {path.name for path in Path("takes").glob("*_clean*")} == {"monday_clean.wav"}
+    assert len(read_entries("from-python")) == 2

@@ -22,7 +22,8 @@ from typing import Any
 
 from audio_engine.batch.job import Done, Job, do_job, portable
 from audio_engine.batch.local import size_of
-from audio_engine.batch.run import Outcome, Watch
+from audio_engine.batch.run import Outcome
+from audio_engine.batch.watch import Watch
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError, WorkerError
 from audio_engine.io.part_file import part_file
 from audio_engine.io.versions import kernel_version, package_version

@@ -16,11 +16,26 @@ _WILD = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An input: its path, its name below the output folder, and whether it was named itself."""
+    """An input.
+
+    Attributes
+    ----------
+    path : str
+        Where it is.
+    name : str
+        What it is called within the output folder.
+    base : str or None
+        The folder that was searched; None for a file that was named itself.
+    """
 
     path: str
     name: str
-    named: bool
+    base: str | None
+
+    @property
+    def named(self) -> bool:
+        """Whether the user named this very file."""
+        return self.base is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,7 @@ def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
                 problems.append(Problem(text, error))
                 continue
         elif _WILD.isdisjoint(text) or os.path.exists(text):
-            found.append(Found(_unlike_a_stream(text), os.path.basename(text), True))
+            found.append(Found(_unlike_a_stream(text), os.path.basename(text), None))
             seen.add(os.path.realpath(text))
             continue
         else:
@@ -61,7 +76,7 @@ def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
             place = os.path.realpath(path)
             if place not in seen:
                 seen.add(place)
-                found.append(Found(path, os.path.relpath(path, base), False))
+                found.append(Found(path, os.path.relpath(path, base), base))
     return found, problems
 
 

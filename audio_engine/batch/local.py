@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 
 from audio_engine.batch.job import Done, Job
-from audio_engine.batch.run import Outcome, Watch
+from audio_engine.batch.run import Outcome
+from audio_engine.batch.watch import Watch
 from audio_engine.batch.worker import READY
 from audio_engine.errors import WorkerError
 from audio_engine.io.live.isolated import isolated_command
@@ -115,7 +116,7 @@ class LocalPool:
         workers = list(self._workers.values())
         self._workers.clear()
         for worker in workers:
-            worker.connection.close()
+            worker.end()
         for worker in workers:
             worker.stop()
 
@@ -144,6 +145,10 @@ class _Worker:
             return self.connection.recv()
         except (EOFError, OSError):
             return None
+
+    def end(self) -> None:
+        """Ask the process to end; one that is still starting does so at once."""
+        self._process.terminate()
 
     def stop(self) -> int:
         """Let the process end, kill it if it does not, and return its exit status."""

@@ -179,27 +179,23 @@ def _without_outputs(
 ) -> tuple[list[Found], dict[str, str]]:
     """Leave out what a run like this one has made: a second run must not process it again.
 
-    That is what lies in an output folder within an input folder, what the manifest lists, and what
-    is called as the output of another input would be.
+    That is what lies in an output folder within an input folder, what a manifest says is the result
+    of a file beside it, and what is called as the output of another input would be.
     """
     place = os.path.realpath(folder)
-    made = {
-        os.path.realpath(folder / name)
-        for name, entry in read_entries(folder).items()
-        if entry.status == "done"
-    }
+    made = _results(folder, {item.base for item in found if item.base is not None})
     own = {item.path: os.path.realpath(folder / _with_suffix(item.name, suffix)) for item in found}
     targets = set(own.values())
     kept, left_out = [], {}
     for item in found:
         real = os.path.realpath(item.path)
-        if len(found) == 1 and item.named:
-            kept.append(item)
-        elif real in made and real != own[item.path]:
+        if (item.named and len(found) == 1) or real == own[item.path]:
+            kept.append(item)  # its own output: refused later
+        elif real in made:
             left_out[item.path] = "an output of an earlier run"
-        elif item.named or real == own[item.path]:  # refused later if it is its own output
+        elif item.base is None:
             kept.append(item)
-        elif real.startswith(place + os.sep) and not _was_searched_itself(item, place):
+        elif _is_in(real, place) and not _is_in(os.path.realpath(item.base), place):
             left_out[item.path] = "in the output folder"
         elif real in targets:
             left_out[item.path] = "named like the output of another input"
@@ -208,12 +204,24 @@ def _without_outputs(
     return kept, left_out
 
 
-def _was_searched_itself(item: Found, place: str) -> bool:
-    """Whether the output folder, or one in it, is the one that was searched for this input."""
-    base = os.path.realpath(item.path)
-    for _ in Path(item.name).parts:
-        base = os.path.dirname(base)
-    return (base + os.sep).startswith(place + os.sep)
+def _results(folder: Path, searched: set[str]) -> set[str]:
+    """Return the outputs of earlier runs: those in the output folder, and those beside inputs.
+
+    A searched folder that holds nothing but results is one that is to be processed further.
+    """
+    made = set()
+    for base in (str(folder), *searched):
+        home = os.path.realpath(base)
+        for name, entry in read_entries(base).items():
+            of_here = base == str(folder) or _is_in(os.path.realpath(entry.input), home)
+            if entry.status == "done" and of_here:
+                made.add(os.path.realpath(os.path.join(base, name)))
+    return made
+
+
+def _is_in(path: str, folder: str) -> bool:
+    """Whether a real path is a folder, or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _with_suffix(name: str, suffix: str) -> str:

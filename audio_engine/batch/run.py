@@ -18,30 +18,9 @@ from typing import Protocol
 from audio_engine.batch.job import Done, Job, do_job
 from audio_engine.batch.manifest import Entry, Manifest, done_entry, failed_entry, why_again
 from audio_engine.batch.plan import Plan
+from audio_engine.batch.watch import Watch
 from audio_engine.errors import OutputFileError
 from audio_engine.io.versions import package_version
-
-
-class Watch(Protocol):
-    """What wants to know how far things are."""
-
-    def checked(self, done: int, total: int) -> None:
-        """Hear how many outputs of an earlier run have been looked at."""
-
-    def said(self, text: str) -> None:
-        """Hear something worth knowing about the run."""
-
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """Hear which jobs are about to be done."""
-
-    def moved(self, job: Job, done: int, total: int) -> None:
-        """Hear how many frames of a file are done."""
-
-    def again(self, job: Job, reason: str) -> None:
-        """Hear that a file has lost its worker and is done again."""
-
-    def ended(self, outcome: Outcome) -> None:
-        """Hear that a file is done, or has failed."""
 
 
 @dataclass(frozen=True, slots=True)

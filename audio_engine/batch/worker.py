@@ -59,4 +59,5 @@ def _end_with_parent(descriptor: int) -> None:
 
 
 def _end(number: int, _: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may disturb the clearing up
     raise SystemExit(128 + number)

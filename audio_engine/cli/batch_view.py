@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from audio_engine.batch.watch import Watch
 from audio_engine.cli.common import EXIT_FAILED, Talk, figure, one_line, print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _NAME_WIDTH = 40
 
 
-class BatchView:
+class BatchView(Watch):
     """Shows how far a run is: a bar for all files and one for each that is being processed.
 
     Bars are drawn on a terminal only; errors and warnings are said anywhere.
@@ -237,7 +238,8 @@ def print_reports(reports: Sequence[FileReport], summary: dict[str, Any] | None 
         counts = (f"{summary[name]} {name}" for name in ("done", "skipped", "failed"))
         total = [", ".join(counts), figure(summary["audio_s"])]
         total += [""] * (len(columns) - 3)
-        rows.append([*total, f"{figure(summary['times_real_time'], decimals=0)}x"])
+        speed = f"{figure(summary['times_real_time'], decimals=0)}x" if summary["done"] else ""
+        rows.append([*total, speed])
     print_table(columns, rows)
 
 
