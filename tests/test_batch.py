@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -350,6 +351,26 @@ def test_killed_twice_and_resumed_every_file_is_there_once() -> None:
 def test_a_pattern_with_an_unknown_place_is_named() -> None:
     with pytest.raises(ConfigError, match=r"\{\} is not known"):
         plan("in", far="{}_far.wav")
+
+
+def test_each_file_has_a_report_and_a_page_leads_to_all() -> None:
+    Path("in/bad.wav").write_text("no audio")
+    reports = ("in", "-o", "out", "--report", "reports", "--lang", "zh", "--resume", "--json")
+    run("in", "-o", "out", "-q")
+    assert sorted(statuses(run(*reports)).values()) == [*["done"] * 4, "failed"], "none had one"
+    first = Path("reports/index.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="\./([^"]+)"', first)
+    assert len(links) == 4
+    for link in map(urllib.parse.unquote, links):
+        page = Path("reports", link)
+        assert 'lang="zh' in page.read_text(encoding="utf-8")
+        assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["duration_s"] == 1
+    assert sorted(statuses(run(*reports)).values()) == ["failed", *["skipped"] * 4]
+    again = Path("reports/index.html").read_text(encoding="utf-8")
+    assert again == first, "skipped files are on the page as before"
+    single = run("in/a.wav", "-o", "a.wav", "--report", "a.html")
+    assert single.exit_code == 0, single.stderr
+    assert Path("a.html").exists()
 
 
 def test_the_pages_examples_work_as_typed() -> None:

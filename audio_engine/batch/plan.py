@@ -37,6 +37,8 @@ class Plan:
         The outputs have the names of the inputs, in a folder that is made where it is missing.
     is_single : bool
         One file was named, and nothing that could be more.
+    report_folder : Path or None
+        Where the reports of many files lie, if they are wanted.
     """
 
     jobs: tuple[Job, ...]
@@ -45,6 +47,7 @@ class Plan:
     folder: Path | None
     into_folder: bool
     is_single: bool
+    report_folder: Path | None = None
 
 
 def make_plan(
@@ -112,6 +115,7 @@ def make_plan(
         folder=Path(output).parent if folder is None else folder,
         into_folder=folder is not None,
         is_single=is_single,
+        report_folder=None if report is None or is_single else Path(report),
     )
 
 

@@ -168,7 +168,7 @@ def process(
         if dry_run:
             code = show_plan(talk, plan, resume=resume, as_json=as_json)
         else:
-            code = do_plan(talk, plan, ways, report=report, as_json=as_json)
+            code = do_plan(talk, plan, ways, language=model.language, as_json=as_json)
         if code:
             raise typer.Exit(code)
 
@@ -213,7 +213,7 @@ class Ways:
         return LocalPool(self.jobs or usable_cores())
 
 
-def do_plan(talk: Talk, plan: Plan, ways: Ways, *, report: str | None, as_json: bool) -> int:
+def do_plan(talk: Talk, plan: Plan, ways: Ways, *, language: str, as_json: bool) -> int:
     """Carry out a plan, print what was done, and return the exit code."""
     from audio_engine.batch.manifest import Manifest
     from audio_engine.batch.run import run_plan
@@ -234,8 +234,10 @@ def do_plan(talk: Talk, plan: Plan, ways: Ways, *, report: str | None, as_json: 
             outcomes = run_plan(plan, executor, view, manifest=manifest, resume=ways.resume)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(view.farewell() if noted else "") from None
-    if report is not None and not plan.is_single:
-        write_report_index(report, outcomes)
+    if plan.report_folder is not None:
+        from audio_engine.batch.report_page import write_report_page
+
+        write_report_page(plan.report_folder, outcomes, plan.problems, language)
     if not any(job.target == "-" for job in plan.jobs):
         print_outcomes(outcomes, plan.problems, view.seconds, as_json=as_json)
     return view.code(single=plan.is_single)
@@ -258,13 +260,6 @@ def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
             view.failed(InputFileError(f"{job.source}: No such file or directory"))
     print_plan(plan, reasons, as_json=as_json)
     return view.code(single=plan.is_single)
-
-
-def write_report_index(folder: str, outcomes: Sequence[Outcome]) -> None:
-    """Write the page that leads to the reports of many files."""
-    from audio_engine.report.write import write_index
-
-    write_index(Path(folder) / "index.html", outcomes)
 
 
 def make_config(
