@@ -80,8 +80,9 @@ def test_json_has_no_infinities() -> None:
 
 def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
     result = run("process", "mic.wav", "bad.wav", "far.wav", "-o", "new/out", "--json")
-    assert result.exit_code == 3
-    assert files() == {"new/out/mic.wav", "new/out/far.wav"}
+    assert result.exit_code == 1
+    manifest = "new/out/audio-engine-manifest.jsonl"
+    assert files() == {"new/out/mic.wav", "new/out/far.wav", manifest}
     statuses = {item["input"]: item["status"] for item in json.loads(result.stdout)["files"]}
     assert statuses == {"mic.wav": "done", "far.wav": "done", "bad.wav": "failed"}
     assert result.stderr.splitlines()[0].startswith("error: bad.wav: ")

@@ -43,6 +43,11 @@ class Talk:
     def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
         self.quiet, self.verbose, self.debug = quiet, verbose, debug
 
+    @property
+    def draws(self) -> bool:
+        """Whether there is a terminal to draw bars on."""
+        return not self.quiet and sys.stderr.isatty()
+
     def note(self, text: str) -> None:
         """Say what is going on."""
         if not self.quiet:
@@ -81,8 +86,8 @@ class Talk:
             sys.stdout.flush()
         except (typer.Exit, typer.BadParameter, SystemExit):
             raise
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except KeyboardInterrupt as stop:
+            print(f"interrupted{stop}", file=sys.stderr)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our stdout has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -195,7 +200,7 @@ def figure(value: float | None, unit: str = "", decimals: int = 1) -> str:
 @contextmanager
 def progress_bar(talk: Talk, label: str) -> Iterator[Any]:
     """Yield a function (done, total) that moves a bar on stderr, if that is a terminal."""
-    if talk.quiet or not sys.stderr.isatty():
+    if not talk.draws:
         yield lambda done, total: None
         return
     from rich.console import Console
