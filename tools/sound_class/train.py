@@ -92,7 +92,7 @@ def main() -> None:
     options = parser.parse_args()
     folders = (options.speech, options.noise, options.music)
     made = clips(options.clips, *map(Recordings, folders), options.seed)
-    parts = [(rows_of(clip.signal), clip.kind) for clip in made]
+    parts = [(rows_of(clip.signal)[clip.heard], clip.kind) for clip in made]
     rows = np.concatenate([part for part, _ in parts])
     kinds = np.concatenate([np.full(len(part), kind) for part, kind in parts])
     mean, scale, weights = fit(rows, kinds)
