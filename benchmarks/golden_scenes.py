@@ -280,12 +280,12 @@ PRODUCTS: dict[str, Callable[[float, int, np.random.Generator], Signal]] = {
 
 
 def solo_host(material: Material, seed: int) -> Scene:
-    """Make a host far from the microphone, a fan, and typing between the sentences and over them."""
+    """Make a host far from the microphone, a fan, and typing beside and under the voice."""
     rng, rate_hz, seconds = np.random.default_rng([seed, 1]), 48000, 44.0
     say = material.talker(rate_hz, rng)
     level = rng.uniform(-38.0, -24.0)
     spoken = [(0.0, 8.0), (16.0, 8.0), (33.0, 10.0)]
-    typed = [(8.5, 6.5), (18.0, 5.0), (25.5, 6.5)]
+    typed = [(4.0, 28.0)]  # a hand that knows what it does takes some strokes to be known itself
     frames = round(seconds * rate_hz)
     noise = material.noise(("stationary",), frames, rate_hz, rng)
     noise = fan(frames, rate_hz, rng) if noise is None else noise
@@ -293,8 +293,8 @@ def solo_host(material: Material, seed: int) -> Scene:
     hits = _laid([(at, keys(s, rate_hz, rng)) for at, s in typed], seconds, rate_hz)
     parts = {
         "voice": voice,
-        "noise": noise * 10.0 ** ((level - rng.uniform(16.0, 24.0)) / 20.0),
-        "keys": hits * 10.0 ** ((level - 4.0) / 20.0),
+        "noise": noise * 10.0 ** ((level - rng.uniform(20.0, 28.0)) / 20.0),
+        "keys": hits * 10.0 ** (level / 20.0),
     }
     return Scene(rate_hz, [Take(parts)], {"settled": [(16.0, seconds)], "learnt": [(25.0, 33.0)]})
 
@@ -341,7 +341,8 @@ def pk(material: Material, seed: int) -> Scene:
     for room, level in enumerate(levels):
         say = material.talker(rate_hz, rng)
         starts = [t + 5.0 * room for t in turns]
-        said = [(t, say(3.2, level + 6.0 * (i % 2), spread_db=0.0)) for i, t in enumerate(starts)]
+        said = [(t, say(2.4, level, spread_db=0.0)) for t in starts]
+        said += [(t + 2.4, say(0.8, level + 8.0, spread_db=0.0)) for t in starts]  # a shout
         voices.append(_laid(said, seconds, rate_hz))
         loud = 10.0 ** ((level - 3.0) / 20.0)
         cheers.append(
@@ -375,8 +376,8 @@ def pk(material: Material, seed: int) -> Scene:
         takes,
         {
             "settled": [(10.0, seconds)],
-            "a": [(t, t + 3.2) for t in turns[2:]],
-            "b": [(t + 5.0, t + 8.2) for t in turns[2:]],
+            "a": [(t, t + 3.2) for t in turns[1:]],
+            "b": [(t + 5.0, t + 8.2) for t in turns[1:]],
         },
     )
 
@@ -449,7 +450,7 @@ def product_demo(material: Material, seed: int) -> Scene:
 
 
 def many(material: Material, seed: int) -> Scene:
-    """Make ten open microphones, each with its room; three of the ten speak in turns, all hear all."""
+    """Make ten open microphones, each with its room; three people speak in turns, all hear all."""
     rng, rate_hz, seconds, count = np.random.default_rng([seed, 7]), 16000, 36.0, 10
     talkers = list(rng.choice(count, 3, replace=False))
     says = [material.talker(rate_hz, rng) for _ in talkers]

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audio_engine as ae
-from audio_engine.config import AgcConfig, preset_names
+from audio_engine.config import AgcConfig
+from audio_engine.preset_files import preset_names
 from benchmarks.echo_scene import LOST_TILE_DB, tile_gains_db
 from benchmarks.golden_scenes import PRODUCTS, SCENES, Material, Scene, Signal, Take
 from benchmarks.music_guard import level_steps_db, si_sdr_db
@@ -122,11 +123,13 @@ def lufs(scene: Scene, out: Signal, span: str) -> float:
 def voice_figures(scene: Scene, take: Take, out: Signal, span: str) -> Figures:
     """Return how much of the voice is lost, and how far the rest is from it.
 
-    Lost is what lies 10 dB under the voice's own gain, in tiles of 96 ms and four bands; the
-    distance is how far the tiles' gains lie around it, in the mean.
+    In tiles of 96 ms and four bands, those in which the voice is stronger than all else: lost is
+    what lies 10 dB under the voice's own gain; the distance is how far the tiles' gains lie around
+    it, in the mean. A tile's gain is that of the projection of the output on the voice.
     """
     frames = scene.frames(span)
-    gains = tile_gains_db(take.parts["voice"][frames], out[frames], scene.rate_hz)
+    voice = take.parts["voice"][frames]
+    gains = tile_gains_db(voice, out[frames], scene.rate_hz, take.mic[frames] - voice)
     gains -= np.median(gains)
     return {
         "voice lost": 100.0 * float(np.mean(gains < LOST_TILE_DB)),
@@ -138,7 +141,7 @@ def voice_figures(scene: Scene, take: Take, out: Signal, span: str) -> Figures:
 
 
 def judge_solo(scene: Scene, outs: list[Signal]) -> Figures:
-    """Noise and keys down, the voice kept, its loudness met."""
+    """Judge noise and keys down, the voice kept, its loudness met."""
     (take,), (out,) = scene.takes, outs
     voice = gain_db(scene, take, out, ("voice",))
     return {
@@ -150,7 +153,7 @@ def judge_solo(scene: Scene, outs: list[Signal]) -> Figures:
 
 
 def judge_cohost(scene: Scene, outs: list[Signal]) -> Figures:
-    """Echo far under the voice, double talk kept, both hosts at one loudness."""
+    """Judge echo far under the voice, double talk kept, both hosts at one loudness."""
     names = ("a", "b")
     under, kept = [], []
     for name, other, take, out in zip(names, names[::-1], scene.takes, outs, strict=True):
@@ -177,7 +180,7 @@ def judge_cohost(scene: Scene, outs: list[Signal]) -> Figures:
 
 
 def judge_pk(scene: Scene, outs: list[Signal]) -> Figures:
-    """Two teams at one loudness, cheering and claps kept, no peak over the ceiling, no echo."""
+    """Judge two teams at one loudness, cheering and claps kept, no echo, no peak over the top."""
     loudness, peaks, cheers, claps, noise, echo = [], [], [], [], [], []
     for name, other, take, out in zip("ab", "ba", scene.takes, outs, strict=True):
         loudness.append(lufs(scene, out, name))
@@ -198,7 +201,7 @@ def judge_pk(scene: Scene, outs: list[Signal]) -> Figures:
 
 
 def judge_music(scene: Scene, outs: list[Signal]) -> Figures:
-    """The performance as it was: waveform, stereo picture, level, quiet detail."""
+    """Judge the performance by how it was: waveform, stereo picture, level, quiet detail."""
     (take,), (out,) = scene.takes, outs
     music, quiet = scene.frames("music"), scene.frames("quiet")
     mic, rate_hz = take.mic, scene.rate_hz
@@ -244,7 +247,7 @@ def stereo_errors(before: Signal, after: Signal, rate_hz: int) -> tuple[float, f
 
 
 def judge_outdoor(scene: Scene, outs: list[Signal]) -> Figures:
-    """The road and the wind down, the voice kept."""
+    """Judge the road and the wind down, the voice kept."""
     (take,), (out,) = scene.takes, outs
     rate_hz = scene.rate_hz
     parts = {name: band(part, rate_hz) for name, part in take.parts.items()}
@@ -260,7 +263,7 @@ def judge_outdoor(scene: Scene, outs: list[Signal]) -> Figures:
 
 
 def judge_product(scene: Scene, outs: list[Signal]) -> Figures:
-    """Every sound of the product kept beside the voice, steady noise down."""
+    """Judge every sound of the product kept beside the voice, steady noise down."""
     (take,), (out,) = scene.takes, outs
     voice = gain_db(scene, take, out, ("voice",))
     kept = {f"{kind} kept": gain_db(scene, take, out, (kind,)) - voice for kind in PRODUCTS}
@@ -273,7 +276,7 @@ def judge_product(scene: Scene, outs: list[Signal]) -> Figures:
 
 
 def judge_many(scene: Scene, outs: list[Signal]) -> Figures:
-    """Ten microphones as one: their noise far under the talker, who is alone in the mix."""
+    """Judge ten microphones as one: their noise far under the talker, who is alone in the mix."""
     after = [powers(out, scene.rate_hz) for out in outs]
     mix = np.sum(outs, axis=0)
     silent = _blocks(scene.frames("nobody"), scene.rate_hz)
@@ -285,9 +288,7 @@ def judge_many(scene: Scene, outs: list[Signal]) -> Figures:
         others = np.sum([p for other, p in enumerate(after) if other != place], axis=0)
         found.append(np.mean(after[place][spoken] > 10.0 * others[spoken]))
         spoken_db.append(10.0 * np.log10(np.mean(powers(mix, scene.rate_hz)[spoken])))
-        losses.append(
-            voice_figures(scene, scene.takes[place], outs[place], name)["voice lost"]
-        )
+        losses.append(voice_figures(scene, scene.takes[place], outs[place], name)["voice lost"])
         loudness.append(lufs(scene, mix, name))
     floor_db = 10.0 * np.log10(np.mean(powers(mix, scene.rate_hz)[silent]) + 1e-12)
     return {

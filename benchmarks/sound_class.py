@@ -1,9 +1,9 @@
 """How well speech, music and noise are told apart, beside webrtcvad's speech or not.
 
 ``python -m benchmarks.sound_class`` makes clips of 14 s, each of one kind (speech also over noise
-and over music), and prints for every kind what its time was taken for, long pauses left out. Without recordings the
-voices are the demo's and espeak-ng's where that is installed, the music is `pieces`, the noise made
-by formula; ``--speech DIR --noise DIR --music DIR`` takes recordings instead.
+and over music), and prints for every kind what its time was taken for, long pauses left out.
+Without recordings the voices are the demo's and espeak-ng's where that is installed, the music is
+`pieces`, the noise made by formula; ``--speech DIR --noise DIR --music DIR`` takes recordings.
 """
 
 from __future__ import annotations
