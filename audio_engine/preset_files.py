@@ -137,8 +137,9 @@ def preset_values(preset: str | os.PathLike[str]) -> dict[str, Any]:
     for values in reversed(chain):
         for name, value in values.items():
             under = merged.get(name)
-            both = isinstance(value, dict) and isinstance(under, dict)
-            merged[name] = {**under, **value} if both else value
+            if isinstance(value, dict) and isinstance(under, dict):
+                value = {**under, **value}
+            merged[name] = value
     return merged
 
 

@@ -293,7 +293,7 @@ def solo_host(material: Material, seed: int) -> Scene:
     hits = _laid([(at, keys(s, rate_hz, rng)) for at, s in typed], seconds, rate_hz)
     parts = {
         "voice": voice,
-        "noise": noise * 10.0 ** ((level - rng.uniform(20.0, 28.0)) / 20.0),
+        "noise": noise * 10.0 ** ((level - rng.uniform(25.0, 32.0)) / 20.0),
         "keys": hits * 10.0 ** (level / 20.0),
     }
     return Scene(rate_hz, [Take(parts)], {"settled": [(16.0, seconds)], "learnt": [(25.0, 33.0)]})

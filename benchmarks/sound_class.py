@@ -129,8 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{'% of the time taken for':<44}{'clips':>5}{head}{COLUMNS[5]:>18}")
     with tempfile.TemporaryDirectory() as folder:
         speech = Recordings(options.speech) if options.speech else voices(Path(folder))
-        others = Recordings(options.noise), Recordings(options.music)
-        for record in measure(options.clips, speech, *others, options.seed):
+        noise, music = Recordings(options.noise), Recordings(options.music)
+        for record in measure(options.clips, speech, noise, music, options.seed):
             if options.json:
                 print(json.dumps(record))
             elif options.all or ":" not in record["case"]:

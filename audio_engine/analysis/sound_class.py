@@ -102,9 +102,9 @@ class SoundClassifier:
 
     def _judge(self, steps: Iterable[Heard], ahead: int) -> None:
         """Decide every step behind which `ahead` steps are known."""
-        for step in steps:
-            self._recent.append(probabilities(step.figures))
-            self._silent.append(step.power < 10.0 ** (SILENCE_DBFS / 10.0))
+        for heard in steps:
+            self._recent.append(probabilities(heard.figures))
+            self._silent.append(heard.power < 10.0 ** (SILENCE_DBFS / 10.0))
         while len(self._kinds) + ahead < len(self._silent):
             step = len(self._kinds)
             forgotten = max(0, step - _MEAN_STEPS - self._first)
