@@ -137,9 +137,8 @@ def preset_values(preset: str | os.PathLike[str]) -> dict[str, Any]:
     for values in reversed(chain):
         for name, value in values.items():
             under = merged.get(name)
-            if isinstance(value, dict) and isinstance(under, dict):
-                value = {**under, **value}
-            merged[name] = value
+            tables = isinstance(value, dict) and isinstance(under, dict)
+            merged[name] = dict(under or {}, **value) if tables else value
     return merged
 
 

@@ -69,7 +69,8 @@ def test_added_noise_is_told_by_its_ratio(tmp_path: Path, original: Signal, snr_
     found = compared(tmp_path, original, original + np.float32(level) * hiss)
     assert found.alignment.delay_ms == pytest.approx(0.0, abs=0.005)
     assert found.alignment.si_sdr_db == pytest.approx(snr_db, abs=0.15)
-    assert found.b.noise_floor_dbfs == pytest.approx(20.0 * np.log10(level), abs=1.0)
+    if snr_db <= 10.0:  # else the talker's own pauses are louder
+        assert found.b.noise_floor_dbfs == pytest.approx(20.0 * np.log10(level), abs=1.0)
     if snr_db == 10.0:
         assert found.b.speech_to_noise_db == pytest.approx(snr_db + 1.0, abs=1.5)
         assert any("SI-SDR" in text for text in found.words())

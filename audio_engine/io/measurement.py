@@ -53,10 +53,9 @@ class FileMeasurement:
 
     `music_share`, `noise_share` and `silence_share` come from `segments` (`SoundClassifier`), whose
     speech includes longer pauses; they do not add up with `speech_share`. `speech_level_dbfs` is
-    the RMS level where somebody speaks, `pause_level_dbfs` the
-    median level where nobody has for 0.1 s;
-    `speech_to_noise_db` the level of speech without the noise in it over the noise floor, None
-    without speech. `bands_dbfs` has the RMS level of each band, by its limits in Hz.
+    the RMS level where somebody speaks, `pause_level_dbfs` the median level where nobody has for
+    0.1 s; `speech_to_noise_db` the level of speech without the noise in it over the noise floor,
+    None without speech. `bands_dbfs` has the RMS level of each band, by its limits in Hz.
     `peak_to_loudness_lu` is true peak minus integrated loudness.
     """
 
