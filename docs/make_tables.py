@@ -17,10 +17,8 @@ from drawing import table
 from audio_engine.config import (
     SECTIONS,
     EngineConfig,
-    preset_description,
-    preset_names,
-    preset_text,
 )
+from audio_engine.preset_files import preset_description, preset_names, preset_text
 
 HERE = Path(__file__).parent
 _SETTING = re.compile(r"^(\w+)\s*=\s*(\S+)\s*(?:#\s*(.*))?$")
