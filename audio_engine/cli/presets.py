@@ -18,6 +18,7 @@ from audio_engine.cli.common import (
     print_json,
     print_table,
 )
+from audio_engine.cli.setting_options import SettingsOption, complete_preset, setting_pairs
 from audio_engine.config import EngineConfig, setting_names
 from audio_engine.errors import ConfigError, OutputFileError
 from audio_engine.preset_files import (
@@ -46,7 +47,12 @@ _SETTING = re.compile(r"^#?\s*(\w+)\s*=\s*([^#\s]+)\s*#\s*(.+)$")
 
 def presets(
     show: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Print one preset as TOML, with reasons.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Print one preset as TOML, with reasons.",
+            autocompletion=complete_preset,
+        ),
     ] = None,
     *,
     save: Annotated[
@@ -54,12 +60,14 @@ def presets(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="PRESET", help=f"What it starts from ({DEFAULT_BASE})."),
+        typer.Option(
+            "--from",
+            metavar="PRESET",
+            help=f"What it starts from ({DEFAULT_BASE}).",
+            autocompletion=complete_preset,
+        ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="What differs; may be repeated."),
-    ] = None,
+    settings: SettingsOption = None,
     description: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Whom it is for, in a sentence.")
     ] = None,
@@ -119,17 +127,6 @@ def _document(preset: str, *, strict: bool = True) -> dict[str, Any]:
         if strict:
             raise
         return {**where, "error": str(error)}
-
-
-def setting_pairs(settings: list[str]) -> dict[str, str]:
-    """Return names and values of texts like ``ns.dereverb=0``."""
-    pairs = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: write NAME=VALUE, as in ns.attenuation_limit_db=12")
-        pairs[name.strip()] = value.strip()
-    return pairs
 
 
 # --- saving ---------------------------------------------------------------------------------------

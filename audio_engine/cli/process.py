@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,14 +12,14 @@ import typer
 
 from audio_engine.cli.batch_view import BatchView, print_outcomes, print_plan, tell_left_out
 from audio_engine.cli.common import DebugOption, JsonOption, QuietOption, Talk, VerboseOption
-from audio_engine.cli.setting_options import PresetOption, SettingsOption
+from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, InputFileError
 from audio_engine.wording import default_language
 
 if TYPE_CHECKING:
     from audio_engine.batch.plan import Plan
-    from audio_engine.batch.run import Executor, Outcome
+    from audio_engine.batch.run import Executor
 
 DEFAULT_PRESET = "cohost"
 EPILOG = """\b
@@ -270,13 +269,7 @@ def make_config(
     ConfigError
         If an option is wrong, or the stages and the far end do not fit together.
     """
-    pairs = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: write NAME=VALUE, as in ns.attenuation_limit_db=12")
-        pairs[name.strip()] = value.strip()
-    config = EngineConfig.preset(preset).with_settings(pairs)
+    config = EngineConfig.preset(preset).with_settings(setting_pairs(settings))
     if only is not None:
         config = only_stage(config, only)
     if only is Stage.AEC and far is None:
