@@ -23,7 +23,7 @@ _EDGE_DBFS = -50.0  # what was cut off at less is not missed
 _EDGE_UNDER_DB = 20.0  # under the sound around it the edge is a fade
 _PIECE_S = 0.1
 _SHORTEST_LAG_S, _LONGEST_LAG_S = 0.005, 0.1
-_ANCHOR_S = 0.005  # distance of the places at which a repetition is looked for
+_ANCHOR_S = 0.010  # distance of the places at which a repetition is looked for
 _ANCHOR_SAMPLES = 48  # that have to agree exactly
 _LONGEST_REPEAT_S = 1.0  # longer: a made tone
 _MERGE_S = 0.2
@@ -93,17 +93,28 @@ class StallDetector:
     def _look_for_holes(self, end: int) -> None:
         first = max(self._known, 1)
         still = np.all(self._kept[first:end] == self._kept[first - 1 : end - 1], axis=1)
-        change = np.flatnonzero(np.diff(np.concatenate([[self._hole is not None], still])))
-        for offset in change.tolist():
-            frame = self._start + first + offset
-            if self._hole is None:
-                self._hole = frame
-                self._hole_is_cut = self._is_cut(first + offset)
-            else:
-                seconds = (frame - self._hole) / self._rate_hz
-                if self._hole_is_cut and _SHORTEST_HOLE_S <= seconds <= _LONGEST_HOLE_S:
-                    self._found.append((self._hole, frame))
-                self._hole = None
+        edges = np.diff(np.concatenate([[self._hole is not None], still]).astype(np.int8))
+        starts, ends = (np.flatnonzero(edges == sign) + first for sign in (1, -1))
+        if self._hole is not None and len(ends):
+            self._end_hole(self._start + int(ends[0]))
+            ends = ends[1:]
+        shortest = _SHORTEST_HOLE_S * self._rate_hz
+        for k in np.flatnonzero(ends - starts[: len(ends)] >= shortest).tolist():
+            self._begin_hole(int(starts[k]))
+            self._end_hole(self._start + int(ends[k]))
+        if len(starts) > len(ends):
+            self._begin_hole(int(starts[-1]))
+
+    def _begin_hole(self, at: int) -> None:
+        self._hole = self._start + at
+        self._hole_is_cut = self._is_cut(at)
+
+    def _end_hole(self, frame: int) -> None:
+        assert self._hole is not None
+        seconds = (frame - self._hole) / self._rate_hz
+        if self._hole_is_cut and _SHORTEST_HOLE_S <= seconds <= _LONGEST_HOLE_S:
+            self._found.append((self._hole, frame))
+        self._hole = None
 
     def _is_cut(self, at: int) -> bool:
         """Whether the sound that ends at an index of `kept` ends at once."""
@@ -114,7 +125,7 @@ class StallDetector:
 
     def _look_for_repeats(self, end: int) -> None:
         """Search before every anchor for the place that the samples there are a copy of."""
-        mono = self._kept[:end, 0]
+        mono = np.ascontiguousarray(self._kept[:end, 0])
         step = round(_ANCHOR_S * self._rate_hz)
         longest = round(_LONGEST_LAG_S * self._rate_hz)
         first = self._known + (-(self._start + self._known)) % step
@@ -138,11 +149,12 @@ class StallDetector:
         wanted = mono[here : here + _ANCHOR_SAMPLES]
         if wanted.max() - wanted.min() < 10.0 ** (_EDGE_DBFS / 20.0):
             return 0  # silence repeats itself
-        start = max(0, here - longest)
-        places = np.flatnonzero(mono[start:here] == wanted[0]) + start
-        for place in places[::-1].tolist():
-            if np.array_equal(mono[place : place + _ANCHOR_SAMPLES], wanted):
-                return here - place
+        before = mono[max(0, here - longest) : here + _ANCHOR_SAMPLES - 1].tobytes()
+        place, end = -1, len(before)
+        while (place := before.rfind(wanted.tobytes(), 0, end)) >= 0:
+            if place % mono.itemsize == 0:
+                return here - max(0, here - longest) - place // mono.itemsize
+            end = place + wanted.nbytes - 1
         return 0
 
     def _end_repeat(self) -> None:

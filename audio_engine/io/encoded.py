@@ -16,9 +16,9 @@ from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.files import open_reader
 from audio_engine.processors.audio import AudioArray
 
-# Rates of MPEG-1 and MPEG-2 audio, with the lowest and highest kbit/s of each (ISO 11172-3, 13818-3)
-_KBIT = {48000: (32, 320), 44100: (32, 320), 32000: (32, 320)}
-_KBIT |= dict.fromkeys((24000, 22050, 16000), (8, 160))
+# MPEG-1 and MPEG-2 layer III (ISO 11172-3, 13818-3): rate, and lowest and highest kbit/s. What 56
+# kbit/s a channel can carry ends at 15 kHz, so 32 kHz are enough.
+_FORMATS = ((32000, 32, 320), (24000, 8, 160), (16000, 8, 160))
 _PIECE_S = 1.0
 
 
@@ -34,7 +34,7 @@ def encode_stretches(
     Parameters
     ----------
     path : path-like
-        Any file that `open_reader` takes; rates that MP3 lacks are converted to 48 kHz.
+        Any file that `open_reader` takes; converted to 32, 24 or 16 kHz.
     stretches : sequence of (float, float)
         Start and end in s, in order.
     channels : int
@@ -48,8 +48,8 @@ def encode_stretches(
         If the file cannot be read.
     """
     with open_reader(path) as reader:
-        rate_hz = reader.sample_rate_hz if reader.sample_rate_hz in _KBIT else 48000
-    low, high = _KBIT[rate_hz]
+        source_rate_hz = reader.sample_rate_hz
+    rate_hz, low, high = next((f for f in _FORMATS if f[0] <= source_rate_hz), _FORMATS[-1])
     level = (high - min(max(kbit_per_s, low), high)) / (high - low)
     result = io.BytesIO()
     with (

@@ -7,6 +7,7 @@ it. Before and after have one colour scale, so a darker spot is a quieter spot.
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,8 @@ class Spectrogram:
         for start in range(0, count, 64):
             frames = view[start * self._hop : count * self._hop : self._hop][:64]
             spectra = np.fft.rfft(frames * self._window, axis=1)
-            powers = np.square(np.abs(spectra)).astype(np.float32) @ self._bands
-            for column in powers:
+            power = spectra.real**2 + spectra.imag**2
+            for column in (self._bands @ power.T).T:
                 self._append(column)
         self._waiting = self._waiting[count * self._hop :]
 
@@ -113,8 +114,10 @@ def picture(levels_db: NDArray[np.float32], top_db: float) -> bytes:
     return stream.getvalue()
 
 
-def _mel_bands(sample_rate_hz: int, size: int, highest_hz: float) -> NDArray[np.float32]:
-    """Return triangles over the bins, shape (bins, bands), at least one bin wide to each side."""
+def _mel_bands(sample_rate_hz: int, size: int, highest_hz: float) -> Any:
+    """Return triangles over the bins, sparse (bands, bins), at least one bin wide to each side."""
+    from scipy.sparse import csr_array
+
     hz = np.arange(size // 2 + 1) * sample_rate_hz / size
     pitch = np.linspace(mel(LOWEST_HZ), mel(highest_hz), _BANDS + 2)
     edges = 700.0 * (10.0 ** (pitch / 2595.0) - 1.0)
@@ -124,4 +127,4 @@ def _mel_bands(sample_rate_hz: int, size: int, highest_hz: float) -> NDArray[np.
     above = np.maximum(edges[2:] - centre, bin_hz)
     distance = hz[:, None] - centre
     rise, fall = 1.0 + distance / below, 1.0 - distance / above
-    return np.asarray(np.clip(np.minimum(rise, fall), 0.0, None), np.float32)
+    return csr_array(np.clip(np.minimum(rise, fall), 0.0, None).T.astype(np.float32))

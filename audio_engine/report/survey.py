@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,8 @@ from audio_engine.report.spectrogram import Spectrogram
 if TYPE_CHECKING:
     from audio_engine.analysis.sound_class import SoundSegment
 
-_BLOCK_S = 0.1  # EBU Tech 3341: a meter is read ten times a second
+_BLOCK_S = 1.0
+_READING_S = 0.1  # EBU Tech 3341: a meter is read ten times a second
 _PEAK_S = 0.02
 _JUDGED_S = 0.01  # blocks of the voice activity
 _PAUSE_BLOCKS = 30  # after the last word or echo the room still rings for 0.3 s
@@ -78,8 +81,6 @@ def survey(
     InputFileError
         If one of them cannot be read.
     """
-    from contextlib import ExitStack
-
     from audio_engine.analysis.sound_class import SoundClassifier
 
     with ExitStack() as stack:
@@ -91,19 +92,21 @@ def survey(
         other = stack.enter_context(
             VoiceActivityDetector(rate_hz, readers[1].channels, engine="webrtcvad")
         )
+        pool = stack.enter_context(ThreadPoolExecutor(3))
         judge = _Judge(rate_hz)
         other_speech, far_active = Thinner(_JUDGED_S), Thinner(_JUDGED_S)
         frames = max(1, round(_BLOCK_S * rate_hz))
         while len(block := readers[0].read(frames)):
             result = _as_long(readers[1].read(len(block)), len(block))
             far_block = None if far is None else far.read(len(block))
-            probabilities = [
-                side.add(each, far_block)
-                for side, each in ((before, block), (after, result))
-            ]
-            for value in other.process(result).tolist():
+            # Most of it is numpy and C, which let go of the interpreter's lock.
+            heard = pool.submit(sounds.add, result)
+            judged = pool.submit(other.process, result)
+            earlier = pool.submit(before.add, block, far_block)
+            probabilities = [after.add(result, far_block), earlier.result()][::-1]
+            heard.result()
+            for value in judged.result().tolist():
                 other_speech.add(value)
-            sounds.add(result)
             active = judge.add(block, result, far_block, probabilities)
             for value in active.tolist() if far is not None else ():
                 far_active.add(float(value))
@@ -142,18 +145,20 @@ class _Side:
             HumDetector(rate_hz, channels),
         )
         self._peaks = Thinner(_PEAK_S, max)
-        self._momentary, self._short_term = Thinner(_BLOCK_S, max), Thinner(_BLOCK_S)
+        self._momentary, self._short_term = Thinner(_READING_S, max), Thinner(_READING_S)
+        self._reading_frames = max(1, round(_READING_S * rate_hz))
         self._probability = Thinner(_JUDGED_S)
         self._peak_frames = max(1, round(_PEAK_S * rate_hz))
         self._echo_power: list[float] = []  # mean power of every half second
         self._half_second = _Means(round(0.5 * rate_hz))
 
     def add(self, block: AudioArray, far_block: AudioArray | None) -> NDArray[np.float32]:
-        """Take the next 100 ms and return the speech probability of every 10 ms."""
-        self._meter.process(block)
-        now = self._meter.live_stats()
-        self._momentary.add(now.momentary_lufs)
-        self._short_term.add(now.short_term_lufs)
+        """Take the next second and return the speech probability of every 10 ms."""
+        for start in range(0, len(block), self._reading_frames):
+            self._meter.process(block[start : start + self._reading_frames])
+            now = self._meter.live_stats()
+            self._momentary.add(now.momentary_lufs)
+            self._short_term.add(now.short_term_lufs)
         starts = np.arange(0, len(block), self._peak_frames)
         for peak in np.maximum.reduceat(np.abs(block).max(axis=1), starts).tolist():
             self._peaks.add(peak)
@@ -204,10 +209,13 @@ class _Side:
         )
 
     def _echo_level(self, windows_s: list[float]) -> float | None:
-        """Return the mean level of the half seconds nearest to the windows."""
+        """Return the median level of the half seconds nearest to the windows.
+
+        The median, because in some of them somebody speaks as well.
+        """
         places = {round(start_s / 0.5) for start_s in windows_s}
         powers = [self._echo_power[i] for i in places if i < len(self._echo_power)]
-        return _dbfs(float(np.mean(powers))) if powers else None
+        return _dbfs(float(np.median(powers))) if powers else None
 
     def __enter__(self) -> _Side:
         return self
