@@ -44,9 +44,7 @@ def choose_excerpts(
     return tuple(excerpts)
 
 
-def encode(
-    path: str | os.PathLike[str], excerpts: Sequence[Excerpt], channels: int
-) -> bytes:
+def encode(path: str | os.PathLike[str], excerpts: Sequence[Excerpt], channels: int) -> bytes:
     """Return the excerpts of a file as one MP3, mono or stereo."""
     kept = min(channels, 2)
     return encode_stretches(

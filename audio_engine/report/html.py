@@ -23,6 +23,7 @@ from audio_engine.report.text import Writer, clock, number
 from audio_engine.wording import Words
 
 _PAGE = Path(__file__).parent / "page"
+_FEW_EVENTS = 12  # more are folded away
 _TILES = ("loudness", "noise", "echo", "true_peak")
 _MARKS = {"good": "●", "fair": "▲", "poor": "■", "unknown": "○"}  # not by colour alone
 #: Figures of a file and of the stages, with their units.
@@ -57,8 +58,8 @@ def html(document: Document, pictures: Pictures, json_name: str = "") -> str:
         Name of the file with the document beside the page; empty: there is none.
     """
     page = _Page(document, pictures)
-    style, script = (_read(name) for name in ("report.css", "report.js"))
-    return Template(_read("report.html")).substitute(
+    style, script = (read_page(name) for name in ("report.css", "report.js"))
+    return Template(read_page("report.html")).substitute(
         lang=page.words("page.language"),
         policy=policy(style, script),
         title=escape(f"{page.values['after']['name']} – {page.words('page.title')}"),
@@ -74,18 +75,21 @@ def html(document: Document, pictures: Pictures, json_name: str = "") -> str:
     )
 
 
-def policy(style: str, script: str) -> str:
+def policy(style: str, script: str = "") -> str:
     """Return a Content-Security-Policy that lets this style and script run and fetches nothing."""
-    hashes = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
-    ]
+    scripts = f"script-src {_hash(script)}; " if script else ""
     return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        f"default-src 'none'; style-src {_hash(style)}; {scripts}"
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _read(name: str) -> str:
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def read_page(name: str) -> str:
+    """Return a file of the page: its frame, style or script."""
     return (_PAGE / name).read_text(encoding="utf-8")
 
 
@@ -124,8 +128,10 @@ class _Page(Writer):
         )
 
     def _tile(self, index: int, row: dict[str, Any]) -> str:
-        before = self.figure(f"/score/{index}/before", row["digits"], "page.none")
-        after = self.figure(f"/score/{index}/after", row["digits"], "page.none")
+        before, after = (
+            self.figure(f"/score/{index}/{side}", row["digits"], _missing(row))
+            for side in ("before", "after")
+        )
         return (
             f'<div class="tile"><h3>{escape(row["title"])}</h3>'
             f'<p class="change"><span class="was"><span class="hidden">{self.say("page.before")} '
@@ -151,7 +157,9 @@ class _Page(Writer):
             )
             text = f'<ul class="todo">{items}</ul>'
         else:
-            text = f"<p>{self.say('page.nothing_todo')}</p>"
+            judged = self.values["verdict"] != "unknown"
+            told = self.say("page.nothing_todo") if judged else escape(self.values["headline"])
+            text = f"<p>{told}</p>"
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.values["warnings"])
         if notes:
             notes = f'<h3>{self.say("page.warnings")}</h3><ul class="notes">{notes}</ul>'
@@ -161,7 +169,7 @@ class _Page(Writer):
         players = self.values["players"]
         louder = players["louder_db"]
         sides = "".join(
-            f'<figure><figcaption>{self.say(f"page.{side}")}</figcaption><audio controls '
+            f"<figure><figcaption>{self.say(f'page.{side}')}</figcaption><audio controls "
             f'preload="auto" data-side="{side}" aria-label="{self.say(f"page.{side}")}" '
             f'src="{_uri(self._pictures.sound_type, sound)}"></audio></figure>'
             for side, sound in zip(("before", "after"), self._pictures.sounds, strict=True)
@@ -246,7 +254,7 @@ class _Page(Writer):
         side = pointer.rpartition("/")[2]
         if row[side] is None:
             no_such_side = row["judged"] == "before" and side == "after"
-            return "" if no_such_side else self.figure(pointer, row["digits"], "page.none")
+            return "" if no_such_side else self.figure(pointer, row["digits"], _missing(row))
         return f'{self.figure(pointer, row["digits"])} <span class="unit">{row["unit"]}</span>'
 
     def events(self) -> str:
@@ -263,10 +271,16 @@ class _Page(Writer):
             for name in ("when", "what", "how_much", "where")
         )
         rows = "".join(self._event_row(i, event) for i, event in enumerate(events))
-        return (
-            f"{title}{more}"
+        table = (
             f'<table class="events"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         )
+        if len(events) <= _FEW_EVENTS:
+            return title + table
+        kinds = " · ".join(
+            f"{self.say(f'event.{kind}')} {self.figure(f'/event_counts/{kind}', 0)}"
+            for kind in self.values["event_counts"]
+        )
+        return f"{title}<p>{kinds}</p>{more}{self._fold('event.all', table)}"
 
     def _event_row(self, index: int, event: dict[str, Any]) -> str:
         digits = 0 if event["unit"] in {"", "ms", "Hz"} else 1
@@ -342,6 +356,11 @@ class _Page(Writer):
             if isinstance(fields, dict):
                 rows += [(f"{section}.{name}", json.dumps(value)) for name, value in fields.items()]
         return _two_columns([(escape(name), escape(value)) for name, value in rows])
+
+
+def _missing(row: dict[str, Any]) -> str:
+    """Return what stands for a figure that is not there."""
+    return "page.none" if row["id"] in {"hum", "echo"} else "page.unknown"
 
 
 def _unit(unit: str) -> str:

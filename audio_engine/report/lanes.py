@@ -15,9 +15,7 @@ from audio_engine.report.spectrogram import mel
 from audio_engine.report.text import Writer, clock, number
 
 _WIDTH, _HEIGHT = 1000.0, 100.0
-_TICKS_S = (
-    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400),
-)
+_TICKS_S = (*(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400),)
 _MOST_TICKS = 6
 _LOWEST_LUFS, _HIGHEST_LUFS = -60.0, 0.0
 _SPECTRUM_TICKS_HZ = (100, 500, 1000, 2000, 4000, 8000, 16000)
@@ -95,7 +93,9 @@ class _Drawing:
                 shapes.append(self._line((name, side), scale, f"{side} {kind}"))
         legend = self._sides() + f'<li class="band">{self._page.say("page.target")}</li>'
         ticks = [(v, number(v)) for v in (-60, -50, -40, -30, -20, -10, 0)]
-        return self._lane("loudness", "".join(shapes), "LUFS", scale, ticks, legend=legend, tall=True)
+        return self._lane(
+            "loudness", "".join(shapes), "LUFS", scale, ticks, legend=legend, tall=True
+        )
 
     def spectrum(self, side: str, uri: str) -> str:
         facts = self._page.values["spectrogram"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audio_engine.analysis.event import Event
 from audio_engine.config import EngineConfig
@@ -23,8 +23,12 @@ VOICE_DBFS = -26.0
 _CLIPPED_ONCE_IN = 1e-6  # share of samples that may clip when the microphone is set right
 _HEAD_ROOM_DB = 3.0
 _ECHO_AT_MICROPHONE_DB = -10.0  # under the voice: what a canceller deals with without being heard
+_SPEECH_S = 3.0  # so much, or half of a short file: else rows on the voice are not rated
+_OF_VOICE = {"noise", "echo", "voice_level", "reverb"}
 _RANGE_S = 60.0  # EBU Tech 3342: the loudness range means something from a minute on
-_NO_HUM_DBFS = -100.0
+_CAUSES = {"echo", "hum", "howl"}
+_SAME_S = 0.3
+_TENTHS = ("lufs", "dbtp", "difference_db", "seconds")  # other figures of advice are whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +52,16 @@ class Limits:
         else:
             good, fair = self.good, self.fair
         slack = 1e-9
-        return "good" if distance <= good + slack else "fair" if distance <= fair + slack else "poor"
+        return (
+            "good" if distance <= good + slack else "fair" if distance <= fair + slack else "poor"
+        )
 
 
 LIMITS = {
     # EBU R 128: +-1.0 LU is allowed where the target cannot be reached exactly (live).
     "loudness": Limits(unit="LUFS", digits=1, judged="after", better="near", good=1.0, fair=3.0),
     # EBU R 128 and AES TD1008: -1 dBTP. Above 0 a player clips.
-    "true_peak": Limits(
-        unit="dBTP", digits=1, judged="after", better="lower", good=-1.0, fair=0.0
-    ),
+    "true_peak": Limits(unit="dBTP", digits=1, judged="after", better="lower", good=-1.0, fair=0.0),
     # EBU Tech 3343: above 20 LU is too much for a home; a phone in a noisy place wants half.
     "range": Limits(unit="LU", digits=1, judged="after", better="lower", good=10.0, fair=20.0),
     # 15 dB: ANSI S12.60, every word is understood. 30 dB: the noise is no longer noticed.
@@ -96,8 +100,11 @@ def score_card(
 
 
 def verdict(rows: Iterable[ScoreRow]) -> str:
-    """Return the worst rating there is; ``unknown`` if nothing could be judged."""
-    ratings = {row.rating for row in rows}
+    """Return the worst rating there is; ``unknown`` for a result with no loudness: silence."""
+    by_id = {row.id: row for row in rows}
+    if by_id["loudness"].after is None:
+        return "unknown"
+    ratings = {row.rating for row in by_id.values()}
     return next((each for each in ("poor", "fair", "good") if each in ratings), "unknown")
 
 
@@ -116,6 +123,8 @@ class _Card:
     ) -> None:
         self._before, self._after = found.before, found.after
         self._done, self._trace, self._config, self._words = done, trace, config, words
+        spoken_s = sum(e.end_s - e.start_s for e in found.sounds if e.kind == "speech")
+        self._has_voice = spoken_s >= min(_SPEECH_S, 0.5 * done.duration_s)
 
     def loudness(self) -> ScoreRow:
         target = target_lufs(self._done, self._config)
@@ -128,7 +137,7 @@ class _Card:
             difference_db=abs(off),
             target_lufs=target,
         )
-        row = self._row("loudness", before, after, advice, target=target)
+        row = self._row("loudness", (before, after), advice, target=target)
         return row if levelled else _unrated(row)
 
     def true_peak(self) -> ScoreRow:
@@ -137,12 +146,12 @@ class _Card:
         ceiling = min(-1.0, self._config.limiter.ceiling_dbtp - math.ceil(above * 2) / 2)
         key = "true_peak" if self._config.limiter.enabled else "true_peak_no_limiter"
         advice = self._advice(key, ceiling_dbtp=ceiling)
-        return self._row("true_peak", before.true_peak_dbtp, after.true_peak_dbtp, advice)
+        return self._row("true_peak", (before.true_peak_dbtp, after.true_peak_dbtp), advice)
 
     def range(self) -> ScoreRow:
         before, after = self._done.loudness_before, self._done.loudness_after
         row = self._row(
-            "range", before.loudness_range_lu, after.loudness_range_lu, self._advice("range")
+            "range", (before.loudness_range_lu, after.loudness_range_lu), self._advice("range")
         )
         return row if self._done.duration_s >= _RANGE_S else _unrated(row)
 
@@ -150,53 +159,54 @@ class _Card:
         before, after = (_difference(x.voice_dbfs, x.pause_dbfs) for x in self._sides())
         missing = max(1.0, LIMITS["noise"].good - (before or 0.0))
         advice = self._advice("noise", missing_db=missing, snr_db=before)
-        return self._row("noise", before, after, advice)
+        return self._row("noise", (before, after), advice)
 
     def echo(self) -> list[ScoreRow]:
         if self._done.far_end is None:
             return []
         before, after = (_difference(x.echo_dbfs, x.voice_dbfs) for x in self._sides())
-        if before is None:
-            row = self._row("echo", None, None, None)
-            return [_rated(row, "good") if self._before.echo_dbfs is None else row]
-        lower_db = max(3.0, math.ceil(before - _ECHO_AT_MICROPHONE_DB))
-        return [self._row("echo", before, after, self._advice("echo", lower_db=lower_db))]
+        lower_db = max(3.0, math.ceil((before or 0.0) - _ECHO_AT_MICROPHONE_DB))
+        heard = self._before.echo_dbfs is not None
+        advice = self._advice("echo", lower_db=lower_db)
+        return [self._row("echo", (before, after), advice, if_none="unknown" if heard else "good")]
 
     def hum(self) -> ScoreRow:
-        levels = [_highest(side, "hum") for side in self._sides()]
-        advice = self._advice("hum", level_dbfs=levels[0])
-        row = self._row("hum", *levels, advice if levels[0] is not None else None)
-        return _rated(row, "good") if levels[1] is None else row
+        before, after = (_highest(side, "hum") for side in self._sides())
+        advice = self._advice("hum", level_dbfs=before)
+        return self._row("hum", (before, after), advice, if_none="good")
 
     def dropouts(self) -> ScoreRow:
-        missing_ms = [sum(e.value for e in _of(side, "stall")) for side in self._sides()]
-        count = len(_of(self._after, "stall"))
-        advice = self._advice("dropouts", count=count, missing_ms=missing_ms[1])
-        return self._row("dropouts", *(self._percent(ms / 1000.0) for ms in missing_ms), advice)
+        before = _of(self._before, "stall")
+        new = [e for e in _of(self._after, "stall") if not any(same_event(e, o) for o in before)]
+        lost_ms, new_ms = (sum(event.value for event in each) for each in (before, new))
+        count, all_ms = len(before) + len(new), lost_ms + new_ms
+        advice = self._advice("dropouts", count=count, missing_ms=all_ms)
+        figures = self._percent(lost_ms / 1000.0), self._percent(all_ms / 1000.0)
+        return self._row("dropouts", figures, advice)
 
     def howl(self) -> ScoreRow:
-        counts = [len(_of(side, "howl")) for side in self._sides()]
+        before, after = (len(_of(side, "howl")) for side in self._sides())
         found = _of(self._after, "howl") or _of(self._before, "howl")
         advice = self._advice("howl", frequency_hz=found[0].value if found else None)
-        return self._row("howl", *counts, advice if found else None)
+        return self._row("howl", (before, after), advice)
 
     def clipping(self) -> ScoreRow:
-        seconds = [
-            sum(e.end_s - e.start_s for e in _of(side, "clipping")) for side in self._sides()
-        ]
+        seconds = sum(e.end_s - e.start_s for e in _of(self._before, "clipping"))
         advice = self._advice("clipping", lower_db=self._lower_by_db())
-        return self._row("clipping", *map(self._percent, seconds), advice)
+        return self._row("clipping", (self._percent(seconds), None), advice)
 
     def voice_level(self) -> ScoreRow:
         before, after = (side.voice_dbfs for side in self._sides())
         off = VOICE_DBFS - (before if before is not None else VOICE_DBFS)
         key = "voice_level_raise" if off > 0 else "voice_level_lower"
         advice = self._advice(key, change_db=abs(off))
-        return self._row("voice_level", before, after, advice, target=VOICE_DBFS)
+        if off < 0 and _of(self._before, "clipping"):
+            advice = None  # the row on clipping says it
+        return self._row("voice_level", (before, after), advice, target=VOICE_DBFS)
 
     def reverb(self) -> ScoreRow:
         seconds = self._trace.reverb_time_s
-        return self._row("reverb", seconds, None, self._advice("reverb", seconds=seconds))
+        return self._row("reverb", (seconds, None), self._advice("reverb", seconds=seconds))
 
     def far_end_timing(self) -> list[ScoreRow]:
         if self._done.far_end is None:
@@ -204,7 +214,7 @@ class _Card:
         jumps = self._trace.events()
         largest = max((abs(event.value) for event in jumps), default=None)
         advice = self._advice("far_end_timing", count=len(jumps), jump_ms=largest)
-        return [self._row("far_end_timing", len(jumps), None, advice)]
+        return [self._row("far_end_timing", (len(jumps), None), advice)]
 
     def _lower_by_db(self) -> float:
         """Return by how much the microphone should be turned down.
@@ -218,7 +228,8 @@ class _Card:
         spoken = samples * max(self._before.speech_share, 0.1)
         share = min(max(clipped / max(spoken, 1.0), 1e-9), 0.3)
         over_db = 20.0 * math.log10(max(1.0, math.log(_CLIPPED_ONCE_IN) / math.log(share)))
-        return float(math.ceil(over_db + _HEAD_ROOM_DB))
+        too_loud_db = (self._before.voice_dbfs or -200.0) - VOICE_DBFS
+        return float(math.ceil(max(over_db + _HEAD_ROOM_DB, too_loud_db)))
 
     def _percent(self, seconds: float) -> float:
         return 100.0 * seconds / self._done.duration_s if self._done.duration_s else 0.0
@@ -230,7 +241,9 @@ class _Card:
         """Return the sentence with its figures in whole numbers; None where one is not known."""
         ready: dict[str, float] = {}
         for name, value in figures.items():
-            digits = 1 if name.endswith(("lufs", "dbtp", "difference_db")) or name == "seconds" else 0
+            digits = (
+                1 if name.endswith(("lufs", "dbtp", "difference_db")) or name == "seconds" else 0
+            )
             whole = rounded(value, digits)
             if whole is None:
                 return None
@@ -241,16 +254,23 @@ class _Card:
     def _row(
         self,
         name: str,
-        before: float | None,
-        after: float | None,
+        before_after: tuple[float | None, float | None],
         advice: Advice | None,
+        *,
         target: float | None = None,
+        if_none: str = "unknown",
     ) -> ScoreRow:
+        """Return a row; without a figure to judge its rating is `if_none`."""
         limits = LIMITS[name]
-        figures = {"before": rounded(before, limits.digits), "after": rounded(after, limits.digits)}
-        rating = limits.rate(figures[limits.judged], target)
-        cured = rating == "good" and limits.rate(figures["before"], target) not in {"poor", "fair"}
-        cured = cured or (rating == "good" and limits.better == "near")
+        before, after = (rounded(value, limits.digits) for value in before_after)
+        figures = {"before": before, "after": after}
+        judged = figures[limits.judged]
+        rating = if_none if judged is None else limits.rate(judged, target)
+        if name in _OF_VOICE and not self._has_voice:
+            rating = "unknown"
+        # What the chain cured is still worth a word where its cause can be taken away.
+        was_bad = limits.rate(figures["before"], target) in {"poor", "fair"}
+        needed = rating in {"poor", "fair"} or (name in _CAUSES and was_bad and rating == "good")
         return ScoreRow(
             id=name,
             title=self._words(f"row.{name}.title"),
@@ -264,20 +284,18 @@ class _Card:
             fair=limits.fair,
             target=target,
             rating=rating,
-            advice=None if rating == "unknown" or cured else advice,
+            advice=advice if needed else None,
         )
 
 
+def same_event(a: Event, b: Event) -> bool:
+    """Whether two findings, one of each side, are one thing."""
+    near = a.start_s < b.end_s + _SAME_S and b.start_s < a.end_s + _SAME_S
+    return a.kind == b.kind and near
+
+
 def _unrated(row: ScoreRow) -> ScoreRow:
-    from dataclasses import replace
-
     return replace(row, rating="unknown", advice=None)
-
-
-def _rated(row: ScoreRow, rating: str) -> ScoreRow:
-    from dataclasses import replace
-
-    return replace(row, rating=rating)
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

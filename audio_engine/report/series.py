@@ -49,9 +49,7 @@ class Thinner:
         Makes one value of two: their mean, or `max` where the highest counts.
     """
 
-    def __init__(
-        self, step_s: float, join: Callable[[float, float], float] | None = None
-    ) -> None:
+    def __init__(self, step_s: float, join: Callable[[float, float], float] | None = None) -> None:
         self.step_s = step_s
         self._join = join or _mean
         self._values: list[float | None] = []

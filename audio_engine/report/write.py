@@ -29,15 +29,14 @@ from audio_engine.report.document import (
     rounded,
 )
 from audio_engine.report.html import Pictures, html
-from audio_engine.report.score import score_card, target_lufs, verdict
+from audio_engine.report.score import same_event, score_card, target_lufs, verdict
 from audio_engine.report.series import Series
 from audio_engine.report.survey import SideFacts, Survey, survey
 from audio_engine.report.trace import Trace
 from audio_engine.wording import Words
 
 _MOST_EVENTS = 200
-#: Kinds that a side's detectors find; both sides having one at the same time is one event.
-_SAME_S = 0.3
+_LOST = {"clipping", "stall"}  # what is gone stays gone, though its edges may no longer show
 
 
 def write_report(
@@ -216,21 +215,16 @@ def _facts(path: str, side: SideFacts, loudness: LoudnessStats) -> FileFacts:
 
 
 def _events(found: Survey, trace: Trace) -> list[ReportEvent]:
-    """Join what both sides have; clipping and hum of the recording count as cured otherwise."""
+    """Join what both sides have; what only the recording has was cured, or cannot be."""
     events = [_event(each, "stage") for each in trace.events()]
     left = list(found.after.events)
     for event in found.before.events:
-        same = next((other for other in left if _is_same(event, other)), None)
+        same = next((other for other in left if same_event(event, other)), None)
         if same is not None:
             left.remove(same)
-        events.append(_event(event, "both" if same is not None else "before"))
+        stays = same is not None or event.kind in _LOST
+        events.append(_event(event, "both" if stays else "before"))
     return events + [_event(event, "after") for event in left]
-
-
-def _is_same(a: Event, b: Event) -> bool:
-    return (
-        a.kind == b.kind and a.start_s < b.end_s + _SAME_S and b.start_s < a.end_s + _SAME_S
-    )
 
 
 def _event(event: Event, side: str) -> ReportEvent:
