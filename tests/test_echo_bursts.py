@@ -36,7 +36,7 @@ def test_an_echo_is_found(far: Signal, delay_ms: float) -> None:
 
 
 def test_an_echo_that_nobody_hears_is_no_burst(far: Signal) -> None:
-    echo = 0.06 * echo_of(far, RATE_HZ) + noise(SECONDS, RATE_HZ, 1e-5)
+    echo = 0.12 * echo_of(far, RATE_HZ) + noise(SECONDS, RATE_HZ, 1e-5)
     detector = judged(echo, far)
     assert detector.finish() == []
     assert detector.windows

@@ -96,7 +96,9 @@ class StallDetector:
         first = max(self._known, 1)
         still = np.all(self._kept[first:end] == self._kept[first - 1 : end - 1], axis=1)
         edges = np.diff(np.concatenate([[self._hole is not None], still]).astype(np.int8))
-        starts, ends = (np.flatnonzero(edges == sign) + first for sign in (1, -1))
+        # A sample that equals the one before it is part of a run that began one sample earlier.
+        starts = np.flatnonzero(edges == 1) + first - 1
+        ends = np.flatnonzero(edges == -1) + first
         if self._hole is not None and len(ends):
             self._end_hole(int(ends[0]))
             ends = ends[1:]
