@@ -2,8 +2,9 @@
 
 Two marks that no room makes: a run of exactly equal samples that cuts sound off at once, and a
 stretch that equals, sample for sample, the one just before it. A gate or a synthetic voice reaches
-digital silence too, but fades into it: the sound has to end at once, and one of the two edges has to
-be loud. A tone whose period is a whole number of samples repeats as well: periods under 5 ms are left out.
+digital silence too, but fades into it: the sound has to end at once, and one of the two edges has
+to be loud. A tone whose period is a whole number of samples repeats as well: periods under 5 ms are
+left out.
 Cost: about 1 s of computing per 10 minutes at 48 kHz. Memory: 1/4 s of sound.
 """
 
@@ -179,4 +180,6 @@ def _equal_backwards(mono: NDArray[np.float32], here: int, lag: int) -> int:
 
 
 def _level_dbfs(block: AudioArray) -> float:
+    if not len(block):
+        return -np.inf
     return 10.0 * float(np.log10(np.mean(np.square(block, dtype=np.float64)) + 1e-20))

@@ -96,9 +96,11 @@ def write_report(
 
 
 def check_report_path(path: Path, done: FileReport | None = None) -> None:
-    """Raise `ConfigError` if no report can be written there."""
+    """Raise `ConfigError` or `OutputFileError` if no report can be written there."""
     if path.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(f"{path}: a report is an HTML file; let its name end with .html")
+    if not path.parent.is_dir():
+        raise OutputFileError(f"{path}: cannot be written: there is no folder {path.parent}")
     files = (done.input, done.output, done.far_end) if done else ()
     if "-" in files:
         raise ConfigError(f"{path}: a report needs files; a pipe cannot be read again")
