@@ -13,8 +13,10 @@ noise floor, delay, return loss and reverberation time with what was put in.
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from audio_engine.analysis.echo_path import measure_echo_path
 from audio_engine.analysis.recording import Recording, a_weighting
 from audio_engine.analysis.room_check import RoomCheck, check_room
 from audio_engine.analysis.sweep import sweep_signal
@@ -162,6 +165,13 @@ class Made:
         """Return the kinds of this half."""
         return ("hiss", "fan") if self.half == "tune" else ("hiss", "babble", "traffic")
 
+    def rumble(self, frames: int, rng: Random) -> Signal:
+        """Return wind or traffic below 70 Hz, of level 1 (rms)."""
+        edge = butter(2, rng.uniform(35.0, 70.0), "low", fs=SOURCE_HZ, output="sos")
+        gusts = np.interp(np.arange(frames), np.linspace(0, frames, 16), rng.uniform(0.5, 1.0, 16))
+        x = sosfilt(edge, rng.standard_normal(frames)) * gusts
+        return np.asarray(x / np.sqrt(np.mean(x**2)))
+
     def room(self, t60_s: float, direct_db: float, rng: Random) -> Signal:
         """Return a response at 48 kHz: direct sound, then a decaying tail."""
         return decaying(t60_s, direct_db, SOURCE_HZ, rng)
@@ -174,6 +184,7 @@ class Recorded(Made):
         super().__init__(half)
         self._speech = sorted((folder / "dev" / "speech").glob("*/*.flac"))
         self._noise = folder / "ns_pack" / "noise" / "dev"
+        self._rooms = _rooms(folder / "dev" / "rir")
 
     def voice(self, rng: Random) -> Signal:
         """Return a recording with the whole band, at 48 kHz."""
@@ -185,16 +196,45 @@ class Recorded(Made):
                 return np.asarray(mono / np.max(np.abs(mono)))
 
     def noise(self, kind: str, frames: int, rng: Random) -> Signal:
-        """Return a recorded noise."""
+        """Return a recorded noise; a microphone's own hiss is made."""
+        if kind == "hiss":
+            return super().noise(kind, frames, rng)
         files = sorted((self._noise / kind).rglob("*.*"))
-        path = files[int(rng.integers(len(files)))]
-        sound, rate_hz = soundfile.read(path, dtype="float64", always_2d=True)
-        mono = soxr.resample(sound[:, 0], rate_hz, SOURCE_HZ)
-        return np.resize(np.roll(mono, int(rng.integers(len(mono)))), frames)
+        return np.resize(_mono(files[int(rng.integers(len(files)))]), frames)
 
     def noises(self) -> tuple[str, ...]:
         """Return the kinds there are recordings of."""
         return ("stationary", "street", "babble")
+
+    def rumble(self, frames: int, rng: Random) -> Signal:
+        """Return recorded wind, of level 1 (rms)."""
+        x = self.noise("wind", frames, rng)
+        return np.asarray(x / np.sqrt(np.mean(x**2)))
+
+    def room(self, t60_s: float, direct_db: float, rng: Random) -> Signal:
+        """Return a measured response: one of a living room, or one that rings."""
+        wanted = [path for path, t60 in self._rooms if (t60 < 0.6) == (t60_s < 0.6) and t60 < 2.6]
+        response = _mono(wanted[int(rng.integers(len(wanted)))])
+        direct = int(np.argmax(np.abs(response)))
+        return np.asarray(response[direct:] / np.abs(response[direct]))
+
+
+@cache
+def _mono(path: Path) -> Signal:
+    """Return the first channel of a file at 48 kHz."""
+    sound, rate_hz = soundfile.read(path, dtype="float64", always_2d=True)
+    return np.asarray(soxr.resample(sound[:, 0], rate_hz, SOURCE_HZ))
+
+
+def _rooms(folder: Path) -> list[tuple[Path, float]]:
+    """Return measured rooms and their reverberation times: short ones, and those over 0.9 s."""
+    found = []
+    with (folder / "manifest.csv").open(encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            said = re.match(r"T60\(T20\)=([0-9.]+) s", row["note"])
+            if said and not 0.6 <= float(said[1]) < 0.9 and (folder / row["file"]).exists():
+                found.append((folder / row["file"], float(said[1])))
+    return found
 
 
 @cache
@@ -283,7 +323,7 @@ def scene(plan: Plan, parts: Made, rng: Random) -> Case:
     x = (voice if plan.spoken else 0.0) + noise
     x = microphone(x, rng)
     if plan.rumble_db is not None:
-        x = x + rumble(frames, rng) * amplitude(plan.voice_dbfs + plan.rumble_db)
+        x = x + parts.rumble(frames, rng) * amplitude(plan.voice_dbfs + plan.rumble_db)
     if plan.hum is not None:
         x = x + hum(frames, plan.hum[0], rng) * amplitude(plan.voice_dbfs + plan.hum[1])
     if plan.cut_hz is not None:
@@ -332,17 +372,6 @@ def hum(frames: int, base_hz: float, rng: Random) -> Signal:
         weight = rng.uniform(0.4, 1.0) / line**fall
         total += weight * np.sin(2 * np.pi * base_hz * line * time_s + rng.uniform(0, 6.28))
     return np.asarray(total / np.sqrt(np.mean(total**2)))
-
-
-def rumble(frames: int, rng: Random) -> Signal:
-    """Return wind or traffic below 70 Hz, of level 1 (rms)."""
-    low = sosfilt(
-        butter(2, rng.uniform(35.0, 70.0), "low", fs=SOURCE_HZ, output="sos"),
-        rng.standard_normal(frames),
-    )
-    knots = rng.uniform(0.5, 1.0, 16)
-    x = low * np.interp(np.arange(frames), np.linspace(0, frames, 16), knots)
-    return np.asarray(x / np.sqrt(np.mean(x**2)))
 
 
 def channels(x: Signal, plan: Plan, rng: Random) -> Signal:
@@ -573,6 +602,60 @@ def tally(half: str, count: int, seed: int, folder: Path | None = None) -> Tally
     return total
 
 
+# --- truth from outside ------------------------------------------------------------------------
+
+#: Largest error allowed: dB, ms, dB, share of T60, dB.
+TRUTH_BARS = {"hum": 1.0, "delay": 1.0, "return loss": 1.0, "reverb": 0.2, "noise floor": 1.0}
+
+
+def truth(count: int, seed: int) -> dict[str, list[float]]:
+    """Return the errors of the figures, against what was put in."""
+    errors: dict[str, list[float]] = {name: [] for name in TRUTH_BARS}
+    parts = Made("judge")
+    for number in range(count):
+        rng = np.random.default_rng([seed, 77, number])
+        _truth_of_levels(errors, parts, rng)
+        _truth_of_path(errors, rng)
+    return errors
+
+
+def _truth_of_levels(errors: dict[str, list[float]], parts: Made, rng: Random) -> None:
+    plan = replace(clean_plan("judge", rng), codec="", bits=24, rate_hz=SOURCE_HZ, stereo=False)
+    frames = round(plan.seconds * SOURCE_HZ)
+    voice = talk(replace(plan, lead_s=1.0), parts, frames, rng)
+    voice *= amplitude(plan.voice_dbfs) / active_rms(voice)
+    noise = coloured(frames, float(rng.uniform(-3.0, 0.0)), rng)
+    noise *= amplitude(plan.voice_dbfs - float(rng.uniform(20.0, 35.0))) / np.std(noise)
+    tone = hum(frames, float(rng.choice([50.0, 60.0])), rng)
+    tone *= amplitude(plan.voice_dbfs - float(rng.uniform(10.0, 22.0)))
+    for name, x in (("noise floor", voice + noise), ("hum", voice + noise + tone)):
+        check = judge(Case("judge", (), 0, x[:, np.newaxis].astype(np.float32), SOURCE_HZ))
+        if name == "noise floor" and check.levels is not None:
+            wanted = 20.0 * np.log10(np.sqrt(np.mean(weighted(noise) ** 2)))
+            errors[name].append(check.levels.noise_dba - float(wanted))
+        if name == "hum":
+            level = check.hum.level_dbfs if check.hum is not None else -200.0
+            errors[name].append(level - 20.0 * float(np.log10(np.std(tone))))
+
+
+def _truth_of_path(errors: dict[str, list[float]], rng: Random) -> None:
+    rate_hz = int(rng.choice([16000, 48000]))
+    played = sweep_signal(rate_hz).astype(np.float64)
+    t60_s = float(rng.uniform(0.25, 1.6))
+    response = decaying(t60_s, float(rng.uniform(-6.0, 6.0)), rate_hz, rng)
+    late = round(float(rng.uniform(0.01, 0.5)) * rate_hz)
+    echo = fftconvolve(np.concatenate([np.zeros(late), played]), response)[: len(played)]
+    echo *= amplitude(-float(rng.uniform(-3.0, 30.0))) / np.sqrt(np.sum(response**2))
+    noise = rng.standard_normal(len(echo)) * np.std(echo) * amplitude(-float(rng.uniform(15, 40)))
+    off = 1.0 + 1e-6 * float(rng.uniform(-100.0, 100.0))  # the microphone's clock
+    mic = soxr.resample(echo + noise, 1e6, 1e6 * off)
+    found = measure_echo_path(mic, played, rate_hz, latest_s=1.5)
+    errors["delay"].append(found.delay_ms - 1000.0 * late / rate_hz)
+    loss_db = 10.0 * np.log10(np.sum(played**2) / np.sum(echo**2))
+    errors["return loss"].append(found.return_loss_db - float(loss_db))
+    errors["reverb"].append((found.reverb_time_s or 0.0) / t60_s - 1.0)
+
+
 def main() -> None:
     """Print the table of both halves."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -582,7 +665,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="recorded voices, noises and rooms")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--misses", action="store_true", help="name every case that went wrong")
+    parser.add_argument("--truth", action="store_true", help="errors of the figures instead")
     options = parser.parse_args()
+    if options.truth:
+        show_truth(truth(options.cases, options.seed))
+        return
     results = {}
     for half in options.half or (("judge",) if options.data else ("tune", "judge")):
         total = tally(half, options.cases, options.seed, options.data)
@@ -593,6 +680,17 @@ def main() -> None:
             show(half, results[half])
     if options.json:
         print(json.dumps(results, indent=2))
+
+
+def show_truth(errors: dict[str, list[float]]) -> None:
+    """Print the errors of each figure."""
+    for name, values in errors.items():
+        size = np.abs(values)
+        print(
+            f"{name:12} bar {TRUTH_BARS[name]:4}  median {np.median(size):.2f}  "
+            f"95 % {np.quantile(size, 0.95):.2f}  worst {size.max():.2f}  "
+            f"within {np.mean(size <= TRUTH_BARS[name]):.1%} of {len(size)}"
+        )
 
 
 def show(half: str, result: dict[str, Any]) -> None:

@@ -21,6 +21,9 @@ from audio_engine.analysis.reverberation import reverberation_time
 
 _REGULAR = 10.0**-3.5  # of the strongest bin: below the end of a sweep of pink energy
 _PEAK_OVER_NOISE = 10.0  # the highest of a million values of Gaussian noise is 5 sigma
+# A voice in the room answers to a sweep too, with many peaks; an echo has one, and none before it.
+# (40 voices without an echo: 1.5 at most; 40 echoes down to 20 dB below a voice: 5 at least.)
+_PEAK_OVER_BEFORE, _BEFORE_PEAK_S = 3.0, (0.5, 0.05)
 _FIRST_SHARE = 0.5  # of the peak: an earlier arrival as strong as that is the first
 _FIRST_S = 0.02
 _DRIFT_PPM = 1500.0  # two cheap cards differ by less
@@ -93,7 +96,7 @@ def measure_echo_path(
     apart = centres[1] - centres[0]
     responses = [_response(mic, part) for part in parts]
     reach = round(_AGREE_S * sample_rate_hz + 1e-6 * _DRIFT_PPM * apart)
-    peaks = _common(responses, np.arange(earliest, latest), reach)
+    peaks = _common(responses, np.arange(earliest, latest), reach, sample_rate_hz)
     if peaks is None:
         return NOT_HEARD
     off = peaks[1] - peaks[0]
@@ -145,7 +148,9 @@ def _response(mic: Array, played: Array) -> Array:
     )
 
 
-def _common(responses: list[Array], lags: NDArray[np.int64], reach: int) -> list[int] | None:
+def _common(
+    responses: list[Array], lags: NDArray[np.int64], reach: int, sample_rate_hz: int
+) -> list[int] | None:
     """Return the peak of each response, near the delay that all of them have; None: there is none.
 
     Equal sweeps answer to each other, a sweep's distance too early or late, but each differently.
@@ -161,7 +166,18 @@ def _common(responses: list[Array], lags: NDArray[np.int64], reach: int) -> list
     if both[centre] < _PEAK_OVER_NOISE:
         return None
     start = max(0, centre - reach)
-    return [int(lags[start + np.argmax(size[start : centre + reach + 1])]) for size in sizes]
+    peaks = [int(lags[start + np.argmax(size[start : centre + reach + 1])]) for size in sizes]
+    stand_out = all(
+        abs(response[peak]) >= _PEAK_OVER_BEFORE * _highest(response, peak, sample_rate_hz)
+        for response, peak in zip(responses, peaks, strict=True)
+    )
+    return peaks if stand_out else None
+
+
+def _highest(response: Array, peak: int, sample_rate_hz: int) -> float:
+    """Return the highest value in half a second before a peak, but for its own foot."""
+    first, last = (peak - round(s * sample_rate_hz) for s in _BEFORE_PEAK_S)
+    return float(np.max(np.abs(response[np.arange(first, last)])))
 
 
 def _first(response: Array, peak: int, sample_rate_hz: int) -> int:

@@ -159,6 +159,8 @@ def check_live(
             stream.record(take)
             stream.start()
             say("quiet", quiet_s)
+            _wait(stream, 0.0)
+            broke_before = stream.stats().xruns.total  # while it starts; that piece is not judged
             _wait(stream, quiet_s)
             say("speak", seconds - quiet_s)
             _wait(stream, seconds)
@@ -181,11 +183,9 @@ def check_live(
         ) as writer:
             writer.write(mic)
     warnings: tuple[str, ...] = ()
-    if stats.xruns.total:
-        warnings = (
-            f"the sound broke {stats.xruns.total} times meanwhile; close other programs and check "
-            "again",
-        )
+    if (broke := stats.xruns.total - broke_before) > 0:
+        times = "once" if broke == 1 else f"{broke} times"
+        warnings = (f"the sound broke {times} meanwhile; close other programs and check again",)
     sent = tap[:, channels].astype(np.float64) if play else None
     found = check_room(Recording(mic, LIVE_RATE_HZ, 1.0 - 2.0**-15), sent, latest_s=_LATEST_S)
     return CheckedRoom(found, warnings)
