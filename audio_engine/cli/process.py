@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +18,7 @@ from audio_engine.wording import default_language
 
 if TYPE_CHECKING:
     from audio_engine.batch.plan import Plan
-    from audio_engine.batch.run import Executor, Outcome
+    from audio_engine.batch.run import Executor
 
 DEFAULT_PRESET = "cohost"
 EPILOG = """\b
@@ -240,7 +239,7 @@ def do_plan(talk: Talk, plan: Plan, ways: Ways, *, language: str, as_json: bool)
         write_report_page(plan.report_folder, outcomes, plan.problems, language)
     if not any(job.target == "-" for job in plan.jobs):
         print_outcomes(outcomes, plan.problems, view.seconds, as_json=as_json)
-    return view.code(single=plan.is_single)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
 
 
 def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
@@ -259,7 +258,7 @@ def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
         if job.source != "-" and not Path(job.source).exists():
             view.failed(InputFileError(f"{job.source}: No such file or directory"))
     print_plan(plan, reasons, as_json=as_json)
-    return view.code(single=plan.is_single)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
 
 
 def make_config(
