@@ -30,7 +30,7 @@ from audio_engine.io.offline import process_file
 from benchmarks.scene import double_talk
 
 RATE_HZ = 48000
-FILES, SECONDS = 40, 10.0
+FILES, SECONDS = 120, 10.0
 GOAL_SPEED_UP = 1.8
 GOAL_OVERHEAD_MS = 30.0
 CONFIG = EngineConfig.preset("cohost")

@@ -157,7 +157,8 @@ class DaskCluster:
                 elif time.monotonic() > give_up_s:
                     raise WorkerError(f"{self.address}: all workers are gone") from None
             except Exception as error:  # cancelled, by the loss of the scheduler
-                raise WorkerError(f"{self.address}: the scheduler is gone ({error})") from None
+                text = f"{self.address}: the scheduler is gone; --resume goes on when it is back"
+                raise WorkerError(text) from error
 
     def _are_shared(self, jobs: Sequence[Job], watch: Watch) -> bool:
         """Say whether the workers have our files, as far as that was not decided by the user."""

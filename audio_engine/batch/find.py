@@ -65,7 +65,7 @@ def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
                 continue
         elif _WILD.isdisjoint(text) or os.path.exists(text):
             found.append(Found(_unlike_a_stream(text), os.path.basename(text), None))
-            seen.add(os.path.realpath(text))
+            seen.add(os.path.abspath(text))
             continue
         else:
             base = _fixed_part(text)
@@ -73,7 +73,7 @@ def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
             if not paths:
                 problems.append(Problem(text, InputFileError(f"{text}: no file matches")))
         for path in paths:
-            place = os.path.realpath(path)
+            place = os.path.abspath(path)
             if place not in seen:
                 seen.add(place)
                 found.append(Found(path, os.path.relpath(path, base), base))

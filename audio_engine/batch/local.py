@@ -128,13 +128,14 @@ class _Worker:
         self.job: Job | None = None
         ours, theirs = socket.socketpair()
         with theirs:
-            # A session of its own: Ctrl-C at the terminal is the parent's business.
+            # A process group of its own: Ctrl-C at the terminal is the parent's business. Not a
+            # session: to the scheduler all workers stay one program, as nice as this one.
             self._process = subprocess.Popen(
                 isolated_command(_PROGRAM, str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,
+                process_group=0,
                 env={**os.environ, **_ONE_THREAD},
             )
         self.connection = Connection(ours.detach())

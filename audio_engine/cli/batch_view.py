@@ -124,7 +124,8 @@ class BatchView(Watch):
 
     def farewell(self) -> str:
         """Return what is said about files that are done when the user stops the run."""
-        return f"; {self.done} of {self.todo} files are done, --resume goes on with the rest"
+        files = self.todo or self._files
+        return f"; {self.done} of {files} files are done, --resume goes on with the rest"
 
     def _count(self) -> None:
         if self._bars is not None and self._all is not None:

@@ -237,7 +237,7 @@ def do_plan(talk: Talk, plan: Plan, ways: Ways, *, language: str, as_json: bool)
         write_report_page(plan.report_folder, outcomes, plan.problems, language)
     if not any(job.target == "-" for job in plan.jobs):
         print_outcomes(outcomes, plan.problems, view.seconds, as_json=as_json)
-    return view.code(single=plan.is_single)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
 
 
 def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
@@ -256,7 +256,7 @@ def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
         if job.source != "-" and not Path(job.source).exists():
             view.failed(InputFileError(f"{job.source}: No such file or directory"))
     print_plan(plan, reasons, as_json=as_json)
-    return view.code(single=plan.is_single)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
 
 
 def make_config(
