@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from audio_engine.errors import AudioEngineError, ConfigError, InputFileError, OutputFileError
+from audio_engine.io.flac_blocks import put_blocks, read_blocks
 from audio_engine.io.media_sound import MEDIA_ENDINGS, MediaSound, open_media_sound
 from audio_engine.io.metadata import Metadata, plain_tags, tags_of, with_loudness
 from audio_engine.io.part_file import PartFile
@@ -179,7 +180,13 @@ class AudioReader:
                 channel_mask=self._riff.channel_mask,
                 warnings=tuple(left_out),
             )
-        return Metadata(tags=plain_tags(self._sound.copy_metadata()))
+        tags = plain_tags(self._sound.copy_metadata())
+        if self.container != "FLAC" or self.media is not None:
+            return Metadata(tags=tags)
+        position = self._file.tell()
+        blocks, left_out = read_blocks(self._file)
+        self._file.seek(position)
+        return Metadata(tags=tags, flac_blocks=tuple(blocks), warnings=tuple(left_out))
 
     def _stop_early(self, position: int) -> None:
         if self.media is None:
@@ -540,14 +547,15 @@ def _encoder(
         format=container,
         closefd=False,
     )
-    return _Sndfile(sound, container, metadata)
+    return _Sndfile(sound, part.descriptor, container, metadata)
 
 
 class _Sndfile:
     """A file that libsndfile writes."""
 
-    def __init__(self, sound: Any, container: str, metadata: Metadata) -> None:
-        self._sound = sound
+    def __init__(self, sound: Any, descriptor: int, container: str, metadata: Metadata) -> None:
+        self._sound, self._descriptor = sound, descriptor
+        self._flac_blocks = metadata.flac_blocks if container == "FLAC" else ()
         self.warnings = list(metadata.warnings)
         homeless = metadata.without_a_place()
         for tag, text in metadata.tags.items():
@@ -568,6 +576,9 @@ class _Sndfile:
     def close(self) -> None:
         """Make the file complete."""
         self._sound.close()
+        if self._flac_blocks:
+            put_blocks(self._descriptor, self._flac_blocks)
+            self._flac_blocks = ()
 
     def discard(self) -> None:
         """Let go."""
