@@ -15,6 +15,7 @@ import soundfile
 from audio_engine import EngineConfig
 from audio_engine.cli.process import Stage, only_stage
 from audio_engine.io.files import open_reader
+from audio_engine.io.flac_blocks import read_blocks
 from audio_engine.io.offline import FileReport, process_file
 from audio_engine.processors.loudness import LoudnessMeter
 from test_files import chunk, fmt, wav
@@ -261,6 +262,79 @@ def test_what_has_no_place_is_told(tmp_path: Path, ending: str) -> None:
         assert (file.title, file.artist) == ("T", "A")
 
 
+def flac_with(tmp_path: Path, *blocks: tuple[int, bytes]) -> Path:
+    """Return a FLAC file with blocks put behind STREAMINFO, as RFC 9639 lays them out."""
+    path = tmp_path / "in.flac"
+    soundfile.write(path, np.tile(TONE, 3), RATE_HZ)
+    content = path.read_bytes()
+    more = b"".join(bytes([kind]) + len(body).to_bytes(3, "big") + body for kind, body in blocks)
+    assert content[:8] == b"fLaC\0\0\0\x22"
+    path.write_bytes(content[:42] + more + content[42:])
+    return path
+
+
+CUE_SHEET = bytes(395) + struct.pack(">BQB", 1, 3 * RATE_HZ, 255) + bytes(27)
+
+
+def picture(size: int) -> bytes:
+    head = struct.pack(">II9sI", 3, 9, b"image/png", 0) + bytes(16)
+    return head + struct.pack(">I", size) + bytes(size)
+
+
+def comments(*texts: bytes) -> bytes:
+    return b"".join(
+        struct.pack("<I", len(part)) + part + (struct.pack("<I", len(texts)) if not at else b"")
+        for at, part in enumerate((b"vendor", *texts))
+    )
+
+
+def flac_blocks(content: bytes) -> list[tuple[int, bytes]]:
+    found, offset, is_last = [], 4, False
+    while not is_last:
+        size = int.from_bytes(content[offset + 1 : offset + 4], "big")
+        found.append((content[offset] & 127, content[offset + 4 : offset + 4 + size]))
+        is_last, offset = content[offset] > 127, offset + 4 + size
+    assert content[offset] == 0xFF  # where a frame begins
+    return found
+
+
+def test_flac_keeps_its_blocks(tmp_path: Path) -> None:
+    tags = (b"ALBUMARTIST=Me", b"TITLE=T", b"TITLE=T2", "MOOD=好".encode())
+    stale = (b"replaygain_track_gain=-3 dB", b"R128_TRACK_GAIN=5")
+    kept = [(4, comments(*tags)), (6, picture(3)), (2, b"aeng123"), (5, CUE_SHEET), (6, picture(9))]
+    source = flac_with(
+        tmp_path, (4, comments(*tags[:1], *stale, *tags[1:])), *kept[1:], (3, bytes(18))
+    )
+    assert process(source, tmp_path / "out.flac").warnings == ()
+    found = flac_blocks((tmp_path / "out.flac").read_bytes())
+    assert [block for block in found if block[0] not in {0, 1}][: len(kept)] == kept
+    with soundfile.SoundFile(tmp_path / "out.flac") as file:
+        np.testing.assert_array_equal(file.read(dtype="int16"), np.tile(TONE, 3))
+        assert file.copy_metadata()["title"].startswith("T")
+
+
+def test_large_flac_blocks_are_left_out_and_told(tmp_path: Path) -> None:
+    large = [(2, bytes(2 << 20)), *[(6, picture((1 << 20) - 41))] * 5]
+    source = flac_with(tmp_path, *large)
+    warnings = process(source, tmp_path / "out.flac").warnings
+    assert len(warnings) == 2
+    assert "the application of 2097152 bytes is left out; 1048576 a block" in warnings[0]
+    assert "the picture of 1048576 bytes is left out" in warnings[1]
+    found = flac_blocks((tmp_path / "out.flac").read_bytes())
+    assert [kind for kind, _ in found].count(6) == 4
+    np.testing.assert_array_equal(
+        soundfile.read(tmp_path / "out.flac", dtype="int16")[0], np.tile(TONE, 3)
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff" * 9, comments(b"A=1")[:-1], comments() + b"junk"])
+def test_damaged_flac_tags_harm_nothing(tmp_path: Path, body: bytes) -> None:
+    with open(flac_with(tmp_path, (4, body)), "rb", buffering=0) as file:  # libsndfile refuses it
+        blocks, left_out = read_blocks(file)
+    assert blocks[0].body == (comments() if body.endswith(b"junk") else bytes(8))
+    assert left_out == []
+
+
 # --- hostile files -------------------------------------------------------------------------------
 
 
@@ -339,7 +413,7 @@ def test_silence_has_no_loudness_in_bext(tmp_path: Path) -> None:
 
 def test_the_page_tells_what_survives() -> None:
     page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (?:FLAC, OGG, Opus|(\w+)) \| [\w, ]+ \| (.*) \|$", page, re.M))
+    rows = dict(re.findall(r"^\| (?:OGG, Opus|(\w+)) \| [\w, ]+ \| (.*) \|$", page, re.M))
     words = {"date": "year", "tracknumber": "track number"}
     for name in ("MP3", "AIFF"):
         kept = KEPT[name.lower(), name.lower()]

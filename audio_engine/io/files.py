@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import soundfile
@@ -23,10 +23,18 @@ from numpy.typing import NDArray
 
 from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from audio_engine.errors import AudioEngineError, ConfigError, InputFileError, OutputFileError
-from audio_engine.io.media_sound import MEDIA_ENDINGS, MediaSound, open_media_sound
+from audio_engine.io.encoders import (
+    MEDIA_CONTAINERS,
+    MEDIA_FORMATS,
+    OWN_HEADERS,
+    make_encoder,
+)
+from audio_engine.io.flac_blocks import read_blocks
+from audio_engine.io.media_sound import MEDIA_ENDINGS, MediaSound
 from audio_engine.io.metadata import Metadata, plain_tags, tags_of, with_loudness
 from audio_engine.io.part_file import PartFile
-from audio_engine.io.riff import RiffReport, check_riff, read_chunks
+from audio_engine.io.riff import check_riff, read_chunks
+from audio_engine.io.sound_source import open_sound, read_frames
 from audio_engine.io.standard import (
     StandardPart,
     check_standard_output,
@@ -35,7 +43,6 @@ from audio_engine.io.standard import (
     path_of,
 )
 from audio_engine.io.video_file import VideoFile
-from audio_engine.io.video_writing import CONTAINERS, SOUND_CONTAINERS
 from audio_engine.io.wav_file import WAV_SUBTYPES, WavFile
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.stats import LoudnessStats
@@ -56,16 +63,9 @@ _WRITE_FORMATS = {
 }
 #: Endings of files that can be read, for looking through folders; others need PyAV.
 READ_EXTENSIONS = (*_WRITE_FORMATS, ".wave", ".aifc", ".opus")
-_OWN_HEADERS = {"WAV", "RF64"}
-_MEDIA_FORMATS = {
-    ending: name.upper() for ending, name in {**CONTAINERS, **SOUND_CONTAINERS}.items()
-}
-_MEDIA_CONTAINERS = set(_MEDIA_FORMATS.values())
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
-_CAN_BE_READ = "WAV, RF64, W64, FLAC, OGG, MP3, AIFF and CAF can be read, M4A and videos with PyAV"
 _WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
-_UNKNOWN_FRAMES, _COUNTED_FRAMES = 2**62, 65536
 _WILD_SAMPLE = 64.0  # +36 dBFS: no signal, but a damaged float file
 
 
@@ -104,7 +104,7 @@ class AudioReader:
         self.warnings = list(report.warnings) if report else []
         # A file without a name is opened once more by its descriptor.
         place = Path(f"/proc/self/fd/{file.fileno()}") if piped else path
-        self._sound = _open_sound(file, report, place)
+        self._sound = open_sound(file, report, place)
         self.media = self._sound if isinstance(self._sound, MediaSound) else None
         self.sample_rate_hz = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
@@ -137,7 +137,7 @@ class AudioReader:
         wanted = min(frames, self.frames - self._position)
         if wanted <= 0:
             return np.zeros((0, self.channels), np.float32)
-        block = _read(self._sound, wanted)
+        block = read_frames(self._sound, wanted)
         if len(block) < wanted:
             self._stop_early(self._position + len(block))
         self._position += len(block)
@@ -179,7 +179,13 @@ class AudioReader:
                 channel_mask=self._riff.channel_mask,
                 warnings=tuple(left_out),
             )
-        return Metadata(tags=plain_tags(self._sound.copy_metadata()))
+        tags = plain_tags(self._sound.copy_metadata())
+        if self.container != "FLAC" or self.media is not None:
+            return Metadata(tags=tags)
+        position = self._file.tell()
+        blocks, left_out = read_blocks(self._file)
+        self._file.seek(position)
+        return Metadata(tags=tags, flac_blocks=tuple(blocks), warnings=tuple(left_out))
 
     def _stop_early(self, position: int) -> None:
         if self.media is None:
@@ -269,66 +275,6 @@ def _open_regular(path: Path) -> io.FileIO:
     return io.FileIO(path)  # unbuffered: libsndfile reads the same descriptor
 
 
-def _open_sound(file: io.FileIO, report: RiffReport | None, place: Path) -> Any:
-    """Open with libsndfile: by the file's own header, or as raw samples where the header lies.
-
-    What it does not know is left to FFmpeg.
-    """
-    file.seek(0)
-    try:
-        if report is None or report.sizes_are_right:
-            sound = soundfile.SoundFile(file.fileno(), closefd=False)
-            return sound if sound.frames < _UNKNOWN_FRAMES else _Counted(file, sound)
-        return soundfile.SoundFile(
-            _Window(file, report.data_offset),
-            samplerate=report.sample_rate_hz,
-            channels=report.channels,
-            subtype=report.subtype,
-            format="RAW",
-            endian="LITTLE",
-        )
-    except soundfile.LibsndfileError as error:
-        said = error.error_string.strip().rstrip(".")
-    if not file.seek(0, os.SEEK_END):
-        raise InputFileError(f"the file is empty ({said}); {_CAN_BE_READ}")
-    file.seek(0)
-    media = open_media_sound(place, file.read(16))
-    if media is None:
-        raise InputFileError(f"no audio was recognised ({said}); {_CAN_BE_READ}")
-    return media
-
-
-def _read(sound: Any, frames: int) -> AudioArray:
-    """Return the next frames of a sound; where it is damaged, those that could be decoded.
-
-    At the end of a FLAC file without a length, libsndfile reports an error behind the last frame.
-    """
-    room = np.full((frames, int(sound.channels)), np.nan, np.float32)
-    try:
-        return np.asarray(sound.read(frames, dtype="float32", always_2d=True, out=room))
-    except soundfile.LibsndfileError:
-        filled = np.flatnonzero(~np.isnan(room).all(axis=1))
-        return room[: filled[-1] + 1 if len(filled) else 0]
-
-
-class _Counted:
-    """A FLAC file that was written into a pipe, and does not say how long it is.
-
-    It is decoded once to count its frames, which takes some ms per minute.
-    """
-
-    def __init__(self, file: io.FileIO, sound: Any) -> None:
-        self.frames = 0
-        with sound:
-            while len(block := _read(sound, _COUNTED_FRAMES)):
-                self.frames += len(block)
-        file.seek(0)
-        self._sound = soundfile.SoundFile(file.fileno(), closefd=False)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sound, name)
-
-
 def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_hz: int) -> None:
     if container not in _READ_FORMATS:
         raise InputFileError(
@@ -343,44 +289,6 @@ def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_h
         raise InputFileError(
             f"the file has {channels} channels, 1 to {MAX_CHANNELS} can be processed; split it"
         )
-
-
-class _Window(io.RawIOBase):
-    """The bytes of a file from `start` on, as a file of their own."""
-
-    def __init__(self, file: io.FileIO, start: int) -> None:
-        self._file, self._start = file, start
-        file.seek(start)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move as `io.IOBase.seek` does; byte 0 is the window's first."""
-        base = self._start if whence == os.SEEK_SET else 0
-        return self._file.seek(base + offset, whence) - self._start
-
-    def tell(self) -> int:
-        """Return the position in the window."""
-        return self._file.tell() - self._start
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position on."""
-        return self._file.readinto(buffer) or 0
-
-
-class Encoder(Protocol):
-    """What turns samples into the bytes of a file."""
-
-    @property
-    def warnings(self) -> list[str]:
-        """What of the metadata has no place in the file."""
-
-    def write(self, samples: NDArray[Any]) -> None:
-        """Take the next samples."""
-
-    def close(self) -> None:
-        """Make the file complete."""
-
-    def discard(self) -> None:
-        """Let go; the file will not be used."""
 
 
 class AudioWriter:
@@ -416,14 +324,15 @@ class AudioWriter:
             self._part = StandardPart() if is_standard(path) else PartFile(path)
         try:
             with _output_errors(path):
-                self._encoder = _encoder(
+                self._encoder = make_encoder(
                     path,
                     self._part,
                     sample_rate_hz=sample_rate_hz,
                     channels=channels,
                     subtype=subtype,
                     container=container,
-                    like=like,
+                    metadata=Metadata() if like is None else like.metadata(),
+                    media=None if like is None else like.media,
                 )
         except BaseException:
             self._part.discard()
@@ -499,81 +408,6 @@ class AudioWriter:
             self._discard()
 
 
-def _encoder(
-    path: Path,
-    part: PartFile | StandardPart,
-    *,
-    sample_rate_hz: int,
-    channels: int,
-    subtype: str,
-    container: str,
-    like: AudioReader | None,
-) -> Encoder:
-    """Return what writes a container, with the metadata of `like` as far as it has a place."""
-    metadata = Metadata() if like is None else like.metadata()
-    if container in _OWN_HEADERS:
-        return WavFile(
-            part.descriptor,
-            sample_rate_hz=sample_rate_hz,
-            channels=channels,
-            subtype=subtype,
-            is_rf64=container == "RF64",
-            metadata=metadata,
-        )
-    if container in _MEDIA_CONTAINERS:
-        assert isinstance(part, PartFile)
-        return VideoFile(
-            path,
-            part.name,
-            container.lower(),
-            sample_rate_hz=sample_rate_hz,
-            channels=channels,
-            source=None if like is None else like.media,
-            metadata=metadata,
-        )
-    sound = soundfile.SoundFile(
-        part.descriptor,
-        "w",
-        samplerate=sample_rate_hz,
-        channels=channels,
-        subtype=subtype,
-        format=container,
-        closefd=False,
-    )
-    return _Sndfile(sound, container, metadata)
-
-
-class _Sndfile:
-    """A file that libsndfile writes."""
-
-    def __init__(self, sound: Any, container: str, metadata: Metadata) -> None:
-        self._sound = sound
-        self.warnings = list(metadata.warnings)
-        homeless = metadata.without_a_place()
-        for tag, text in metadata.tags.items():
-            try:
-                setattr(sound, tag, text)
-            except soundfile.LibsndfileError:
-                homeless.append(tag)
-        if homeless:
-            self.warnings.append(
-                f"{container} has no place for some of the input's metadata, which is left out: "
-                f"{', '.join(homeless)}"
-            )
-
-    def write(self, samples: NDArray[Any]) -> None:
-        """Take the next samples."""
-        self._sound.write(samples)
-
-    def close(self) -> None:
-        """Make the file complete."""
-        self._sound.close()
-
-    def discard(self) -> None:
-        """Let go."""
-        self._sound.close()
-
-
 def open_writer(
     path: str | os.PathLike[str],
     *,
@@ -615,7 +449,7 @@ def open_writer(
     """
     path = path_of(path)
     container = _container_for(path, container)
-    if container not in _MEDIA_CONTAINERS:
+    if container not in MEDIA_CONTAINERS:
         subtype = _subtype_for(container, subtype)
     check_target(path, never)
     if container == "WAV":
@@ -651,10 +485,10 @@ def _container_for(path: Path, container: str) -> str:
     if is_standard(path):
         return "WAV"
     extension = path.suffix.lower()
-    if extension in _MEDIA_FORMATS:
-        return _MEDIA_FORMATS[extension]
+    if extension in MEDIA_FORMATS:
+        return MEDIA_FORMATS[extension]
     if extension and extension not in _WRITE_FORMATS:
-        known = ", ".join(sorted({*_WRITE_FORMATS, *_MEDIA_FORMATS}))
+        known = ", ".join(sorted({*_WRITE_FORMATS, *MEDIA_FORMATS}))
         raise ConfigError(f"{path}: files of type {extension} are not written; use one of {known}")
     return _WRITE_FORMATS.get(extension, container if container in _READ_FORMATS else "WAV")
 
@@ -665,7 +499,7 @@ def _subtype_for(container: str, subtype: str) -> str:
     if subtype in _FLOAT_SUBTYPES or subtype == "PCM_32":
         choices.append("PCM_24")
     choices.append("PCM_16")
-    if container in _OWN_HEADERS:
+    if container in OWN_HEADERS:
         return next(choice for choice in choices if choice in WAV_SUBTYPES)
     for choice in choices:
         if soundfile.check_format(container, choice):

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from audio_engine.io.flac_blocks import FlacBlock
 from audio_engine.io.riff import RiffChunk
 from audio_engine.processors.stats import LoudnessStats
 
@@ -51,6 +52,8 @@ class Metadata:
         copyright, license, software.
     chunks : tuple of RiffChunk
         Of a WAV or RF64 file.
+    flac_blocks : tuple of FlacBlock
+        Of a FLAC file, the tags among them.
     channel_mask : int or None
         The loudspeaker of each channel, in the bits of WAVE_FORMAT_EXTENSIBLE.
     warnings : tuple of str
@@ -59,6 +62,7 @@ class Metadata:
 
     tags: Mapping[str, str] = field(default_factory=dict)
     chunks: tuple[RiffChunk, ...] = ()
+    flac_blocks: tuple[FlacBlock, ...] = ()
     channel_mask: int | None = None
     warnings: tuple[str, ...] = ()
 

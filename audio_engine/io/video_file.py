@@ -29,6 +29,7 @@ from audio_engine.io.video_writing import SOUND_KINDS
 from audio_engine.processors.audio import AudioArray
 
 _BLOCK_S = 0.5
+_STALE_TAGS = ("REPLAYGAIN_", "R128_", "ITUNNORM")  # gains for playing the old sound
 _NO_PICTURE = "there is no picture to go with this sound; name a sound file: .wav, .flac, .m4a"
 
 
@@ -147,6 +148,8 @@ class VideoFile:
             copy_sound=False,
             others_were="processed",
         )
+        for key in [key for key in self._target.metadata if key.upper().startswith(_STALE_TAGS)]:
+            del self._target.metadata[key]
         self._target.start_encoding()  # what the container refuses is known before the work
 
     def _add_sound(self, stream: Any, channels: int) -> Any:
