@@ -378,6 +378,7 @@ def pk(material: Material, seed: int) -> Scene:
         )
         echo = path.play(far) * 10.0 ** ((level - 6.0 + 18.0) / 20.0)
         song = piece(("dance", "band", "song")[int(rng.integers(3))], seconds, rate_hz, seed + room)
+        in_turn = np.arange(len(far)) // (5 * rate_hz) % 2 == room  # each team has its own
         noise = material.noise(("babble", "street"), len(far), rate_hz, rng)
         noise = fan(len(far), rate_hz, rng) if noise is None else noise
         parts = {
@@ -385,7 +386,7 @@ def pk(material: Material, seed: int) -> Scene:
             "cheer": cheers[room],
             "claps": clapped[room],
             "echo": echo,
-            "music": rms(song, level - 12.0),
+            "music": rms(song, level - 12.0) * in_turn,
             "noise": noise * 10.0 ** ((level - 30.0) / 20.0),
         }
         takes.append(Take(parts, far))

@@ -60,7 +60,7 @@ def test_a_preset_meets_the_bars_of_its_own_scene(name: str) -> None:
     [
         ("solo-host", "music-asmr", "noise down"),
         ("music-asmr", "solo-host", "music SI-SDR"),
-        ("product-demo", "solo-host", "knocks kept"),
+        ("product-demo", "solo-host", "knocks moved"),
         ("outdoor", "product-demo", "road and wind down"),
     ],
 )
