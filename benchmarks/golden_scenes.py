@@ -244,7 +244,7 @@ def _knocks(seconds: float, rate_hz: int, rng: np.random.Generator) -> Signal:
     return _laid(hits, seconds, rate_hz)
 
 
-def _kitchen(seconds: float, rate_hz: int, rng: np.random.Generator) -> Signal:
+def _glasses(seconds: float, rate_hz: int, rng: np.random.Generator) -> Signal:
     """Return glass and cutlery: bright inharmonic rings of a third of a second."""
     hits = []
     at_s, time_s = 0.1, np.arange(round(0.8 * rate_hz)) / rate_hz
@@ -267,12 +267,28 @@ def _fabric(seconds: float, rate_hz: int, rng: np.random.Generator) -> Signal:
     return quiet_sound("rubbing", seconds, rate_hz, int(rng.integers(1000)))
 
 
+def _pan(seconds: float, rate_hz: int, rng: np.random.Generator) -> Signal:
+    """Return a pan: it hisses, and fat crackles in it."""
+    frames = round(seconds * rate_hz)
+    spectrum = np.fft.rfft(rng.standard_normal(frames))
+    hz = np.fft.rfftfreq(frames, 1.0 / rate_hz)
+    hiss = rms(np.fft.irfft(spectrum / (1.0 + (3000.0 / np.maximum(hz, 1.0)) ** 2), frames), 0.0)
+    time_s = np.arange(round(0.01 * rate_hz)) / rate_hz
+    crackles = [
+        (at_s, rng.exponential(3.0) * rng.standard_normal(len(time_s)) * np.exp(-time_s / 0.001))
+        for at_s in rng.uniform(0.0, seconds, round(25 * seconds))
+    ]
+    swell = np.minimum(1.0, np.arange(frames) / (0.5 * rate_hz))
+    return np.asarray(swell * (hiss + _laid(crackles, seconds, rate_hz)))
+
+
 PRODUCTS: dict[str, Callable[[float, int, np.random.Generator], Signal]] = {
     "zip": _zip,
     "knocks": _knocks,
     "keys": keys,
     "fabric": _fabric,
-    "kitchen": _kitchen,
+    "glasses": _glasses,
+    "pan": _pan,
 }
 
 
@@ -361,6 +377,8 @@ def pk(material: Material, seed: int) -> Scene:
             rate_hz, room_response(rate_hz, rng.uniform(0.3, 0.5), rng), rng.uniform(60, 300)
         )
         echo = path.play(far) * 10.0 ** ((level - 6.0 + 18.0) / 20.0)
+        song = piece(("dance", "band", "song")[int(rng.integers(3))], seconds, rate_hz, seed + room)
+        in_turn = np.arange(len(far)) // (5 * rate_hz) % 2 == room  # each team has its own
         noise = material.noise(("babble", "street"), len(far), rate_hz, rng)
         noise = fan(len(far), rate_hz, rng) if noise is None else noise
         parts = {
@@ -368,7 +386,8 @@ def pk(material: Material, seed: int) -> Scene:
             "cheer": cheers[room],
             "claps": clapped[room],
             "echo": echo,
-            "noise": noise * 10.0 ** ((level - 24.0) / 20.0),
+            "music": rms(song, level - 12.0) * in_turn,
+            "noise": noise * 10.0 ** ((level - 30.0) / 20.0),
         }
         takes.append(Take(parts, far))
     return Scene(
@@ -436,17 +455,20 @@ def product_demo(material: Material, seed: int) -> Scene:
     parts: dict[str, Signal] = {}
     for index, kind in enumerate(kinds):
         at_s = 8.0 + 8.0 * index
-        sound = at_level(PRODUCTS[kind](3.0, rate_hz, rng), level - 6.0)
+        sound = at_level(PRODUCTS[kind](4.0, rate_hz, rng), level - 12.0)
         parts[kind] = _laid([(at_s, sound)], seconds, rate_hz)
-        voice.append((at_s + 3.5, say(4.0, level, spread_db=0.0)))
+        voice.append((at_s + 4.4, say(3.4, level, spread_db=0.0)))
     frames = round(seconds * rate_hz)
     noise = material.noise(("stationary",), frames, rate_hz, rng)
     noise = fan(frames, rate_hz, rng) if noise is None else noise
-    parts["noise"] = noise * 10.0 ** ((level - rng.uniform(20.0, 26.0)) / 20.0)
+    parts["noise"] = noise * 10.0 ** ((level - rng.uniform(26.0, 32.0)) / 20.0)
     parts["voice"] = _laid(voice, seconds, rate_hz)
-    return Scene(
-        rate_hz, [Take(parts)], {"settled": [(8.0, seconds)], "pause": [(seconds - 4.0, seconds)]}
-    )
+    spans = {
+        "settled": [(8.0, seconds)],
+        "spoken": [(start, start + 3.4) for start, _ in voice[1:]],
+        "pause": [(seconds - 4.0, seconds)],
+    }
+    return Scene(rate_hz, [Take(parts)], spans)
 
 
 def many(material: Material, seed: int) -> Scene:

@@ -15,6 +15,7 @@ from audio_engine.analysis.sound_class import SoundClassifier, SoundSegment, sha
 from audio_engine.analysis.sound_features import NAMES
 from audio_engine.errors import ConfigError, FormatError, StreamError
 from benchmarks.pieces import piece
+from benchmarks.sound_class import measure, row
 from signals import Signal, noise, speech
 from tools.sound_class import scenes, train
 
@@ -128,3 +129,15 @@ def test_the_weights_fit_the_figures_and_the_tool_makes_such(tmp_path: Path) -> 
     assert {len(row) for row in written["weights"].values()} == {2 * len(NAMES) + 1}
     told = np.argmax(sound_class.expanded((np.concatenate(rows) - mean) / scale) @ weights, axis=1)
     assert np.mean(told == wanted) > 0.95
+
+
+def test_the_benchmark_tells_what_each_kind_was_taken_for(tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    soundfile.write(tmp_path / "host" / "host.wav", speech("host", 8.0), RATE_HZ)
+    none = scenes.Recordings(None)
+    records = list(measure(1, scenes.Recordings(tmp_path), none, none, seed=2))
+    right = {r["case"]: r["right"] for r in records if "right" in r}
+    assert {"speech", "music", "noise"} <= set(right)
+    assert min(right[kind] for kind in ("speech", "music", "noise")) > 0.7
+    assert all(row(record) for record in records)
+    assert records[-1]["share_of_core"] > 0.0

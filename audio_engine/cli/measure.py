@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  audio-engine measure demo-output
-  audio-engine measure demo-output/out.wav --csv loudness.csv
+  audio-engine measure demo-output --csv loudness.csv
   audio-engine measure demo-output/out.wav --json --series --max-true-peak-dbtp -1
   audio-engine measure --compare demo-output/mic.wav demo-output/out.wav
 \b
