@@ -204,12 +204,7 @@ class Recorded(Made):
 
     def noises(self) -> tuple[str, ...]:
         """Return the kinds there are recordings of."""
-        return ("stationary", "street", "babble")
-
-    def rumble(self, frames: int, rng: Random) -> Signal:
-        """Return recorded wind, of level 1 (rms)."""
-        x = self.noise("wind", frames, rng)
-        return np.asarray(x / np.sqrt(np.mean(x**2)))
+        return ("stationary", "street", "babble", "wind")
 
     def room(self, t60_s: float, direct_db: float, rng: Random) -> Signal:
         """Return a measured response: one of a living room, or one that rings."""
@@ -234,7 +229,9 @@ def _rooms(folder: Path) -> list[tuple[Path, float]]:
     with (folder / "manifest.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             said = re.match(r"T60\(T20\)=([0-9.]+) s", row["note"])
-            wide = row["bw_hz"] and float(row["bw_hz"]) >= 18000.0
+            wide = (
+                row["bw_hz"] and float(row["bw_hz"]) >= 18000.0 and "smartphone" not in row["file"]
+            )
             if (
                 said
                 and wide

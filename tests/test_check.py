@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +26,14 @@ from audio_engine.analysis.room_check import check_room
 from audio_engine.analysis.sweep import sweep_signal
 from audio_engine.cli.check import advice_text, value_text
 from audio_engine.cli.main import app
-from audio_engine.errors import FormatError
+from audio_engine.config import EngineConfig
+from audio_engine.errors import DeviceError, FormatError
+from audio_engine.io.live.recorder import dry_path
+from audio_engine.io.room_check import check_live
 from audio_engine.wording import LANGUAGES, Words
 from benchmarks import check_faults
 from signals import echo_of, noise, speech
+from soundcard import SoftwareCard, missing_for_card
 
 RATE_HZ = 16000
 SYNTHESISER = pytest.mark.skipif(
@@ -282,3 +291,84 @@ def test_listening_to_a_file_as_to_a_microphone(tmp_path: Path) -> None:
     assert document["input"] is None
     assert document["next"] == "audio-engine monitor --preset solo-host"
     assert soundfile.info(kept).duration == pytest.approx(3.0, abs=0.2)
+
+
+class EchoingStream:
+    """A stream that runs a second at every look, and whose microphone hears the loudspeaker."""
+
+    def __init__(self, config: EngineConfig, test: Path | None, state: str = "running") -> None:
+        self.config, self.test, self.state = config, test, state
+        self.now_s = 0.0
+        self.target = Path()
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def record(self, path: Path) -> None:
+        """Keep the name."""
+        self.target = path
+
+    def stats(self) -> Any:
+        """Let a second pass."""
+        self.now_s += 1.0 if self.state == "running" else 0.0
+        return SimpleNamespace(
+            uptime_s=self.now_s,
+            state=self.state,
+            input_device="fake",
+            xruns=SimpleNamespace(total=round(self.now_s > 4.5)),
+        )
+
+    def stop_recording(self) -> None:
+        """Write microphone and reference."""
+        assert self.test is not None
+        played, rate_hz = soundfile.read(self.test, dtype="float32")
+        played = np.concatenate([played, np.zeros(rate_hz, np.float32)])
+        mic = echo_of(played, rate_hz, delay_ms=120.0)
+        voice = soxr.resample(talk(4.0), RATE_HZ, rate_hz)
+        mic[: len(voice)] += voice
+        mic += noise(len(mic) / rate_hz, rate_hz, 2e-4)[: len(mic)]
+        soundfile.write(dry_path(self.target), np.stack([mic, played], axis=1), rate_hz, "PCM_24")
+
+
+def test_listening_with_the_test_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_engine.io.room_check._LOOK_S", 0.0)
+    said: list[tuple[str, float]] = []
+    found = check_live(
+        EchoingStream,
+        seconds=4.0,
+        play=True,
+        say=lambda phase, s: said.append((phase, round(s, 2))),
+    )
+    assert said == [("quiet", 1.33), ("speak", 2.67), ("play", 8.0)]
+    path = found.check.echo_path
+    assert path is not None
+    assert path.delay_ms == pytest.approx(120.0, abs=1.0)
+    assert path.return_loss_db == pytest.approx(6.0, abs=1.0)
+    assert {each.kind: each.severity for each in found.check.findings}["level"] == "good"
+    assert found.warnings == (
+        "the sound broke once meanwhile; close other programs and check again",
+    )
+
+
+def test_a_device_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_engine.io.room_check._SLACK_S", 0.1)
+    with pytest.raises(DeviceError, match="fake: the device is lost; plug it in again"):
+        check_live(lambda config, test: EchoingStream(config, test, "lost"))
+
+
+def test_listening_to_a_sound_card(tmp_path: Path) -> None:
+    if missing := missing_for_card():
+        pytest.skip(missing)
+    voice = soxr.resample(talk(4.0), RATE_HZ, 48000)
+    command = [sys.executable, "-m", "audio_engine", "check", "--seconds", "3", "--json"]
+    with SoftwareCard(tmp_path, near=voice) as card:
+        result = subprocess.run(
+            command, env={**os.environ, **card.env}, capture_output=True, text=True, check=False
+        )
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["channels"] == 2
+    assert document["heard"]["speech_share"] > 0.3

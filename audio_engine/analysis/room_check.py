@@ -64,7 +64,8 @@ SILENT_DBA = -78.0  # below the own noise of any open microphone with its preamp
 CONSTANT = 1e-6  # peak: no converter is as quiet
 SPEAKING_SHARE = 0.05
 MUSIC_SHARE = 0.5
-CLICKS_PER_S = 0.5
+OUTDOOR_TILT_DB = 4.5  # wind and traffic; fans have 2, talk and hiss less
+MENDED = ("warn", "bad")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,7 +404,8 @@ class _Measures:
         severity = {each.kind: each.severity for each in self.findings}
         if self.heard.music_share >= MUSIC_SHARE:
             return "music-asmr", "music"
-        if severity.get("rumble") in ("warn", "bad"):
+        low_noise = self.levels.noise_tilt_db >= OUTDOOR_TILT_DB and severity.get("noise") in MENDED
+        if low_noise or severity.get("rumble") in MENDED:
             return "outdoor", "outdoor"
         if self.path is not None and self.path.heard and not self.path.direct_only:
             return "cohost", "echo"
