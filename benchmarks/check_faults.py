@@ -204,16 +204,13 @@ class Recorded(Made):
 
     def noises(self) -> tuple[str, ...]:
         """Return the kinds there are recordings of."""
-        return ("stationary", "street", "babble")
-
-    def rumble(self, frames: int, rng: Random) -> Signal:
-        """Return recorded wind, of level 1 (rms)."""
-        x = self.noise("wind", frames, rng)
-        return np.asarray(x / np.sqrt(np.mean(x**2)))
+        return ("stationary", "street", "babble", "wind")
 
     def room(self, t60_s: float, direct_db: float, rng: Random) -> Signal:
         """Return a measured response: one of a living room, or one that rings."""
         wanted = [path for path, t60 in self._rooms if (t60 < 0.6) == (t60_s < 0.6) and t60 < 2.6]
+        if not wanted:
+            return super().room(t60_s, direct_db, rng)
         response = _mono(wanted[int(rng.integers(len(wanted)))])
         direct = int(np.argmax(np.abs(response)))
         return np.asarray(response[direct:] / np.abs(response[direct]))
@@ -232,7 +229,15 @@ def _rooms(folder: Path) -> list[tuple[Path, float]]:
     with (folder / "manifest.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             said = re.match(r"T60\(T20\)=([0-9.]+) s", row["note"])
-            if said and not 0.6 <= float(said[1]) < 0.9 and (folder / row["file"]).exists():
+            wide = (
+                row["bw_hz"] and float(row["bw_hz"]) >= 18000.0 and "smartphone" not in row["file"]
+            )
+            if (
+                said
+                and wide
+                and not 0.6 <= float(said[1]) < 0.9
+                and (folder / row["file"]).exists()
+            ):
                 found.append((folder / row["file"], float(said[1])))
     return found
 
@@ -298,7 +303,7 @@ def clean_plan(half: str, rng: Random) -> Plan:
     return Plan(
         half=half,
         rate_hz=int(rng.choice(RATES_HZ)),
-        seconds=float(rng.uniform(5.0, 10.0)),
+        seconds=int(rng.integers(50, 101)) / 10.0,
         stereo=bool(rng.random() < 0.4),
         voice_dbfs=float(rng.uniform(-34.0, -20.0)),
         snr_db=float(rng.uniform(27.0, 50.0)),
@@ -432,7 +437,7 @@ PLANNED: dict[str, Callable[[Plan, int, Random], Plan]] = {
         p,
         t60_s=(1.15, 1.5, 2.0)[s],
         direct_db=float(r.uniform(-9.0, -2.0)),
-        seconds=float(r.uniform(7.0, 10.0)),
+        seconds=int(r.integers(70, 101)) / 10.0,
         snr_db=max(p.snr_db, 35.0),
     ),
     "dead channel": lambda p, s, r: replace(
@@ -519,10 +524,9 @@ PAIRS = (
 
 
 def cases(half: str, count: int, seed: int, folder: Path | None = None) -> Iterator[Case]:
-    """Yield about `count` recordings of a half: each fault at each strength, pairs, clean ones."""
+    """Yield `count` recordings of a half: each fault at each strength, pairs, clean ones."""
     parts = Made(half) if folder is None else Recorded(half, folder)
-    single = [(fault, strength) for fault in KIND for strength in range(3)]
-    slots: list[tuple[tuple[str, ...], int]] = [((f,), s) for f, s in single]
+    slots: list[tuple[tuple[str, ...], int]] = [((f,), s) for f in KIND for s in range(3)]
     slots += [(pair, i % 3) for i, pair in enumerate(PAIRS)]
     slots += [((), 0)] * 26 + [(("",), 0)] * 6  # clean; clean with a test signal
     rng = np.random.default_rng([seed, half == "judge"])
@@ -530,13 +534,17 @@ def cases(half: str, count: int, seed: int, folder: Path | None = None) -> Itera
     for number in range(count):
         faults, strength = slots[int(order[number % len(slots)])]
         own = np.random.default_rng([seed, half == "judge", number])
-        if faults and (faults[0] in SPECIAL or faults == ("",)):
-            yield special(faults[0], strength, half, parts, own)
-            continue
-        plan = clean_plan(half, own)
-        for fault in faults:
-            plan = with_fault(fault, strength, plan, parts, own)
-        yield replace(scene(plan, parts, own), faults=faults, strength=strength)
+        yield made(faults, strength, half, parts, own)
+
+
+def made(faults: tuple[str, ...], strength: int, half: str, parts: Made, rng: Random) -> Case:
+    """Return a recording with these faults; ``("",)`` is a clean one with a test signal."""
+    if faults == ("",) or (faults and faults[0] in SPECIAL):
+        return special(faults[0], strength, half, parts, rng)
+    plan = clean_plan(half, rng)
+    for fault in faults:
+        plan = with_fault(fault, strength, plan, parts, rng)
+    return replace(scene(plan, parts, rng), faults=faults, strength=strength)
 
 
 # --- judgement ---------------------------------------------------------------------------------

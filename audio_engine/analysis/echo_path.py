@@ -242,9 +242,10 @@ def _residual_db(mic: Array, part: Array, first: int, sample_rate_hz: int) -> fl
 
     start, stop = active
     first_frame, last_frame = start + first - _TAPS, stop + first + _TAPS
-    if first_frame < 0 or last_frame > len(mic):
+    missing = max(0, -first_frame), max(0, last_frame - len(mic))
+    if sum(missing) > len(sent := part[start:stop]) // 4:
         return 0.0
-    sent, heard = part[start:stop], mic[first_frame:last_frame]
+    heard = np.pad(mic[max(0, first_frame) : last_frame], missing)
     own = correlate(np.pad(sent, (0, 2 * _TAPS)), sent, mode="valid", method="fft")
     cross = correlate(heard, sent, mode="valid", method="fft")
     own[0] *= 1.0 + 1e-7  # a sweep has no energy outside its band

@@ -22,6 +22,7 @@ _ACTIVE_DB = 15.0  # frames that lie less below the loud ones belong to the voic
 _LOUD_SHARE = 0.95
 _HUM_WIDTH_HZ = 45.0  # the main lobe of a 50 ms Hann window, one side
 _RUMBLE_HZ, _ABOVE_RUMBLE_HZ = (15.0, 80.0), (100.0, 400.0)
+_LOW_HZ, _MIDDLE_HZ = (15.0, 400.0), (500.0, 4000.0)
 _BETWEEN_SHARE = 0.3  # of the frames are pauses, for what is not said
 _DC_STRETCH_S = 0.5
 
@@ -42,6 +43,8 @@ class Levels:
         Mean of the frames with the voice in them: unweighted, and A-weighted.
     rumble_dbfs, above_rumble_dbfs : float
         Level between the words from 15 to 80 Hz, and from 100 to 400 Hz.
+    noise_tilt_db : float
+        Of the noise between the words: level from 15 to 400 Hz over that from 500 Hz to 4 kHz.
     spread_db : float
         A-weighted level of the loudest frames over that of the quietest.
     has_pauses : bool
@@ -56,6 +59,7 @@ class Levels:
     voice_dba: float
     rumble_dbfs: float
     above_rumble_dbfs: float
+    noise_tilt_db: float
     spread_db: float
     has_pauses: bool
 
@@ -70,9 +74,9 @@ def measure_levels(recording: Recording, hum: Hum | None = None) -> Levels:
     loud = float(np.quantile(weighted, _LOUD_SHARE))
     active = weighted >= loud * 10.0 ** (-_ACTIVE_DB / 10.0)
     between = weighted <= np.quantile(weighted, _BETWEEN_SHARE)
-    rumble, above = (
-        float(np.mean(clean[between][:, (bins_hz >= low) & (bins_hz <= high)].sum(axis=1)))
-        for low, high in (_RUMBLE_HZ, _ABOVE_RUMBLE_HZ)
+    rumble, above, low, middle = (
+        decibel(float(np.mean(clean[between][:, (bins_hz >= f1) & (bins_hz <= f2)].sum(axis=1))))
+        for f1, f2 in (_RUMBLE_HZ, _ABOVE_RUMBLE_HZ, _LOW_HZ, _MIDDLE_HZ)
     )
     noise_dba = decibel(_quiet(recording, weighted, _STRETCH_S))
     brief_dba = decibel(_quiet(recording, weighted, _BRIEF_S))
@@ -83,8 +87,9 @@ def measure_levels(recording: Recording, hum: Hum | None = None) -> Levels:
         noise_dba=noise_dba,
         voice_dbfs=decibel(float(np.mean(flat[active]))),
         voice_dba=decibel(float(np.mean(weighted[active]))),
-        rumble_dbfs=decibel(rumble),
-        above_rumble_dbfs=decibel(above),
+        rumble_dbfs=rumble,
+        above_rumble_dbfs=above,
+        noise_tilt_db=low - middle,
         spread_db=decibel(loud) - noise_dba,
         has_pauses=noise_dba - brief_dba <= _PAUSE_DB,
     )

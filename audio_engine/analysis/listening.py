@@ -1,4 +1,4 @@
-"""What the suppressor hears in a recording: speech, music, clicks, and how long the room rings."""
+"""What the suppressor hears in a recording: speech, music, clicks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,11 @@ class Heard:
         Part of the time, 0 to 1.
     transient_count : int
         Key strokes and clicks.
-    reverb_time_s : float
-        T60 as read from the falls of speech; 0: too few of them. Rooms over 0.8 s are read short.
     """
 
     speech_share: float
     music_share: float
     transient_count: int
-    reverb_time_s: float
 
 
 def listen(recording: Recording) -> Heard:
@@ -56,5 +53,4 @@ def listen(recording: Recording) -> Heard:
         speech_share=float(np.mean(speech)) if speech else 0.0,
         music_share=float(np.mean(music)) if music else 0.0,
         transient_count=stats.transient_count - before,
-        reverb_time_s=stats.reverb_time_s,
     )

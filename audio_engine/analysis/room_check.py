@@ -20,6 +20,7 @@ from audio_engine.analysis.hum import Hum, HumDetector
 from audio_engine.analysis.levels import Levels, measure_levels
 from audio_engine.analysis.listening import Heard, listen
 from audio_engine.analysis.recording import Recording, Signal
+from audio_engine.analysis.reverberation import reverberation_heard
 from audio_engine.errors import FormatError
 from audio_engine.processors.loudness import LoudnessMeter
 
@@ -49,10 +50,10 @@ RUMBLE_DBFS = (-52.0, -44.0, -32.0)
 # super-wideband 14 kHz (ITU-T P.863): good enough for a voice.
 EDGE_HZ = (13500.0, 9000.0, 4700.0)
 # Rooms for speech have 0.4 to 0.6 s (DIN 18041, ANSI/ASA S12.60), studios 0.2 to 0.4 (EBU Tech
-# 3276). Read from speech, long rooms come out short: 0.57 stands for 0.9 s and more.
+# 3276).
 REVERB_S = (0.6, 0.85, 1.3)
-REVERB_READ_S = (0.5, 0.57, 0.68)
 RUMBLE_OVER_DB = 6.0  # over the noise from 100 to 400 Hz; pink noise has 2 dB
+REVERB_SNR_DB = 12.0  # below, what falls is the noise as often as the voice
 DEAD_DB = 30.0  # louder than the other channel: not a matter of where somebody stands
 PHASE = -0.5  # correlation: the mean of both loses 6 dB and more
 # Of the echo: what the canceller takes off (30 dB and the suppressor) leaves an echo as loud as
@@ -63,7 +64,8 @@ SILENT_DBA = -78.0  # below the own noise of any open microphone with its preamp
 CONSTANT = 1e-6  # peak: no converter is as quiet
 SPEAKING_SHARE = 0.05
 MUSIC_SHARE = 0.5
-CLICKS_PER_S = 0.5
+OUTDOOR_TILT_DB = 4.5  # wind and traffic; fans have 2, talk and hiss less
+MENDED = ("warn", "bad")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class RoomCheck:
         Of the recording.
     levels, heard, hum, bandwidth, channel_match, echo_path : object or None
         The measures behind the findings; None where they could not be taken.
+    loudness_lufs, reverb_time_s : float or None
+        Of the voice (BS.1770, gated); of the room as the voice shows it.
     clipping : tuple of Event
         Where it was clipped.
     """
@@ -99,6 +103,7 @@ class RoomCheck:
     loudness_lufs: float | None = None
     hum: Hum | None = None
     bandwidth: Bandwidth | None = None
+    reverb_time_s: float | None = None
     channel_match: Channels | None = None
     echo_path: EchoPath | None = None
     clipping: tuple[Event, ...] = ()
@@ -197,6 +202,7 @@ class _Measures:
         self.heard = listen(recording)
         self.loudness_lufs = _loudness(recording)
         self.bandwidth = measure_bandwidth(recording)
+        self.reverb_s = reverberation_heard(recording)
         self.match = compare_channels(recording)
         self.speaks = self.heard.speech_share >= SPEAKING_SHARE
 
@@ -227,6 +233,7 @@ class _Measures:
             loudness_lufs=self.loudness_lufs,
             hum=self.hum,
             bandwidth=self.bandwidth,
+            reverb_time_s=self.reverb_s,
             channel_match=self.match,
             echo_path=self.path,
             clipping=tuple(self.clips),
@@ -372,10 +379,9 @@ class _Measures:
         if measured is not None:
             self._add("reverb", graded(measured, *REVERB_S), measured, "s", threshold=REVERB_S[1])
             return
-        read = self.heard.reverb_time_s
-        severity = graded(read, *REVERB_READ_S)
-        if self.speaks and read > 0.0:
-            self._add("reverb", severity, read, "s", threshold=REVERB_READ_S[1])
+        if self.speaks and self.reverb_s is not None and self.snr_db >= REVERB_SNR_DB:
+            severity = graded(self.reverb_s, *REVERB_S)
+            self._add("reverb", severity, self.reverb_s, "s", threshold=REVERB_S[1])
 
     def _dc(self) -> None:
         value = abs(self.levels.dc)
@@ -398,7 +404,8 @@ class _Measures:
         severity = {each.kind: each.severity for each in self.findings}
         if self.heard.music_share >= MUSIC_SHARE:
             return "music-asmr", "music"
-        if severity.get("rumble") in ("warn", "bad"):
+        low_noise = self.levels.noise_tilt_db >= OUTDOOR_TILT_DB and severity.get("noise") in MENDED
+        if low_noise or severity.get("rumble") in MENDED:
             return "outdoor", "outdoor"
         if self.path is not None and self.path.heard and not self.path.direct_only:
             return "cohost", "echo"

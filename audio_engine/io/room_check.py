@@ -173,7 +173,7 @@ def check_live(
             stream.close()
         with open_reader(dry_path(take)) as reader:
             tap = reader.read(reader.frames)
-    tap = _settled(tap[: round(whole_s * LIVE_RATE_HZ)])
+    tap = _settled(tap[: round((whole_s + _SETTLE_S) * LIVE_RATE_HZ)])
     if not len(tap):
         raise DeviceError(f"{stats.input_device}: no sound came in {whole_s:.0f} s")
     mic = tap[:, :channels]
