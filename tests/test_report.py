@@ -258,20 +258,18 @@ def test_pictures_are_pictures_and_curves_are_drawn(made: SimpleNamespace) -> No
         assert re.fullmatch(r"[MLHVZ0-9. \-]+", path), path[:80]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_both_languages_make_the_same_page(made: SimpleNamespace, language: str) -> None:
+def test_the_chinese_page_has_the_same_figures(made: SimpleNamespace) -> None:
     document, pictures = make_report(
-        made.done, made.trace, config=made.config, preset="cohost", language=language
+        made.done, made.trace, config=made.config, preset="cohost", language="zh"
     )
     page = html(document, replace(pictures, sounds=(b"", b"")), "r.json")
     pointers = [figure[:2] for figure in Reader(page).figures]
     assert pointers == [figure[:2] for figure in Reader(made.page).figures]
-    if language == "zh":
-        assert '<html lang="zh-CN">' in page
-        assert "把音箱调低" in page
-        left = {"audio_engine", "webrtcvad", "preset", "cohost", "wav", "Wi", "Fi", "script"}
-        advice = " ".join(row.advice.text for row in document.score if row.advice)
-        assert set(re.findall(r"[A-Za-z_]{2,}", advice)) <= left | {"dB", "dBFS", "Hz"}
+    assert '<html lang="zh-CN">' in page
+    advice = " ".join(row.advice.text for row in document.score if row.advice)
+    assert "把音箱调低" in advice
+    foreign = set(re.findall(r"[A-Za-z_]{2,}", advice))
+    assert foreign <= {"Wi", "Fi", "dB", "dBFS", "Hz"}, foreign
 
 
 def test_the_languages_have_the_same_sentences_and_places() -> None:
