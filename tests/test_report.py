@@ -431,3 +431,26 @@ def test_a_page_is_made_from_the_document_alone(made: SimpleNamespace) -> None:
         spectrograms=pictures.spectrograms, sounds=(b"", b""), sound_type="audio/mpeg"
     )
     assert "Something else entirely." in html(changed, nothing)
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    places: dict[str, Any] = {}
+    exec(example, places)
+    assert {path.name for path in places["folder"].iterdir()} == {
+        *("in.wav", "out.wav", "report.html", "report.json"),
+    }
+
+
+def test_the_documented_thresholds_are_those_that_judge() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
+    words = Words("report")
+    for name, limits in LIMITS.items():
+        title = words(f"row.{name}.title")
+        (line,) = re.findall(rf"^\| {title} \*?\s*\|(.*)$", page, re.MULTILINE)
+        good, fair = (
+            cell.replace("none", "0").replace("no jump", "0") for cell in line.split("|")[:2]
+        )
+        assert number(limits.good) in good.replace("-", "−"), name
+        assert number(limits.fair) in fair.replace("-", "−"), name
