@@ -25,7 +25,6 @@ from audio_engine.config import (
     LipSyncCorrectorConfig,
     MeterConfig,
     NoiseConfig,
-    preset_names,
 )
 from audio_engine.errors import (
     AudioEngineError,
@@ -39,6 +38,7 @@ from audio_engine.errors import (
 from audio_engine.graph.compile import CompiledGraph, compile_graph
 from audio_engine.graph.engine import Engine, enhance
 from audio_engine.graph.model import Graph
+from audio_engine.preset_files import preset_names
 from audio_engine.processors.aec import EchoCanceller
 from audio_engine.processors.agc import LoudnessLeveler
 from audio_engine.processors.base import Processor, process_whole

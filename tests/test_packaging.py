@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import audio_engine as ae
-from audio_engine import _native, config
+from audio_engine import _native, config, preset_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -264,7 +264,7 @@ def test_the_wheel_is_abi3_and_holds_the_package_only(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"audio_engine"}
     assert [name for name in names if name.endswith("licenses/LICENSE")]
-    for preset in config.preset_names():
+    for preset in preset_files.preset_names():
         assert f"audio_engine/presets/{preset}.toml" in names
     extensions = [name for name in names if name.endswith(".so")]
     assert extensions

@@ -19,10 +19,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audio_engine.analysis.sound_listener import STEP_S, Heard, SoundListener
+from audio_engine.analysis.sound_listener import SILENCE_POWER, STEP_S, Heard, SoundListener
 
 KINDS = ("speech", "music", "noise", "silence")
-SILENCE_DBFS = -60.0  # RMS of a step: what a quiet room leaves at a well-set microphone
 _MEAN_STEPS = 4  # to each side
 _SHORTEST_STEPS = 2  # a shorter stretch belongs to what was before
 _FARTHEST = 4.0  # standard deviations: what lies beyond tells no more
@@ -102,17 +101,20 @@ class SoundClassifier:
 
     def _judge(self, steps: Iterable[Heard], ahead: int) -> None:
         """Decide every step behind which `ahead` steps are known."""
-        for step in steps:
-            self._recent.append(probabilities(step.figures))
-            self._silent.append(step.power < 10.0 ** (SILENCE_DBFS / 10.0))
+        for heard in steps:
+            self._recent.append(probabilities(heard.figures))
+            self._silent.append(heard.power < SILENCE_POWER)
         while len(self._kinds) + ahead < len(self._silent):
             step = len(self._kinds)
             forgotten = max(0, step - _MEAN_STEPS - self._first)
             del self._recent[:forgotten]
             self._first += forgotten
-            mean = np.mean(self._recent[: step + _MEAN_STEPS + 1 - self._first], axis=0)
-            silent = self._silent[step]
-            self._kinds.append(KINDS.index("silence") if silent else int(np.argmax(mean)))
+            if self._silent[step]:
+                self._kinds.append(KINDS.index("silence"))
+                continue
+            around = range(self._first, min(step + _MEAN_STEPS + 1, len(self._silent)))
+            heard_ones = [self._recent[n - self._first] for n in around if not self._silent[n]]
+            self._kinds.append(int(np.argmax(np.mean(heard_ones, axis=0))))
 
     def close(self) -> None:
         """Free the kernels; doing so twice is fine."""

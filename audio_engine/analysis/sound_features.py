@@ -136,7 +136,8 @@ def _pitch(pieces: NDArray[np.floating]) -> Rows:
     own = correlation[:, :1] + _FLOOR * WINDOW_FRAMES
     taper = np.fft.irfft(np.abs(np.fft.rfft(_HANN, 2 * WINDOW_FRAMES)) ** 2)
     taper = taper[_PITCH_LAGS] / taper[0]
-    return np.clip(np.max(correlation[:, _PITCH_LAGS] / own / taper, axis=1), 0.0, 1.0)
+    height = np.max(correlation[:, _PITCH_LAGS] / own / taper, axis=1)
+    return np.asarray(np.clip(height, 0.0, 1.0))
 
 
 def figures(frames: Frames, around: Frames) -> Rows:

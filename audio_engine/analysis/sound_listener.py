@@ -21,9 +21,12 @@ from audio_engine.processors.ns import NoiseSuppressor
 from audio_engine.processors.resample import Resampler
 
 STEP_S = 0.25
+SILENCE_POWER = 1e-6  # -60 dBFS, of a step: what a quiet room leaves at a well-set microphone
 WINDOW_STEPS = 3  # to each side of a step: 1.75 s
 AROUND_STEPS = 10  # to each side, 5.25 s: for a pulse of 60 a minute
+_SILENT_STEPS = 4
 _STEP_HOPS = 25
+_WILD_SAMPLE = 64.0  # +36 dBFS and what is no number: silence, as in the C graph
 _STEP_FRAMES = _STEP_HOPS * HOP_FRAMES
 
 
@@ -86,7 +89,8 @@ class SoundListener:
         """
         if self._finished:
             raise StreamError("the stream is finished; make a new object for the next one")
-        mono = as_audio(block, self._channels).mean(axis=1)
+        audio = as_audio(block, self._channels)
+        mono = np.where(np.abs(audio) <= _WILD_SAMPLE, audio, np.float32(0.0)).mean(axis=1)
         self._frames += len(mono)
         self._take(mono if self._resampler is None else self._resampler.process(mono))
         return self._given(len(self._history) + self._first - AROUND_STEPS)
@@ -139,8 +143,18 @@ class SoundListener:
         return found
 
     def _span(self, step: int, reach: int) -> Frames:
-        first = max(step - reach - self._first, 0)
-        return Frames.joined(self._history[first : step + reach + 1 - self._first])
+        """Return a step with what is around it, up to a second of silence: there it ends."""
+        own = step - self._first
+        first, end = max(own - reach, 0), min(own + reach + 1, len(self._history))
+        quiet = [float(each.power.mean()) < SILENCE_POWER for each in self._history]
+        for start in range(first, end - _SILENT_STEPS + 1):
+            if not all(quiet[start : start + _SILENT_STEPS]):
+                continue
+            if start > own:
+                end = start
+                break
+            first = start + _SILENT_STEPS if start + _SILENT_STEPS <= own else first
+        return Frames.joined(self._history[first:end])
 
     def close(self) -> None:
         """Free the kernels; doing so twice is fine."""

@@ -11,20 +11,23 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from audio_engine.analysis.sound_listener import STEP_S
 from benchmarks.pieces import SCORES, kick, piece, snare
 
 Signal = NDArray[np.float64]
 RATE_HZ = 16000
 SECONDS = 14.0
+PAUSE_DB = 35.0  # below the loudest quarter of a second
 _ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 
 
 class Clip(NamedTuple):
-    """A sound of one kind (0 speech, 1 music, 2 noise), and where it is from."""
+    """A sound of one kind (0 speech, 1 music, 2 noise), where it is from, and when it is heard."""
 
     signal: Signal
     kind: int
     source: str
+    heard: NDArray[np.bool_]  # for every step: it is there, not in a pause of more than a second
 
 
 class Recordings:
@@ -42,14 +45,17 @@ class Recordings:
         for path in files:
             if path.suffix.lower() in _ENDINGS:
                 self.by_folder.setdefault(path.parent, []).append(path)
-        self.all = [path for paths in self.by_folder.values() for path in paths]
 
     def __bool__(self) -> bool:
-        return bool(self.all)
+        return bool(self.by_folder)
 
     def piece(self, rng: np.random.Generator, seconds: float = SECONDS) -> tuple[Signal, str]:
-        """Return a piece of any recording, repeated where it is too short, and its name."""
-        path = self.all[int(rng.integers(len(self.all)))]
+        """Return a piece of a recording, repeated where it is too short, and its name.
+
+        Each folder is as likely as the others, however many recordings lie in it.
+        """
+        paths = list(self.by_folder.values())[int(rng.integers(len(self.by_folder)))]
+        path = paths[int(rng.integers(len(paths)))]
         return np.resize(_read(path, rng, seconds), round(seconds * RATE_HZ)), path.name
 
     def talk(self, rng: np.random.Generator) -> tuple[Signal, str]:
@@ -77,6 +83,15 @@ def at_level(signal: Signal, level_dbfs: float) -> Signal:
     return np.asarray(scaled)
 
 
+def heard(signal: Signal) -> NDArray[np.bool_]:
+    """Return the steps around which, half a second away at most, a sound is no pause."""
+    size = round(STEP_S * RATE_HZ)
+    padded = np.pad(signal, (0, -len(signal) % size))
+    power = np.mean(padded.reshape(-1, size) ** 2, axis=1)
+    loud = power > 10.0 ** (-PAUSE_DB / 10.0) * power.max()
+    return np.convolve(loud, np.ones(5), "same") > 0.5
+
+
 def under(signal: Signal, other: Signal, below_db: float) -> Signal:
     """Return the signal with another one so far below it."""
     level_dbfs = 10.0 * np.log10(np.mean(signal**2) + 1e-12)
@@ -87,7 +102,8 @@ def drums(rng: np.random.Generator) -> Signal:
     """Return a beat of kick and snare with a random rhythm of four bars' repeat."""
     out = np.zeros(round(SECONDS * RATE_HZ))
     step_s = 60.0 / rng.uniform(80.0, 170.0) / 2.0
-    pattern = rng.uniform(size=(2, 8)) < (0.4, 0.3)[0]
+    pattern = rng.uniform(size=(2, 8)) < 0.4
+    pattern[0, 0] = pattern[1, 4] = True
     for step in range(int(SECONDS / step_s) - 2):
         for hit, make in zip(pattern[:, step % 8], (kick, snare), strict=True):
             if hit:
@@ -121,7 +137,7 @@ def clips(
         yield _music(number, noise, music, rng)
         made = not noise or number % 6 == 0
         sound, source = (hiss(rng), "made") if made else noise.piece(rng)
-        yield Clip(at_level(sound, rng.uniform(-55.0, -20.0)), 2, source)
+        yield Clip(at_level(sound, rng.uniform(-55.0, -20.0)), 2, source, heard(sound))
 
 
 def _speech(
@@ -132,12 +148,13 @@ def _speech(
     voice = at_level(voice, rng.uniform(-40.0, -18.0))
     if number % 4 == 1 and noise:
         mixed = under(voice, noise.piece(rng)[0], rng.uniform(3.0, 25.0))
-        return Clip(mixed, 0, f"{source}, noise")
+        return Clip(mixed, 0, f"{source}, noise", heard(voice))
     if number % 4 == 2:
         sound, _ = _song(number, music, rng)
-        return Clip(under(voice, sound, rng.uniform(5.0, 20.0)), 0, f"{source}, music")
+        mixed = under(voice, sound, rng.uniform(5.0, 20.0))
+        return Clip(mixed, 0, f"{source}, music", heard(voice))
     breath = 10.0 ** (rng.uniform(-75.0, -50.0) / 20.0) * rng.standard_normal(len(voice))
-    return Clip(voice + breath, 0, source)
+    return Clip(voice + breath, 0, source, heard(voice))
 
 
 def _song(number: int, music: Recordings, rng: np.random.Generator) -> tuple[Signal, str]:
@@ -152,7 +169,8 @@ def _song(number: int, music: Recordings, rng: np.random.Generator) -> tuple[Sig
 def _music(number: int, noise: Recordings, music: Recordings, rng: np.random.Generator) -> Clip:
     """Return music, now and then over noise."""
     sound, source = _song(number, music, rng)
+    there = heard(sound)
     sound = at_level(sound, rng.uniform(-40.0, -14.0))
     if number % 5 == 0 and noise:
         sound = under(sound, noise.piece(rng)[0], rng.uniform(8.0, 25.0))
-    return Clip(sound, 1, source)
+    return Clip(sound, 1, source, there)

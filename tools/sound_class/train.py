@@ -90,9 +90,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="another one: other clips")
     parser.add_argument("weights", type=Path, help="TOML file to write")
     options = parser.parse_args()
-    folders = (options.speech, options.noise, options.music)
-    made = clips(options.clips, *map(Recordings, folders), options.seed)
-    parts = [(rows_of(clip.signal), clip.kind) for clip in made]
+    speech, noise = Recordings(options.speech), Recordings(options.noise)
+    made = clips(options.clips, speech, noise, Recordings(options.music), options.seed)
+    parts = [(rows_of(clip.signal)[clip.heard], clip.kind) for clip in made]
     rows = np.concatenate([part for part, _ in parts])
     kinds = np.concatenate([np.full(len(part), kind) for part, kind in parts])
     mean, scale, weights = fit(rows, kinds)
