@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ _LOW_LINES = 4  # one of the first four has to be there
 _STEADIEST = 0.9  # one line alone must be as coherent as that
 _SHARE = 0.03  # of the strongest line; what lies 30 dB below it is its leakage or nothing
 _QUIETEST = 3e-5  # amplitude; the rounding to 16 bits of a steady tone is steady too
+_SAME_HZ = 0.1
 _LOWEST_DBFS = -75.0  # of the whole hum; nobody hears 50 Hz below that
 
 Spectrum = NDArray[np.complex128]
@@ -126,6 +128,19 @@ class HumDetector:
         """Return the hum of the median stretch; None where at most half of all have any."""
         hums = sorted((h for _, h in self.found if h is not None), key=lambda h: h.level_dbfs)
         return hums[len(hums) // 2] if 2 * len(hums) > len(self.found) else None
+
+    def lasting(self) -> Hum | None:
+        """Return the hum of two stretches in a row that have it at one frequency; else None.
+
+        Speech hides hum in some stretches of a recording; what is found twice at the same base was
+        there all the time. The level is that of the median one.
+        """
+        hums = [
+            after
+            for (_, before), (_, after) in pairwise(self.found)
+            if before and after and abs(before.base_hz - after.base_hz) <= _SAME_HZ
+        ]
+        return sorted(hums, key=lambda h: h.level_dbfs)[len(hums) // 2] if hums else None
 
     def _judge(self, frames: Spectrum) -> Hum | None:
         """Judge 2 s of spectra, shape (frames, lines, channels)."""
