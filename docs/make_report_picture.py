@@ -13,13 +13,13 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from audio_engine.cli.common import Talk
 from audio_engine.cli.demo import run_demo
 
 HERE = Path(__file__).resolve().parent
-SIZE = {"width": 1160, "height": 1500}
+SIZE = ViewportSize(width=1160, height=1500)
 MOST_BYTES = 150_000
 
 

@@ -196,11 +196,11 @@ def test_every_number_of_the_page_is_in_the_data(made: SimpleNamespace) -> None:
         assert shown.replace("−", "-") == f"{factor * truth:.{digits}f}", pointer
     for index, row in enumerate(made.values["score"]):
         for side in ("before", "after"):
-            shown = [
+            written = [
                 text for pointer, _, text in read.figures if pointer == f"/score/{index}/{side}"
             ]
-            assert bool(shown) == (row[side] is not None)
-            assert all(len(text.partition(".")[2]) == row["digits"] for text in shown)
+            assert bool(written) == (row[side] is not None)
+            assert all(len(text.partition(".")[2]) == row["digits"] for text in written)
     known = digits_beside_figures(made.values)
     for text in read.texts:
         for found in re.findall(r"\d+(?:\.\d+)?", text):
