@@ -302,6 +302,27 @@ def test_short_and_silent_files_have_a_report(tmp_path: Path, seconds: float, le
         assert not any(row["advice"] for row in values["score"])
 
 
+def test_where_only_the_guest_spoke_nothing_is_asked_for(tmp_path: Path) -> None:
+    far = 2.0 * speech("guest", 8.0)
+    mic = 0.5 * echo_of(far, RATE_HZ) + noise(8.0, RATE_HZ, 3e-4)
+    job = process(tmp_path, "in.wav", mic.astype(np.float32), far)
+    document, _ = make_report(job.done, job.trace, config=job.config, preset=job.preset)
+    rows = {row.id: row for row in document.score}
+    assert document.verdict == "unknown"
+    assert rows["loudness"].rating == rows["echo"].rating == "unknown"
+    assert not any(row.advice for row in document.score)
+
+
+def test_a_command_in_advice_can_be_copied(tmp_path: Path) -> None:
+    talk = (0.3 * speech("host", 4.0)).astype(np.float32)
+    job = process(tmp_path, "in.wav", talk)
+    config = replace(job.config, agc=replace(job.config.agc, target_lufs=-9.0))
+    document, _ = make_report(job.done, job.trace, config=config, preset=job.preset)
+    (row,) = [row for row in document.score if row.id == "loudness"]
+    assert row.advice is not None
+    assert "--loudness -9." in row.advice.text
+
+
 def test_a_clean_voice_needs_nothing(tmp_path: Path) -> None:
     talk = 2.0 * speech("host", 12.0) + noise(12.0, RATE_HZ, 2e-4)
     job = process(tmp_path, "in.wav", talk.astype(np.float32))
