@@ -12,6 +12,7 @@ import soundfile
 
 from audio_engine.config import EngineConfig
 from audio_engine.io.offline import process_file
+from audio_engine.report.index import IndexRow, write_index
 from audio_engine.report.trace import Trace
 from audio_engine.report.write import write_report
 from signals import noise, speech
@@ -38,7 +39,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The report of a voice with a drop-out, in both languages."""
+    """The report of a voice with a drop-out, in both languages, and an index."""
     folder = tmp_path_factory.mktemp("browser")
     mic = 2.0 * speech("host", SECONDS) + noise(SECONDS, RATE_HZ, 0.002)
     loud = int(2.5 * RATE_HZ) + int(np.argmax(np.abs(mic[int(2.5 * RATE_HZ) :]) > 0.08))
@@ -52,7 +53,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         path = folder / f"{language}.html"
         write_report(path, done, trace, config=config, preset="solo-host", language=language)
         found[language] = path.as_uri()
-    return found
+    rows = [IndexRow.of(done, folder / "en.html"), IndexRow(name=name, error=f"{name}: is empty")]
+    write_index(folder / "index.html", rows)
+    return found | {"index": (folder / "index.html").as_uri()}
 
 
 class Visit:
@@ -130,12 +133,12 @@ def test_the_players_play_with_one_play_head(browser: Any, pages: dict[str, str]
         assert all(url.startswith("data:") for url in visit.requests[1:])
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", ["en", "zh", "index"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_of_it(
-    browser: Any, pages: dict[str, str], language: str, scheme: str
+    browser: Any, pages: dict[str, str], name: str, scheme: str
 ) -> None:
-    with Visit(browser, pages[language], viewport=PHONE, color_scheme=scheme) as visit:
+    with Visit(browser, pages[name], viewport=PHONE, color_scheme=scheme) as visit:
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         outside = visit.page.evaluate(
             """[...document.querySelectorAll('p, h1, h2, h3, td, th, li, button, label')]

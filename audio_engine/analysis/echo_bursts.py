@@ -49,11 +49,11 @@ class EchoBurstDetector:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._size = round(FRAME_S * sample_rate_hz)
-        self._window = np.hanning(self._size)
+        self._window = np.hanning(self._size).astype(np.float32)
         hz = np.fft.rfftfreq(self._size, 1.0 / sample_rate_hz)
         edges = [edge for edge in _BANDS_HZ if edge < 0.48 * sample_rate_hz]
         self._edges = np.searchsorted(hz, edges)
-        self._waiting = np.zeros((0, 2))  # signal, far end
+        self._waiting = np.zeros((0, 2), np.float32)  # signal, far end
         self._levels = np.zeros((2, 0, len(edges) - 1))
         self._frame = 0  # number of levels[:, 0]
         self._last: tuple[int, int, float] | None = None  # frame, lag, level of the last candidate
@@ -68,11 +68,12 @@ class EchoBurstDetector:
             return
         frames = self._waiting[: count * self._size].reshape(count, self._size, 2)
         self._waiting = self._waiting[count * self._size :]
-        spectra = np.fft.rfft(frames * self._window[:, None], axis=1)
-        power = np.square(np.abs(spectra))[:, : self._edges[-1]]
-        bands = np.add.reduceat(power, self._edges[:-1], axis=1) / np.sum(self._window) ** 2
+        frames = frames.transpose(0, 2, 1) * self._window
+        spectra = np.fft.rfft(frames, axis=2)[:, :, : self._edges[-1]]
+        power = spectra.real**2 + spectra.imag**2
+        bands = np.add.reduceat(power, self._edges[:-1], axis=2) / np.sum(self._window) ** 2
         levels = 10.0 * np.log10(np.maximum(bands, 10.0 ** (_FLOOR_DB / 10.0)))
-        self._levels = np.concatenate([self._levels, levels.transpose(2, 0, 1)], axis=1)
+        self._levels = np.concatenate([self._levels, levels.transpose(1, 0, 2)], axis=1)
         needed = _WINDOW_FRAMES + _LONGEST_LAG_FRAMES
         while self._levels.shape[1] >= needed:
             self._judge(self._levels[:, :needed])
@@ -99,15 +100,12 @@ class EchoBurstDetector:
         if _sum_dbfs(far) < _FAR_ACTIVE_DBFS or _sum_dbfs(near) < _FLOOR_DB + 10.0:
             return
         near = near - near.mean(axis=0)
-        best, best_lag = 0.0, 0
-        for lag in range(_LONGEST_LAG_FRAMES + 1):
-            start = _LONGEST_LAG_FRAMES - lag
-            late = far[start : start + _WINDOW_FRAMES]
-            late = late - late.mean(axis=0)
-            scale = float(np.sqrt(np.sum(late**2) * np.sum(near**2))) + 1e-9
-            correlation = float(np.sum(late * near)) / scale
-            if correlation > best:
-                best, best_lag = correlation, lag
+        late = np.lib.stride_tricks.sliding_window_view(far, _WINDOW_FRAMES, axis=0)[::-1]
+        late = late - late.mean(axis=2, keepdims=True)  # lags, bands, frames
+        products = np.einsum("lbf,fb->l", late, near)
+        scales = np.sqrt(np.einsum("lbf,lbf->l", late, late) * np.sum(near**2)) + 1e-9
+        best_lag = int(np.argmax(products / scales))
+        best = float(products[best_lag] / scales[best_lag])
         if best >= _CORRELATION:
             first = _LONGEST_LAG_FRAMES + (_WINDOW_FRAMES - _HOP_FRAMES) // 2
             middle = signal[first : first + _HOP_FRAMES]

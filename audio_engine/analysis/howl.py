@@ -48,13 +48,15 @@ class HowlDetector:
 
     def __init__(self, sample_rate_hz: int, channels: int) -> None:
         del channels  # any
-        self._size = 2 * round(_FRAME_S * sample_rate_hz / 2)
+        from scipy.fft import next_fast_len
+
+        self._size = 2 * next_fast_len(round(_FRAME_S * sample_rate_hz / 2), real=True)
         self._hop_s = self._size / 2 / sample_rate_hz
-        self._window = np.hanning(self._size)
+        self._window = np.hanning(self._size).astype(np.float32)
         self._bin_hz = sample_rate_hz / self._size
         self._low = round(_LOWEST_HZ / self._bin_hz)
         self._high = min(round(_HIGHEST_HZ / self._bin_hz), self._size // 2)
-        self._waiting = np.zeros(0)
+        self._waiting = np.zeros(0, np.float32)
         self._frame = 0  # number of the next frame
         self._gap = round(_GAP_S / self._hop_s)
         # first frame, last frame, bin, first level, top level, frames dominated
@@ -63,7 +65,7 @@ class HowlDetector:
 
     def add(self, block: AudioArray) -> None:
         """Take the next block, float32 of shape (frames, channels), +-1.0."""
-        self._waiting = np.concatenate([self._waiting, block.mean(axis=1, dtype=np.float64)])
+        self._waiting = np.concatenate([self._waiting, block.mean(axis=1)])
         hop = self._size // 2
         count = (len(self._waiting) - self._size) // hop + 1
         if count < 1:
@@ -71,7 +73,8 @@ class HowlDetector:
         frames = np.lib.stride_tricks.sliding_window_view(self._waiting, self._size)[::hop][:count]
         for start in range(0, count, 64):
             spectra = np.fft.rfft(frames[start : start + 64] * self._window, axis=1)
-            self._judge(np.abs(spectra[:, : self._high]) ** 2)
+            spectra = spectra[:, : self._high]
+            self._judge(spectra.real**2 + spectra.imag**2)
         self._waiting = self._waiting[count * hop :]
 
     def finish(self) -> list[Event]:
@@ -79,25 +82,27 @@ class HowlDetector:
         self._end_track()
         return self._found
 
-    def _judge(self, powers: NDArray[np.float64]) -> None:
+    def _judge(self, powers: NDArray[np.floating]) -> None:
         """Follow the peak through frames that it dominates."""
         peaks = self._low + np.argmax(powers[:, self._low :], axis=1)
         totals = powers[:, self._low :].sum(axis=1) + 1e-30
+        around = peaks[:, np.newaxis] + np.arange(-_PEAK_BINS, _PEAK_BINS + 1)
+        around = np.clip(around, 0, powers.shape[1] - 1)
+        lobes = np.take_along_axis(powers, around, axis=1).sum(axis=1)
         scale = np.sum(self._window) ** 2 / 2.0 * 1.5  # power of a sine over its main lobe
-        for power, peak, total in zip(powers, peaks.tolist(), totals.tolist(), strict=True):
-            lobe = float(power[max(0, peak - _PEAK_BINS) : peak + _PEAK_BINS + 1].sum())
-            level_dbfs = 10.0 * float(np.log10(lobe / scale + 1e-20))
-            if lobe >= _PEAK_SHARE * total and level_dbfs > _QUIETEST_DBFS:
-                self._follow(peak, level_dbfs)
-            self._frame += 1
+        levels_dbfs = 10.0 * np.log10(lobes / scale + 1e-20)
+        dominated = (lobes >= _PEAK_SHARE * totals) & (levels_dbfs > _QUIETEST_DBFS)
+        for k in np.flatnonzero(dominated).tolist():
+            self._follow(self._frame + k, int(peaks[k]), float(levels_dbfs[k]))
+        self._frame += len(powers)
 
-    def _follow(self, peak: int, level_dbfs: float) -> None:
+    def _follow(self, frame: int, peak: int, level_dbfs: float) -> None:
         track = self._track
-        if not track or self._frame - track[1] > self._gap or abs(peak - track[2]) > 1:
+        if not track or frame - track[1] > self._gap or abs(peak - track[2]) > 1:
             self._end_track()
-            self._track = [self._frame, self._frame, peak, level_dbfs, level_dbfs, 1]
+            self._track = [frame, frame, peak, level_dbfs, level_dbfs, 1]
         else:
-            track[1] = self._frame
+            track[1] = frame
             track[4] = max(track[4], level_dbfs)
             track[5] += 1
 

@@ -236,7 +236,7 @@ class _Page(Writer):
     def _score_row(self, index: int, row: dict[str, Any]) -> str:
         meaning = self.say(f"row.{row['id']}.meaning")
         if row["judged"] == "before":
-            meaning += f" ({self.say('score.judged_before')})"
+            meaning += self.say("page.brackets", text=self.words("score.judged_before"))
         cells = "".join(
             f'<td data-label="{self.say(f"score.{side}")}">'
             f"{self._with_unit(f'/score/{index}/{side}', row)}</td>"

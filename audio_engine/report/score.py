@@ -28,6 +28,7 @@ _OF_VOICE = {"noise", "echo", "voice_level", "reverb"}
 _RANGE_S = 60.0  # EBU Tech 3342: the loudness range means something from a minute on
 _CAUSES = {"echo", "hum", "howl"}
 _SAME_S = 0.3
+_TYPED = {"target_lufs", "ceiling_dbtp"}
 _TENTHS = ("lufs", "dbtp", "difference_db", "seconds")  # other figures of advice are whole
 
 
@@ -99,12 +100,11 @@ def score_card(
     return tuple(sorted(rows, key=lambda row: order[row.rating]))
 
 
-def verdict(rows: Iterable[ScoreRow]) -> str:
-    """Return the worst rating there is; ``unknown`` for a result with no loudness: silence."""
-    by_id = {row.id: row for row in rows}
-    if by_id["loudness"].after is None:
+def verdict(rows: Iterable[ScoreRow], found: Survey) -> str:
+    """Return the worst rating there is; ``unknown`` where neither speech nor music is heard."""
+    if not _is_heard(found, "speech", "music"):
         return "unknown"
-    ratings = {row.rating for row in by_id.values()}
+    ratings = {row.rating for row in rows}
     return next((each for each in ("poor", "fair", "good") if each in ratings), "unknown")
 
 
@@ -123,8 +123,8 @@ class _Card:
     ) -> None:
         self._before, self._after = found.before, found.after
         self._done, self._trace, self._config, self._words = done, trace, config, words
-        spoken_s = sum(e.end_s - e.start_s for e in found.sounds if e.kind == "speech")
-        self._has_voice = spoken_s >= min(_SPEECH_S, 0.5 * done.duration_s)
+        self._has_voice = _is_heard(found, "speech")
+        self._has_content = _is_heard(found, "speech", "music")
 
     def loudness(self) -> ScoreRow:
         target = target_lufs(self._done, self._config)
@@ -138,7 +138,7 @@ class _Card:
             target_lufs=target,
         )
         row = self._row("loudness", (before, after), advice, target=target)
-        return row if levelled else _unrated(row)
+        return row if levelled and self._has_content else _unrated(row)
 
     def true_peak(self) -> ScoreRow:
         before, after = self._done.loudness_before, self._done.loudness_after
@@ -248,7 +248,11 @@ class _Card:
             if whole is None:
                 return None
             ready[name] = whole
-        shown = {name: f"{value:.10g}".replace("-", "−") for name, value in ready.items()}
+        shown = {
+            # What goes into a command keeps the minus sign of the keyboard.
+            name: f"{value:.10g}" if name in _TYPED else f"{value:.10g}".replace("-", "−")
+            for name, value in ready.items()
+        }
         return Advice(id=key, figures=ready, text=self._words(f"advice.{key}", **shown))
 
     def _row(
@@ -286,6 +290,14 @@ class _Card:
             rating=rating,
             advice=advice if needed else None,
         )
+
+
+def _is_heard(found: Survey, *kinds: str) -> bool:
+    """Whether the result holds enough of some kinds of sound to be judged by them."""
+    lengths_s = [(each.end_s - each.start_s, each.kind in kinds) for each in found.sounds]
+    all_s = sum(length for length, _ in lengths_s)
+    heard_s = sum(length for length, wanted in lengths_s if wanted)
+    return heard_s > 0.0 and heard_s >= min(_SPEECH_S, 0.5 * all_s)
 
 
 def same_event(a: Event, b: Event) -> bool:

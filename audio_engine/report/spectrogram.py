@@ -50,7 +50,9 @@ class Spectrogram:
     """
 
     def __init__(self, sample_rate_hz: int, expected_frames: int) -> None:
-        self._size = 2 * round(_FRAME_S * sample_rate_hz / 2)
+        from scipy.fft import next_fast_len
+
+        self._size = 2 * next_fast_len(round(_FRAME_S * sample_rate_hz / 2), real=True)
         self._hop = int(np.clip(expected_frames // 900, self._size // 16, self._size))
         self._window = np.hanning(self._size).astype(np.float32)
         self.highest_hz = min(HIGHEST_HZ, sample_rate_hz / 2.0)

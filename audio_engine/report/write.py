@@ -123,7 +123,7 @@ def make_report(
     words = Words("report", language)
     found = survey(done.input, done.output, done.far_end)
     rows = score_card(found, done, trace, config, words)
-    grade = verdict(rows)
+    grade = verdict(rows, found)
     all_events = _events(found, trace)
     events = sorted(all_events, key=lambda e: e.start_s - e.end_s)[:_MOST_EVENTS]
     sides = (found.before, found.after)
