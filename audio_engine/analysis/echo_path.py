@@ -28,12 +28,10 @@ _FIRST_SHARE = 0.5  # of the peak: an earlier arrival as strong as that is the f
 _FIRST_S = 0.02
 _DRIFT_PPM = 1500.0  # two cheap cards differ by less
 _AGREE_S = 0.0005
-_BEFORE_S, _LONGEST_S = 0.003, 3.0
+_BEFORE_S, _LONGEST_S = 0.003, 3.0  # about the first arrival; the second sweep answers after 3.3 s
 _TAPS = 16  # either side, for a wire and a resampler
 _WIRE_DB = -25.0
 _SMOOTH_S = 0.02
-
-Array = Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ NOT_HEARD = EchoPath(heard=False)
 
 
 def measure_echo_path(
-    mic: Array, played: Array, sample_rate_hz: int, *, latest_s: float | None = None
+    mic: Signal, played: Signal, sample_rate_hz: int, *, latest_s: float | None = None
 ) -> EchoPath:
     """Find what was played in what the microphone heard.
 
@@ -103,8 +101,7 @@ def measure_echo_path(
     drift_ppm = 1e6 * off / apart
     part, response = parts[0], responses[0]
     first = _first(response, peaks[0], sample_rate_hz)
-    rest = len(response) - len(mic) // 2
-    length = min(round(_LONGEST_S * sample_rate_hz), rest)
+    length = min(round(_LONGEST_S * sample_rate_hz), len(played))
     window = np.roll(response, round(_BEFORE_S * sample_rate_hz) - first)[:length]
     echo, noise = _echo_power(part, window, sample_rate_hz)
     played_power = float(np.sum(part**2))
@@ -122,7 +119,7 @@ def measure_echo_path(
     )
 
 
-def _active(played: Array, sample_rate_hz: int) -> tuple[int, int] | None:
+def _active(played: Signal, sample_rate_hz: int) -> tuple[int, int] | None:
     """Return first and last frame + 1 of what is not silence."""
     loud = np.flatnonzero(np.abs(played) > 1e-3 * max(float(np.max(np.abs(played))), 1e-6))
     if len(loud) < 0.2 * sample_rate_hz:
@@ -130,11 +127,11 @@ def _active(played: Array, sample_rate_hz: int) -> tuple[int, int] | None:
     return int(loud[0]), int(loud[-1]) + 1
 
 
-def _active_frames(part: Array) -> int:
+def _active_frames(part: Signal) -> int:
     return int(np.count_nonzero(np.abs(part) > 0.0))
 
 
-def _response(mic: Array, played: Array) -> Array:
+def _response(mic: Signal, played: Signal) -> Signal:
     """Return the impulse response; negative delays stand at its end."""
     from scipy.fft import next_fast_len
 
@@ -149,7 +146,7 @@ def _response(mic: Array, played: Array) -> Array:
 
 
 def _common(
-    responses: list[Array], lags: NDArray[np.int64], reach: int, sample_rate_hz: int
+    responses: list[Signal], lags: NDArray[np.int64], reach: int, sample_rate_hz: int
 ) -> list[int] | None:
     """Return the peak of each response, near the delay that all of them have; None: there is none.
 
@@ -174,13 +171,13 @@ def _common(
     return peaks if stand_out else None
 
 
-def _highest(response: Array, peak: int, sample_rate_hz: int) -> float:
+def _highest(response: Signal, peak: int, sample_rate_hz: int) -> float:
     """Return the highest value in half a second before a peak, but for its own foot."""
     first, last = (peak - round(s * sample_rate_hz) for s in _BEFORE_PEAK_S)
     return float(np.max(np.abs(response[np.arange(first, last)])))
 
 
-def _first(response: Array, peak: int, sample_rate_hz: int) -> int:
+def _first(response: Signal, peak: int, sample_rate_hz: int) -> int:
     """Return the first arrival: a reflection may be louder than the direct sound."""
     lags = np.arange(peak - round(_FIRST_S * sample_rate_hz), peak + 1)
     size = np.abs(response[lags])
@@ -192,8 +189,8 @@ def _first(response: Array, peak: int, sample_rate_hz: int) -> int:
 
 
 def _halves(
-    played: Array, active: tuple[int, int], sample_rate_hz: int
-) -> tuple[list[Array], list[float]]:
+    played: Signal, active: tuple[int, int], sample_rate_hz: int
+) -> tuple[list[Signal], list[float]]:
     """Cut what was played at its quietest moment near the middle."""
     step = max(1, round(_SMOOTH_S * sample_rate_hz))
     first, last = active
@@ -210,7 +207,7 @@ def _halves(
     return parts, centres
 
 
-def _echo_power(part: Array, window: Array, sample_rate_hz: int) -> tuple[float, float]:
+def _echo_power(part: Signal, window: Signal, sample_rate_hz: int) -> tuple[float, float]:
     """Return the energy of the echo, and how much of it the response's noise makes up."""
     before = round(_BEFORE_S * sample_rate_hz)
     block = max(1, round(0.02 * sample_rate_hz))
@@ -226,13 +223,13 @@ def _echo_power(part: Array, window: Array, sample_rate_hz: int) -> tuple[float,
     return float(np.sum(heard**2)), scale * float(np.sum(ends**2))
 
 
-def _through(signal: Array, response: Array) -> Array:
+def _through(signal: Signal, response: Signal) -> Signal:
     from scipy.signal import fftconvolve
 
     return np.asarray(fftconvolve(signal, response))
 
 
-def _residual_db(mic: Array, part: Array, first: int, sample_rate_hz: int) -> float:
+def _residual_db(mic: Signal, part: Signal, first: int, sample_rate_hz: int) -> float:
     """Return what is left when a short filter about the delay is fitted to what was heard."""
     active = _active(part, sample_rate_hz)
     if active is None:

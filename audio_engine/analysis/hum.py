@@ -2,7 +2,7 @@
 
 Method: in windows of 0.2 s (Hann) every multiple of 50 and of 60 Hz falls on a bin of its own, with
 the other mains' lines in the zeros of the window. Over 2 s the bins of a line are turned back by
-every base within 0.3 Hz (grids keep 0.2 Hz: EN 50160; sound cards add some ppm) and summed: a
+every base within 0.3 Hz (grids keep 0.2 Hz: ENTSO-E; sound cards add some ppm) and summed: a
 steady sine adds up, speech and noise do not. What is louder than the median is cut down to it
 first, so that speech in the same bin does not count (as csrc/ae_hum_search.h does, which steers the
 removal; here the level is wanted too). The level is that of the median frame in the line's phase.

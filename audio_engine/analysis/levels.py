@@ -23,7 +23,7 @@ _LOUD_SHARE = 0.95
 _HUM_WIDTH_HZ = 45.0  # the main lobe of a 50 ms Hann window, one side
 _RUMBLE_HZ, _ABOVE_RUMBLE_HZ = (15.0, 80.0), (100.0, 400.0)
 _LOW_HZ, _MIDDLE_HZ = (15.0, 400.0), (500.0, 4000.0)
-_BETWEEN_SHARE = 0.3  # of the frames are pauses, for what is not said
+_BETWEEN_SHARE = 0.15  # of the frames are pauses, for what is not said
 _DC_STRETCH_S = 0.5
 
 

@@ -28,7 +28,7 @@ SHORTEST_S = 2.0
 
 # note, warn, bad
 # Of the voice over the noise, A-weighted: intelligible from 15 dB (ANSI/ASA S12.60), the
-# suppressor takes 20 dB off, and broadcasting wants 40 (EBU Tech 3276 with a voice of 60 dB).
+# suppressor takes 20 dB off, and a studio has 35 to 40 (NR 15 of EBU Tech 3276).
 SNR_DB = (26.0, 20.0, 10.0)
 # Where nobody speaks: with the voice at -25 dBFS as usual, the same.
 NOISE_DBA = (-52.0, -46.0, -36.0)
@@ -40,7 +40,7 @@ HUM_DBFS = (-68.0, -58.0, -42.0)
 # own noise is heard.
 LOUDNESS_LUFS = (-38.0, -42.0, -54.0)
 PEAK_DBFS = -1.0  # EBU R 128: true peaks stay below -1 dBTP, and a live voice gets louder than that
-# Share of the time with the voice: one clipped top is heard as a click (AES TD1004 allows none).
+# Share of the time with the voice: what is clipped is lost, so one top is enough.
 CLIPPED_SHARE = (1e-9, 1e-9, 1e-3)
 DC = (0.004, 0.01, 0.05)  # 1 % costs 0.1 dB of headroom, and every mute and cut clicks at -40 dBFS
 # Below 80 Hz there is no voice: what lies there at its level makes limiter and leveller pump.
@@ -56,8 +56,8 @@ RUMBLE_OVER_DB = 6.0  # over the noise from 100 to 400 Hz; pink noise has 2 dB
 REVERB_SNR_DB = 12.0  # below, what falls is the noise as often as the voice
 DEAD_DB = 30.0  # louder than the other channel: not a matter of where somebody stands
 PHASE = -0.5  # correlation: the mean of both loses 6 dB and more
-# Of the echo: what the canceller takes off (30 dB and the suppressor) leaves an echo as loud as
-# played 45 dB down, which is ITU-T G.131's limit at 150 ms; louder than that it stays audible.
+# Of the echo: 30 dB of the canceller and 15 of the suppressor leave one as loud as played 45 dB
+# down, about what ITU-T G.131 asks for at 100 ms; a louder one stays audible.
 RETURN_LOSS_DB = (60.0, 0.0, -12.0)
 DELAY_MS = (400.0, 700.0, 1000.0)  # the canceller looks back 1000 ms
 SILENT_DBA = -78.0  # below the own noise of any open microphone with its preamplifier
