@@ -27,13 +27,17 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder to work in, after ``audio-engine demo --json > report.json``."""
     folder = tmp_path_factory.mktemp("demo")
-    before = Path.cwd()
+    before, home = Path.cwd(), os.environ.get("XDG_CONFIG_HOME")
     os.chdir(folder)
+    os.environ["XDG_CONFIG_HOME"] = str(folder / "config")  # an example saves a preset
     result = CliRunner().invoke(cli.app, ["demo", "--json"])
     assert result.exit_code == 0, result.output
     (folder / "report.json").write_text(result.stdout)
     yield folder
     os.chdir(before)
+    del os.environ["XDG_CONFIG_HOME"]
+    if home is not None:
+        os.environ["XDG_CONFIG_HOME"] = home
 
 
 @pytest.fixture(scope="module")
