@@ -377,7 +377,8 @@ def pk(material: Material, seed: int) -> Scene:
             rate_hz, room_response(rate_hz, rng.uniform(0.3, 0.5), rng), rng.uniform(60, 300)
         )
         echo = path.play(far) * 10.0 ** ((level - 6.0 + 18.0) / 20.0)
-        song = piece(("dance", "band", "song")[int(rng.integers(3))], seconds, rate_hz, seed + room)
+        name = ("dance", "band", "song")[int(rng.integers(3))]
+        song = np.resize(piece(name, 10.0, rate_hz, seed + room), len(far))
         in_turn = np.arange(len(far)) // (5 * rate_hz) % 2 == room  # each team has its own
         noise = material.noise(("babble", "street"), len(far), rate_hz, rng)
         noise = fan(len(far), rate_hz, rng) if noise is None else noise

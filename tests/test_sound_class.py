@@ -67,7 +67,7 @@ def test_speech_wins_over_music_and_noise() -> None:
         assert shares(kinds(voice + under))["speech"] > 0.8
 
 
-@pytest.mark.parametrize("name", ["organ", "guitar", "song", "dance"])
+@pytest.mark.parametrize("name", ["guitar", "song"])
 def test_instruments_and_a_song_are_music(name: str) -> None:
     assert shares(kinds(music(name, 12.0, 8)))["music"] > 0.8
 
