@@ -202,6 +202,7 @@ def _identity_of_worker() -> Any:
     """Return a function that tells a worker's version, sent by value: it may have none of us."""
 
     def identity() -> tuple[str | None, str | None]:
+        """Return version and kernels of a worker."""
         from audio_engine.io.versions import versions
 
         found = versions()
@@ -285,6 +286,7 @@ def _scratch_folder() -> str | None:
 
 def _unpack(parcel: Parcel, folder: Path) -> Job:
     def place(kind: str, path: str | None, content: bytes | None = None) -> str | None:
+        """Give a file of the job a folder of its own."""
         if path is None:
             return None
         (folder / kind).mkdir()

@@ -129,6 +129,7 @@ def reasons_to_do(
     version = package_version()
 
     def why(job: Job) -> str | None:
+        """Say why a job is to be done; None if it is finished."""
         name = os.path.relpath(job.target, plan.folder)
         return why_again(job, entries.get(name), version)
 

@@ -35,6 +35,7 @@ def _done(job: Job, connection: Connection) -> object:
     next_word_s = 0.0
 
     def progress(done: int, total: int) -> None:
+        """Tell the parent how far it is, not too often."""
         nonlocal next_word_s
         now_s = time.monotonic()
         if now_s >= next_word_s:

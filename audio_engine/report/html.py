@@ -101,6 +101,7 @@ class _Page(Writer):
         self._pictures = pictures
 
     def head(self) -> str:
+        """Return the name, the verdict and the figures that listeners notice first."""
         values = self.values
         key = "page.subtitle_mono" if values["channels"] == 1 else "page.subtitle_stereo"
         subtitle = self.say(
@@ -148,6 +149,7 @@ class _Page(Writer):
         )
 
     def todo(self) -> str:
+        """Return what to do, one sentence per problem."""
         advised = [row for row in self.values["score"] if row["advice"]]
         if advised:
             items = "".join(
@@ -166,6 +168,7 @@ class _Page(Writer):
         return f'<h2 id="todo-title">{self.say("page.todo")}</h2>{text}{notes}'
 
     def listen(self) -> str:
+        """Return players, curves and pictures on one time axis."""
         players = self.values["players"]
         louder = players["louder_db"]
         sides = "".join(
@@ -223,6 +226,7 @@ class _Page(Writer):
         )
 
     def score(self) -> str:
+        """Return every figure with its thresholds."""
         rows = "".join(self._score_row(i, row) for i, row in enumerate(self.values["score"]))
         heads = "".join(
             f'<th scope="col">{self.say(f"score.{name}")}</th>'
@@ -258,6 +262,7 @@ class _Page(Writer):
         return f'{self.figure(pointer, row["digits"])} <span class="unit">{row["unit"]}</span>'
 
     def events(self) -> str:
+        """Return when something happened."""
         events = self.values["events"]
         title = f'<h2 id="events-title">{self.say("event.heading")}</h2>'
         if not events:
@@ -299,6 +304,7 @@ class _Page(Writer):
         )
 
     def details(self, json_name: str) -> str:
+        """Return what the stages did, both files and all settings."""
         values = self.values
         link = ""
         if json_name:

@@ -46,6 +46,7 @@ class _Drawing:
         self._ticks = _time_ticks(self._duration_s)
 
     def ruler(self) -> str:
+        """Draw the time axis."""
         texts = "".join(
             f'<text x="{100 * t / self._duration_s:.2f}%" y="13" '
             f'class="{_anchor(t / self._duration_s)}">{clock(t, self._tick_digits())}</text>'
@@ -57,6 +58,7 @@ class _Drawing:
         )
 
     def events(self) -> str:
+        """Draw a bar for each event."""
         events = self._page.values["events"]
         if not events:
             return ""
@@ -73,6 +75,7 @@ class _Drawing:
         return self._lane("events", marks, label=", ".join(names), legend=legend, height=len(kinds))
 
     def wave(self, side: str) -> str:
+        """Draw the outline of a signal."""
         series = self._series[("peak", side)]
         top = max([v or 0.0 for s in ("before", "after") for v in self._peaks(s)], default=1.0)
         scale = 46.0 / max(top, 0.05)
@@ -83,6 +86,7 @@ class _Drawing:
         return self._lane(f"wave_{side}", self._gaps() + shape, slim=True)
 
     def loudness(self) -> str:
+        """Draw the loudness before and after, and the target."""
         target = self._page.values["target_lufs"]
         scale = _linear(_LOWEST_LUFS, _HIGHEST_LUFS)
         top, low = scale(target + 1.0), scale(target - 1.0)
@@ -98,10 +102,12 @@ class _Drawing:
         )
 
     def spectrum(self, side: str, uri: str) -> str:
+        """Show the picture of a spectrum."""
         facts = self._page.values["spectrogram"]
         low, high = (float(mel(facts[name])) for name in ("low_hz", "high_hz"))
 
         def scale(hz: float) -> float:
+            """Return where a frequency lies."""
             return _HEIGHT * (1.0 - (float(mel(hz)) - low) / (high - low))
 
         ticks = [
@@ -121,6 +127,7 @@ class _Drawing:
         return self._lane(name, "", "Hz", scale, ticks, hint=hint, picture=picture, tall=True)
 
     def activity(self) -> str:
+        """Draw who and what is heard."""
         rows = [("speech", ("speech", "after")), ("webrtcvad", ("webrtcvad", "after"))]
         if ("far_end_active", "") in self._series:
             rows.append(("far_end", ("far_end_active", "")))
@@ -147,21 +154,25 @@ class _Drawing:
         return self._figure("activity", plots, legend=legend, hint=self._hint("activity"))
 
     def gain(self) -> str:
+        """Draw what leveller and limiter do."""
         return self._stage_lane(
             "gain",
             [("gain", "leveller", 1.0), ("limiter_reduction", "limiter", -1.0)],
         )
 
     def reduction(self) -> str:
+        """Draw what was taken away."""
         return self._stage_lane(
             "reduction",
             [(name, name, 1.0) for name in ("noise_reduction", "echo_reduction", "erle")],
         )
 
     def delay(self) -> str:
+        """Draw the delay of the echo."""
         return self._stage_lane("delay", [("echo_delay", "delay", 1.0)], "ms")
 
     def lip_sync(self) -> str:
+        """Draw the delay of the lip-sync stage."""
         return self._stage_lane("lip_sync", [("lip_sync_delay", "lip_sync", 1.0)], "ms")
 
     def _stage_lane(

@@ -127,6 +127,7 @@ class _Card:
         self._has_content = _is_heard(found, "speech", "music")
 
     def loudness(self) -> ScoreRow:
+        """Judge the loudness by the target."""
         target = target_lufs(self._done, self._config)
         before = self._done.loudness_before.integrated_lufs
         after = self._done.loudness_after.integrated_lufs
@@ -141,6 +142,7 @@ class _Card:
         return row if levelled and self._has_content else _unrated(row)
 
     def true_peak(self) -> ScoreRow:
+        """Judge the highest peak by the ceiling."""
         before, after = self._done.loudness_before, self._done.loudness_after
         above = max(0.0, (rounded(after.true_peak_dbtp) or 0.0) + 1.0)
         ceiling = min(-1.0, self._config.limiter.ceiling_dbtp - math.ceil(above * 2) / 2)
@@ -149,6 +151,7 @@ class _Card:
         return self._row("true_peak", (before.true_peak_dbtp, after.true_peak_dbtp), advice)
 
     def range(self) -> ScoreRow:
+        """Tell the loudness range."""
         before, after = self._done.loudness_before, self._done.loudness_after
         row = self._row(
             "range", (before.loudness_range_lu, after.loudness_range_lu), self._advice("range")
@@ -156,12 +159,14 @@ class _Card:
         return row if self._done.duration_s >= _RANGE_S else _unrated(row)
 
     def noise(self) -> ScoreRow:
+        """Judge how far the noise lies under the voice."""
         before, after = (_difference(x.voice_dbfs, x.pause_dbfs) for x in self._sides())
         missing = max(1.0, LIMITS["noise"].good - (before or 0.0))
         advice = self._advice("noise", missing_db=missing, snr_db=before)
         return self._row("noise", (before, after), advice)
 
     def echo(self) -> list[ScoreRow]:
+        """Judge how loud the loudspeaker is beside the voice."""
         if self._done.far_end is None:
             return []
         before, after = (_difference(x.echo_dbfs, x.voice_dbfs) for x in self._sides())
@@ -171,11 +176,13 @@ class _Card:
         return [self._row("echo", (before, after), advice, if_none="unknown" if heard else "good")]
 
     def hum(self) -> ScoreRow:
+        """Judge the mains hum."""
         before, after = (_highest(side, "hum") for side in self._sides())
         advice = self._advice("hum", level_dbfs=before)
         return self._row("hum", (before, after), advice, if_none="good")
 
     def dropouts(self) -> ScoreRow:
+        """Judge what is missing."""
         before = _of(self._before, "stall")
         new = [e for e in _of(self._after, "stall") if not any(same_event(e, o) for o in before)]
         lost_ms, new_ms = (sum(event.value for event in each) for each in (before, new))
@@ -185,17 +192,20 @@ class _Card:
         return self._row("dropouts", figures, advice)
 
     def howl(self) -> ScoreRow:
+        """Judge how often it whistled."""
         before, after = (len(_of(side, "howl")) for side in self._sides())
         found = _of(self._after, "howl") or _of(self._before, "howl")
         advice = self._advice("howl", frequency_hz=found[0].value if found else None)
         return self._row("howl", (before, after), advice)
 
     def clipping(self) -> ScoreRow:
+        """Judge how long the recording was too loud."""
         seconds = sum(e.end_s - e.start_s for e in _of(self._before, "clipping"))
         advice = self._advice("clipping", lower_db=self._lower_by_db())
         return self._row("clipping", (self._percent(seconds), None), advice)
 
     def voice_level(self) -> ScoreRow:
+        """Judge the level at the microphone."""
         before, after = (side.voice_dbfs for side in self._sides())
         off = VOICE_DBFS - (before if before is not None else VOICE_DBFS)
         key = "voice_level_raise" if off > 0 else "voice_level_lower"
@@ -205,10 +215,12 @@ class _Card:
         return self._row("voice_level", (before, after), advice, target=VOICE_DBFS)
 
     def reverb(self) -> ScoreRow:
+        """Judge how long the room rings."""
         seconds = self._trace.reverb_time_s
         return self._row("reverb", (seconds, None), self._advice("reverb", seconds=seconds))
 
     def far_end_timing(self) -> list[ScoreRow]:
+        """Judge the jumps of the far end."""
         if self._done.far_end is None:
             return []
         jumps = self._trace.events()
