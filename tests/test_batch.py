@@ -29,7 +29,7 @@ from audio_engine.errors import ConfigError, OutputFileError, WorkerError
 from audio_engine.io.offline import process_file
 from benchmarks import batch_torture
 from signals import noise, voice
-from waiting import wait_until
+from waiting import descriptors, wait_until
 
 RATE_HZ = 16000
 MODEL = Job(source="", target="", config=EngineConfig.preset("cohost"), preset="cohost")
@@ -287,17 +287,6 @@ def children(parent: int) -> list[int]:
     """Return the live child processes of a process."""
     tasks = Path(f"/proc/{parent}/task").glob("*/children")
     return [int(pid) for task in tasks for pid in task.read_text().split()]
-
-
-def descriptors(process: int) -> set[str]:
-    """Return the files that a process has open, relative to here."""
-    found = set()
-    for link in Path(f"/proc/{process}/fd").iterdir():
-        try:
-            found.add(os.path.relpath(link.readlink()))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.parametrize("times", [1, 2])

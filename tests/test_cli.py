@@ -9,7 +9,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from audio_engine.cli.main import app
 from signals import noise, voice
+from waiting import descriptors, wait_until
 
 RATE_HZ = 16000
 COMMANDS = ["process", "measure", "mix", "presets", "demo", "monitor", "devices"]
@@ -348,9 +348,8 @@ def test_a_signal_leaves_no_part_of_a_file(number: int, code: int, options: list
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
-    while not list(Path().glob(".audio-engine-*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # The nameless file that the output is until it is complete.
+    wait_until(lambda: any(name.startswith("#") for name in descriptors(process.pid)))
     process.send_signal(number)
     _, words = process.communicate(timeout=20)
     assert process.returncode == code, words

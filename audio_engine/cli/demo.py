@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   audio-engine demo
-  audio-engine demo demo-output --json
   audio-engine demo demo-output --lang zh
   audio-engine measure demo-output/mic.wav demo-output/out.wav
 """
