@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -314,6 +315,8 @@ def test_what_brings_pyav_is_said(
         with pytest.raises(AudioEngineError, match=r"-m pip install av$"):
             process(one, tmp_path / other)
     assert names(tmp_path) == sorted([name, "in.wav"])
+    with pytest.raises(AudioEngineError, match=f"^{re.escape(str(source))}: videos, M4A and AAC"):
+        open_reader(source)
     assert find_audio(tmp_path) == [source, tmp_path / "in.wav"]  # not silently left out
 
 

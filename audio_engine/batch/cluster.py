@@ -186,7 +186,7 @@ def _connect(place: str, address: str) -> Any:
         from distributed import Client
     except ImportError:
         raise ConfigError(
-            "--cluster works with Dask, which is not installed; it comes by: "
+            "--cluster works with Dask, which is not installed; install it with: "
             f"{install_command('distributed')}"
         ) from None
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):

@@ -44,7 +44,7 @@ def import_figure() -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise AudioEngineError(
-            "--plot draws with Matplotlib, which is not installed; it comes by: "
+            "--plot draws with Matplotlib, which is not installed; install it with: "
             f"{install_command('matplotlib')}"
         ) from None
     return Figure

@@ -340,8 +340,8 @@ def _import_mediapipe() -> Any:
             import mediapipe
     except ModuleNotFoundError:
         raise AudioEngineError(
-            "mouths are followed with MediaPipe, which is not installed; it comes by (Python 3.11 "
-            f"and 3.12): {install_command(_MEDIAPIPE)}"
+            "mouths are followed with MediaPipe, which is not installed; with Python 3.11 or "
+            f"3.12 install it with: {install_command(_MEDIAPIPE)}"
         ) from None
     except ImportError as error:  # OpenCV, which it brings along, wants a window system's libraries
         raise AudioEngineError(

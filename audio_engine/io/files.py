@@ -228,9 +228,9 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
         raise InputFileError(f"{path}: {error.strerror or error}") from None
     try:
         return AudioReader(path, file, max_rate_hz)
-    except InputFileError as error:
+    except AudioEngineError as error:
         file.close()
-        raise InputFileError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except BaseException:
         file.close()
         raise

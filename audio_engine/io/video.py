@@ -379,7 +379,7 @@ def import_av(purpose: str, what: str = "videos") -> Any:
         import av
     except ImportError:
         raise AudioEngineError(
-            f"{what} are {purpose} with PyAV, which is not installed; it comes by: "
+            f"{what} are {purpose} with PyAV, which is not installed; install it with: "
             f"{install_command('av')}"
         ) from None
     return av
