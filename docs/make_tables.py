@@ -51,15 +51,16 @@ Each preset has a scene that is the room it is for, and bars for what it is mean
 ## Presets of your own
 
 ```sh
-audio-engine presets --save shop --from product-demo --set ns.attenuation_limit_db=12
-audio-engine presets --show shop
-audio-engine process demo-output/mic.wav -o clean.wav --preset shop
+audio-engine presets --save kitchen --from product-demo --set ns.attenuation_limit_db=12
+audio-engine presets --show kitchen
+audio-engine process demo-output/mic.wav -o clean.wav --preset kitchen
 ```
 
-`--save` writes `~/.config/audio-engine/presets/shop.toml` (in `$XDG_CONFIG_HOME` where it is set):
-what differs from the built-in preset beneath, and the rest as comments with their reasons. It is
-used by its name, in Python too (`EngineConfig.preset("shop")`); a file anywhere else by its path,
-`--preset ./shop.toml`: what ends with `.toml` or has a slash in it is a path. Edit it as you like:
+`--save` writes `~/.config/audio-engine/presets/kitchen.toml` (in `$XDG_CONFIG_HOME` where it is
+set): what differs from the built-in preset beneath, and the rest as comments with their reasons. It
+is used by its name, in Python too (`EngineConfig.preset("kitchen")`); a file anywhere else by its
+path, `--preset ./kitchen.toml`: what ends with `.toml` or has a slash in it is a path. Edit it as
+you like:
 
 ```toml
 description = "Kitchen tools, a loud hall."

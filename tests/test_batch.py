@@ -361,6 +361,7 @@ def test_each_file_has_a_report_and_a_page_leads_to_all() -> None:
     single = run("in/a.wav", "-o", "a.wav", "--report", "a.html")
     assert single.exit_code == 0, single.stderr
     assert Path("a.html").exists()
+    assert single.stderr == "Look: a.html in a browser, with players and curves.\n"
 
 
 def test_the_pages_examples_work_as_typed() -> None:

@@ -16,12 +16,13 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
+from audio_engine.cli.common import Talk
 from audio_engine.cli.main import app
 from signals import noise, voice
 from waiting import descriptors, wait_until
 
 RATE_HZ = 16000
-COMMANDS = ["process", "measure", "mix", "presets", "demo", "monitor", "devices"]
+COMMANDS = ["process", "measure", "check", "mix", "presets", "demo", "monitor", "devices"]
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +97,8 @@ def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
         (["mic.wav", "-o", "mic.wav"], 2, "never overwritten"),
         (["mic.wav", "-o", "."], 2, "never overwritten"),
         (["mic.wav", "-o", "out.xyz"], 2, ".xyz are not written"),
-        (["mic.wav", "-o", "missing/out.wav"], 1, "cannot be written"),
+        (["mic.wav", "-o", "missing/out.wav"], 1, "there is no folder missing"),
+        (["mic.wav", "-o", "out.wav", "--lang", "zh"], 2, "add --report FILE"),
         (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "a folder is needed for 2 inputs"),
         (["mic.wav", "./mic.wav", "-o", "out"], 2, "two inputs are named mic.wav"),
         (["mic.wav", "-o", "out.wav", "--preset", "cohosts"], 2, "'cohosts' does not exist"),
@@ -313,6 +315,11 @@ def test_an_error_of_ours_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> No
         "error: internal error (ZeroDivisionError: one two); see --debug, please report it"
     ]
     assert files() == set()
+
+
+def test_an_error_of_the_system_names_the_file_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Talk().error(FileExistsError(17, "File exists", "demo-output")) == 1
+    assert capsys.readouterr().err == "error: demo-output: File exists\n"
 
 
 # --- as a process --------------------------------------------------------------------------------

@@ -317,7 +317,7 @@ def test_inputs_and_odd_targets_are_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=complaint):
             open_writer(tmp_path / name, sample_rate_hz=48000, channels=1, never=(source,))
-    with pytest.raises(OutputFileError, match="No such file"):
+    with pytest.raises(OutputFileError, match="there is no folder"):
         open_writer(tmp_path / "missing" / "a.wav", sample_rate_hz=48000, channels=1)
     assert len(left_over(tmp_path)) == 4
 

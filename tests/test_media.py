@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 from audio_engine import AudioEngineError, ConfigError, EngineConfig, InputFileError
 from audio_engine.cli.process import Stage, only_stage
 from audio_engine.errors import OutputFileError
-from audio_engine.io.files import open_reader
+from audio_engine.io.files import find_audio, open_reader
 from audio_engine.io.measurement import measure_file
 from audio_engine.io.offline import FileReport, process_file
 from videos import (
@@ -245,7 +246,7 @@ def test_the_far_end_may_be_a_video(tmp_path: Path) -> None:
         ("in.mp4", "in.mp4", ConfigError, "this is an input file, which is never overwritten"),
         ("in.mp4", "link.mp4", ConfigError, "this is an input file, which is never overwritten"),
         ("in.mp4", "out.avi", ConfigError, "files of type .avi are not written"),
-        ("in.mp4", "no/out.mp4", OutputFileError, "cannot be written: No such file"),
+        ("in.mp4", "no/out.mp4", OutputFileError, "cannot be written: there is no folder"),
         ("silent.mp4", "out.mp4", InputFileError, "silent.mp4: there is no sound stream"),
         ("half.mp4", "out.mp4", InputFileError, "half.mp4: the file is not complete: its index"),
         ("list.m3u8", "out.wav", InputFileError, "list.m3u8: no audio was recognised"),
@@ -304,14 +305,19 @@ def test_a_video_that_is_cut_off_is_processed_as_far_as_it_goes(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.m4a"])
-def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_brings_pyav_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     source = write_video(tmp_path / name, (), [(0.0, noise(0.4))])
     soundfile.write(tmp_path / "in.wav", noise(0.4), 48000)
     monkeypatch.setitem(sys.modules, "av", None)
     for one, other in ((source, "out.wav"), (tmp_path / "in.wav", "out.m4a")):
-        with pytest.raises(AudioEngineError, match=r'"liveroom-audio-engine\[video\]"'):
+        with pytest.raises(AudioEngineError, match=r"-m pip install av$"):
             process(one, tmp_path / other)
     assert names(tmp_path) == sorted([name, "in.wav"])
+    with pytest.raises(AudioEngineError, match=f"^{re.escape(str(source))}: videos, M4A and AAC"):
+        open_reader(source)
+    assert find_audio(tmp_path) == [source, tmp_path / "in.wav"]  # not silently left out
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:

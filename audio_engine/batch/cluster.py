@@ -25,6 +25,7 @@ from audio_engine.batch.local import size_of
 from audio_engine.batch.run import Outcome
 from audio_engine.batch.watch import Watch
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError, WorkerError
+from audio_engine.io.extras import install_command
 from audio_engine.io.part_file import part_file
 from audio_engine.io.versions import kernel_version, package_version
 
@@ -185,7 +186,8 @@ def _connect(place: str, address: str) -> Any:
         from distributed import Client
     except ImportError:
         raise ConfigError(
-            "--cluster needs the package distributed: pip install 'liveroom-audio-engine[cluster]'"
+            "--cluster works with Dask, which is not installed; install it with: "
+            f"{install_command('distributed')}"
         ) from None
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said by us

@@ -15,8 +15,8 @@ NAME = "index.html"
 
 def write_report_page(
     folder: Path, outcomes: Sequence[Outcome], problems: Sequence[Problem], language: str
-) -> None:
-    """Write the page: a line for each file of a run, with a link to its report.
+) -> Path:
+    """Write the page: a line for each file of a run, with a link to its report; return its path.
 
     Raises
     ------
@@ -27,6 +27,7 @@ def write_report_page(
     rows += [IndexRow(name=item.source, error=str(item.error)) for item in problems]
     folder.mkdir(parents=True, exist_ok=True)
     write_index(folder / NAME, rows, language=language)
+    return folder / NAME
 
 
 def _row(outcome: Outcome) -> IndexRow:

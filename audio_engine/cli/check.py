@@ -13,6 +13,7 @@ from audio_engine.cli.common import (
     EXIT_FAILED,
     DebugOption,
     JsonOption,
+    LanguageOption,
     QuietOption,
     Talk,
     VerboseOption,
@@ -73,9 +74,7 @@ def check(
         Path | None,
         typer.Option(metavar="FILE", help="Write the sweep to a file to play elsewhere, and end."),
     ] = None,
-    lang: Annotated[
-        str | None, typer.Option(metavar="zh|en", help="Language; default: that of the system.")
-    ] = None,
+    language: LanguageOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -93,7 +92,7 @@ def check(
         from audio_engine.io.room_check import write_test_signal as write_signal
         from audio_engine.wording import Words, default_language
 
-        words = Words("check", lang if lang is not None else default_language())
+        words = Words("check", language or default_language())
         if write_test_signal is not None:
             length_s = write_signal(write_test_signal)
             talk.note(f"{write_test_signal}: {length_s:.1f} s")

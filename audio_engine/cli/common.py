@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +27,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Language(StrEnum):
+    """Languages of reports and advice: those of `Words`."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+LanguageOption = Annotated[
+    Language | None,
+    typer.Option("--lang", help="Language of report and advice; default: that of the system."),
+]
 
 
 T = TypeVar("T")
@@ -67,7 +81,9 @@ class Talk:
         """Say what failed and return its exit code."""
         if self.debug:
             traceback.print_exception(error)
-        if isinstance(error, AudioEngineError | OSError):
+        if isinstance(error, OSError) and error.filename is not None:
+            text = f"{os.fsdecode(error.filename)}: {error.strerror or error}"
+        elif isinstance(error, AudioEngineError | OSError):
             text = str(error)
         elif isinstance(error, MemoryError):
             text = "there is not enough memory"

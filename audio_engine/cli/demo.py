@@ -11,6 +11,7 @@ import typer
 from audio_engine.cli.common import (
     DebugOption,
     JsonOption,
+    LanguageOption,
     QuietOption,
     Talk,
     figure,
@@ -20,6 +21,7 @@ from audio_engine.cli.common import (
 )
 from audio_engine.cli.process import DEFAULT_PRESET
 from audio_engine.config import EngineConfig
+from audio_engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from audio_engine.cli.demo_scene import Scene
@@ -68,9 +70,7 @@ def demo(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Where the WAV files and the report go.")
     ] = Path("demo-output"),
-    language: Annotated[
-        str, typer.Option("--lang", metavar="en|zh", help="Language of the report.")
-    ] = "en",
+    language: LanguageOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -84,7 +84,9 @@ def demo(
     """
     talk = Talk(quiet=quiet, debug=debug)
     with talk.errors():
-        report = run_demo(folder, talk, language)
+        from audio_engine.wording import default_language
+
+        report = run_demo(folder, talk, language or default_language())
         if as_json:
             print_json(asdict(report))
         else:
@@ -100,6 +102,8 @@ def run_demo(folder: Path, talk: Talk, language: str = "en") -> DemoReport:
     from audio_engine.report.write import write_report
 
     trace, page = Trace(), folder / "report.html"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: this is a file; name a folder")
     scene = build_scene()
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.wav" for name in ("mic", "far", "clean_near", "out")}

@@ -56,13 +56,15 @@ def measure(
         typer.Option("--csv", metavar="FILE", help="Write loudness ten times a second to a table."),
     ] = None,
     target_lufs: Annotated[
-        float | None, typer.Option(help="Integrated loudness that every file must have.")
+        float | None,
+        typer.Option(metavar="LUFS", help="Integrated loudness that every file must have."),
     ] = None,
     tolerance_lu: Annotated[
-        float, typer.Option(min=0.0, help="How far it may be off that (EBU R 128: 0.5).")
+        float,
+        typer.Option(metavar="LU", min=0.0, help="How far it may be off that (EBU R 128: 0.5)."),
     ] = 0.5,
     max_true_peak_dbtp: Annotated[
-        float | None, typer.Option(help="True peak that no file may exceed.")
+        float | None, typer.Option(metavar="DBTP", help="True peak that no file may exceed.")
     ] = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,

@@ -83,7 +83,9 @@ def monitor(
     settings: SettingsOption = None,
     latency_ms: Annotated[
         float,
-        typer.Option(min=1.0, max=1000.0, help="Buffer asked of the sound card; more is safer."),
+        typer.Option(
+            metavar="MS", min=1.0, max=1000.0, help="Buffer asked of the sound card; more is safer."
+        ),
     ] = 30.0,
     block_frames: Annotated[
         int | None,

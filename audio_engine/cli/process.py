@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audio_engine.cli.batch_view import BatchView, print_outcomes, print_plan, tell_left_out
-from audio_engine.cli.common import DebugOption, JsonOption, QuietOption, Talk, VerboseOption
+from audio_engine.cli.common import (
+    DebugOption,
+    JsonOption,
+    LanguageOption,
+    QuietOption,
+    Talk,
+    VerboseOption,
+)
 from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, InputFileError
@@ -50,13 +57,6 @@ class ClusterFiles(StrEnum):
     AUTO = "auto"
     SHARED = "shared"
     SEND = "send"
-
-
-class Language(StrEnum):
-    """Languages of a report."""
-
-    ZH = "zh"
-    EN = "en"
 
 
 def process(
@@ -117,9 +117,7 @@ def process(
             metavar="FILE|DIR", help="Write an HTML report; a folder of them for many inputs."
         ),
     ] = None,
-    language: Annotated[
-        Language | None, typer.Option("--lang", help="Language of the report.")
-    ] = None,
+    language: LanguageOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -146,6 +144,8 @@ def process(
             check_loudness_target(loudness)
         if echo_state is not None and far is None:
             raise ConfigError("--echo-state has no use without --far; leave it out")
+        if language is not None and report is None:
+            raise ConfigError("--lang is the language of the report; add --report FILE")
         from audio_engine.batch.job import Job
         from audio_engine.batch.plan import make_plan
 
@@ -231,10 +231,13 @@ def do_plan(talk: Talk, plan: Plan, ways: Ways, *, language: str, as_json: bool)
             outcomes = run_plan(plan, executor, view, manifest=manifest, resume=ways.resume)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(view.farewell() if noted else "") from None
+    pages = [item.job.report for item in outcomes if item.done is not None and item.job.report]
     if plan.report_folder is not None:
         from audio_engine.batch.report_page import write_report_page
 
-        write_report_page(plan.report_folder, outcomes, plan.problems, language)
+        pages = [str(write_report_page(plan.report_folder, outcomes, plan.problems, language))]
+    for page in pages[:1]:
+        talk.note(f"Look: {page} in a browser, with players and curves.")
     if not any(job.target == "-" for job in plan.jobs):
         print_outcomes(outcomes, plan.problems, view.seconds, as_json=as_json)
     return view.code(single=len(plan.jobs) + len(plan.problems) == 1)

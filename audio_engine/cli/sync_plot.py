@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audio_engine.errors import AudioEngineError, OutputFileError
+from audio_engine.io.extras import install_command
 from audio_engine.io.lip_sync_series import ANSWER
 from audio_engine.io.part_file import part_file
 
@@ -37,14 +38,14 @@ def import_figure() -> Any:
     Raises
     ------
     AudioEngineError
-        If Matplotlib is not installed; the text names the extra.
+        If Matplotlib is not installed; the text says what brings it.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise AudioEngineError(
-            "--plot draws with Matplotlib, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
+            "--plot draws with Matplotlib, which is not installed; install it with: "
+            f"{install_command('matplotlib')}"
         ) from None
     return Figure
 
@@ -55,7 +56,7 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     Raises
     ------
     AudioEngineError
-        If Matplotlib is not installed; the text names the extra.
+        If Matplotlib is not installed; the text says what brings it.
     OutputFileError
         If the file cannot be written.
     """

@@ -9,7 +9,6 @@ and output (`standard`).
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import os
 from collections.abc import Iterator
@@ -61,7 +60,7 @@ _WRITE_FORMATS = {
     ".aiff": "AIFF",
     ".caf": "CAF",
 }
-#: Endings of files that can be read, for looking through folders; others need PyAV.
+#: Endings of files that can be read without PyAV, for looking through folders.
 READ_EXTENSIONS = (*_WRITE_FORMATS, ".wave", ".aifc", ".opus")
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
@@ -229,9 +228,9 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
         raise InputFileError(f"{path}: {error.strerror or error}") from None
     try:
         return AudioReader(path, file, max_rate_hz)
-    except InputFileError as error:
+    except AudioEngineError as error:
         file.close()
-        raise InputFileError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except BaseException:
         file.close()
         raise
@@ -240,17 +239,15 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     """Return every audio file in a folder and the folders in it, by their endings, sorted.
 
-    Where PyAV is installed, videos and all else that it reads count too. Hidden files and folders
-    are left out, and links to folders are not followed.
+    Videos and all else that PyAV reads count too: where it is missing, opening them says so. Hidden
+    files and folders are left out, and links to folders are not followed.
 
     Raises
     ------
     InputFileError
         If a folder cannot be read, or none has an audio file.
     """
-    endings = READ_EXTENSIONS
-    if importlib.util.find_spec("av") is not None:
-        endings += MEDIA_ENDINGS
+    endings = READ_EXTENSIONS + MEDIA_ENDINGS
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -515,7 +512,10 @@ def _output_errors(path: Path) -> Iterator[None]:
     except AudioEngineError:
         raise
     except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+        why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            why = f"there is no folder {path.parent}"
+        raise OutputFileError(f"{path}: cannot be written: {why}") from None
     except soundfile.LibsndfileError as error:
         raise OutputFileError(f"{path}: cannot be written: {error.error_string}") from None
     except AssertionError:  # soundfile's answer to a short write

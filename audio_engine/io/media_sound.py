@@ -128,7 +128,7 @@ def open_media_sound(path: Path, head: bytes) -> MediaSound | None:
     InputFileError
         If it is known but cannot be read, or has no sound. The text does not name the file.
     AudioEngineError
-        If it looks like one that needs PyAV, and that is not installed; the text names the extra.
+        If it looks like one that needs PyAV, and that is missing; the text says what brings it.
     """
     is_known = head[4:8] == b"ftyp" or head.startswith(_BEGINNINGS) or head[8:12] == b"AVI "
     try:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_engine.errors import AudioEngineError, InputFileError
+from audio_engine.io.extras import install_command
 from audio_engine.processors.audio import AudioArray
 
 SOUND_RATE_HZ = 48000
@@ -359,7 +360,7 @@ def open_video(
     InputFileError
         If the file is missing, is no video or lacks a wanted stream; one line that names the file.
     AudioEngineError
-        If PyAV is not installed; the text names the extra.
+        If PyAV is not installed; the text says what brings it.
     """
     path = Path(path)
     try:
@@ -378,8 +379,8 @@ def import_av(purpose: str, what: str = "videos") -> Any:
         import av
     except ImportError:
         raise AudioEngineError(
-            f"{what} are {purpose} with PyAV, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
+            f"{what} are {purpose} with PyAV, which is not installed; install it with: "
+            f"{install_command('av')}"
         ) from None
     return av
 
