@@ -111,6 +111,23 @@ def test_a_dull_voice_is_not_a_narrow_one() -> None:
     assert found.cliff_db > 40.0
 
 
+def test_without_a_voice_the_band_is_left_open() -> None:
+    rng = np.random.default_rng(4)
+    spectrum = np.fft.rfft(rng.standard_normal(4 * 48000))
+    spectrum[np.fft.rfftfreq(4 * 48000, 1 / 48000) > 6500.0] = 0.0
+    crickets = (0.01 * np.fft.irfft(spectrum)[:, np.newaxis]).astype(np.float32)
+    check = check_room(Recording(crickets, 48000))
+    assert "bandwidth" not in {each.kind for each in check.findings}
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_too_small_to_hear_are_silence() -> None:
+    tiny = np.float32(1e-40) * np.ones((3 * RATE_HZ, 1), np.float32)
+    tiny[::2] *= -1.0
+    (finding,) = (f for f in check_room(Recording(tiny, RATE_HZ)).findings if f.kind == "signal")
+    assert finding.advice == "signal.silent"
+
+
 def test_channels_apart_are_not_out_of_phase() -> None:
     voice = talk()
     late = np.roll(voice, 12)  # 0.75 ms: 26 cm

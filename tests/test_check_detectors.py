@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
 
 from audio_engine.analysis.clipping import ClippingDetector
 from audio_engine.analysis.event import Event
@@ -96,6 +97,14 @@ def test_an_unclipped_voice_raises_nothing(seed: int) -> None:
     assert clipping(in_16_bits(talk)) == []
     detector = hum_of(in_16_bits(talk))
     assert detector.finish() == []
+
+
+@pytest.mark.parametrize(("rate_hz", "gain"), [(16000, 64.0), (48000, 14.6), (48000, 32.0)])
+def test_a_quiet_recording_turned_up_is_not_clipped(rate_hz: int, gain: float) -> None:
+    band = butter(2, [150.0, 700.0], "bandpass", fs=rate_hz, output="sos")
+    x = sosfilt(band, np.random.default_rng(2).standard_normal(6 * rate_hz))
+    quiet = np.rint(x * 0.15 / gain / np.abs(x).max() * 32768) / 32768
+    assert clipping(in_16_bits(gain * quiet), rate_hz) == []
 
 
 @pytest.mark.parametrize("base_hz", [49.9, 50.1, 59.95, 60.1])

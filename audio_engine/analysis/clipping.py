@@ -4,7 +4,8 @@ Flat tops below full scale come from a signal that was clipped first and turned 
 a microphone's preamplifier, a phone, a digital volume. A top is flat if three samples or more are
 equal to one step of 16 bits, with a corner on both sides. A parabola that is flat to one step over
 three samples leaves by three steps at most, so a round top of a low voice or a sine is none; and
-a second top of the same height within a second must say the same.
+a second top of the same height within a second must say the same. A recording that was quiet and
+turned up afterwards has coarser steps; the corner is measured in its own.
 Memory: 0.15 s. Cost: a few passes of numpy over the samples.
 """
 
@@ -114,9 +115,11 @@ class ClippingDetector:
     def _flat_tops(self, x: AudioArray, clipped: Mask) -> list[tuple[int, int]]:
         """Return first and last index of each flat top that lies below full scale."""
         sign = np.sign(x)
-        flat = (np.abs(np.diff(x)) <= _STEP) & (np.abs(x[1:]) >= _LOWEST)
+        moved = np.abs(np.diff(x))
+        flat = (moved <= _STEP) & (np.abs(x[1:]) >= _LOWEST)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
         around = round(_AROUND_S * self._rate_hz)
+        own_step = float(np.min(moved[moved > _STEP], initial=2.0))
         found = []
         for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             # samples first .. last are equal
@@ -124,7 +127,7 @@ class ClippingDetector:
                 continue
             upward = x * sign[first]
             level = float(upward[first])
-            corner = max(_CORNER_STEPS * _STEP, _CORNER_SHARE * level)
+            corner = max(_CORNER_STEPS * own_step, _CORNER_SHARE * level)
             below = level - max(float(upward[first - 1]), float(upward[last + 1]))
             highest = float(upward[max(0, first - around) : last + 1 + around].max())
             if below >= corner and highest <= level + 2 * _STEP:
