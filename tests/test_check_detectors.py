@@ -75,6 +75,16 @@ def test_exact_samples_at_full_scale() -> None:
     assert event.value == 9
 
 
+def test_what_is_over_costs_nothing_any_more() -> None:
+    detector = ClippingDetector(RATE_HZ, 1, FULL_SCALE)
+    click = np.zeros((RATE_HZ // 2, 1), np.float32)
+    click[100:104] = 1.0
+    for _ in range(40):
+        detector.add(click)
+        assert len(detector._found) <= 4
+    assert [event.value for event in detector.finish()] == [4.0] * 40
+
+
 def test_channels_count_together() -> None:
     x = np.zeros((RATE_HZ, 2), np.float32)
     x[4000:4005, 0] = 1.0

@@ -61,6 +61,7 @@ class ClippingDetector:
         self._padding = silence
         self._tops: list[list[tuple[int, float, int]]] = [[] for _ in range(channels)]
         self._found: list[tuple[int, int, int]] = []  # first frame, last frame, samples
+        self._done: list[tuple[int, int, int]] = []  # those that nothing can join any more
         self._take(silence)
 
     def add(self, block: AudioArray) -> None:
@@ -71,7 +72,7 @@ class ClippingDetector:
         """Judge the rest and return the events; value: samples clipped, in all channels."""
         self._take(np.tile(self._padding, (1 + self._hop // self._margin + 2, 1)))
         events: list[Event] = []
-        for first, last, count in self._found:
+        for first, last, count in self._done + self._found:
             start_s, end_s = first / self._rate_hz, (last + 1) / self._rate_hz
             events.append(
                 Event(kind="clipping", start_s=start_s, end_s=end_s, value=float(count), unit="")
@@ -85,6 +86,9 @@ class ClippingDetector:
                 self._judge(first_frame, window[:, channel], self._tops[channel])
             # kept sorted by the order of windows; channels may interleave within one
             self._found = _merged(self._found, round(_MERGE_S * self._rate_hz))
+            horizon = first_frame - round((_CONFIRM_S + _MERGE_S) * self._rate_hz)
+            while self._found and self._found[0][1] < horizon:
+                self._done.append(self._found.pop(0))
 
     def _judge(self, start: int, x: AudioArray, tops: list[tuple[int, float, int]]) -> None:
         """Note what is clipped in the middle of a window of one channel."""
