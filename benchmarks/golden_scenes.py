@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,14 @@ _MUSIC_HEADROOM = 0.5  # peak of the performance: recorded with care
 _ENDINGS = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Take:
     """One microphone: its parts, and what its loudspeaker plays."""
 
     parts: dict[str, Signal]
     far: Signal | None = None
 
-    @property
+    @cached_property
     def mic(self) -> Signal:
         """What the microphone hears: all parts together."""
         return np.asarray(np.sum(list(self.parts.values()), axis=0))

@@ -22,7 +22,7 @@ from audio_engine.analysis.bandwidth import measure_bandwidth
 from audio_engine.analysis.channels import compare_channels
 from audio_engine.analysis.findings import graded
 from audio_engine.analysis.recording import Recording
-from audio_engine.analysis.room_check import check_room
+from audio_engine.analysis.room_check import RoomCheck, check_room
 from audio_engine.analysis.sweep import sweep_signal
 from audio_engine.cli.check import advice_text, value_text
 from audio_engine.cli.main import app
@@ -111,6 +111,23 @@ def test_a_dull_voice_is_not_a_narrow_one() -> None:
     assert found.cliff_db > 40.0
 
 
+def test_without_a_voice_the_band_is_left_open() -> None:
+    rng = np.random.default_rng(4)
+    spectrum = np.fft.rfft(rng.standard_normal(4 * 48000))
+    spectrum[np.fft.rfftfreq(4 * 48000, 1 / 48000) > 6500.0] = 0.0
+    crickets = (0.01 * np.fft.irfft(spectrum)[:, np.newaxis]).astype(np.float32)
+    check = check_room(Recording(crickets, 48000))
+    assert "bandwidth" not in {each.kind for each in check.findings}
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_too_small_to_hear_are_silence() -> None:
+    tiny = np.float32(1e-40) * np.ones((3 * RATE_HZ, 1), np.float32)
+    tiny[::2] *= -1.0
+    (finding,) = (f for f in check_room(Recording(tiny, RATE_HZ)).findings if f.kind == "signal")
+    assert finding.advice == "signal.silent"
+
+
 def test_channels_apart_are_not_out_of_phase() -> None:
     voice = talk()
     late = np.roll(voice, 12)  # 0.75 ms: 26 cm
@@ -151,9 +168,9 @@ def test_short_recordings_are_refused() -> None:
         check_room(Recording(np.zeros((RATE_HZ, 1), np.float32), RATE_HZ))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_there_are_words_for_every_case(language: str) -> None:
-    words = Words("check", language)
+@pytest.fixture(scope="module")
+def faulty() -> list[RoomCheck]:
+    """Return checks that have a finding of every case."""
     silence = np.zeros((3 * RATE_HZ, 1), np.float32)
     voice = talk()
     played = sweep_signal(RATE_HZ).astype(np.float64)
@@ -167,15 +184,23 @@ def test_there_are_words_for_every_case(language: str) -> None:
         0.99 * voice[:, np.newaxis] / np.abs(voice).max(),
         0.01 * voice[:, np.newaxis],
     ]
+    checks = [
+        check_room(Recording(np.clip(audio, -1, 1).astype(np.float32), RATE_HZ))
+        for audio in recordings
+    ]
+    wire = Recording(played[:, np.newaxis].astype(np.float32), RATE_HZ)
+    return [*checks, check_room(wire, played)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_are_words_for_every_case(language: str, faulty: list[RoomCheck]) -> None:
+    words = Words("check", language)
     seen = set()
-    for audio in recordings:
-        check = check_room(Recording(np.clip(audio, -1, 1).astype(np.float32), RATE_HZ))
+    for check in faulty:
         for each in check.findings:
             assert advice_text(each, check, words)
             assert value_text(each, check, words)
             seen.add(each.advice)
-    wire = check_room(Recording(played[:, np.newaxis].astype(np.float32), RATE_HZ), played)
-    seen |= {each.advice for each in wire.findings}
     for case in ("silent", "muted", "loopback", "unspoken", "good"):
         assert f"signal.{case}" in seen
     assert {"channels.phase", "channels.dead", "level.hot", "level.found"} <= seen

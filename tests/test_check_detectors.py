@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
 
 from audio_engine.analysis.clipping import ClippingDetector
 from audio_engine.analysis.event import Event
@@ -74,6 +75,16 @@ def test_exact_samples_at_full_scale() -> None:
     assert event.value == 9
 
 
+def test_what_is_over_costs_nothing_any_more() -> None:
+    detector = ClippingDetector(RATE_HZ, 1, FULL_SCALE)
+    click = np.zeros((RATE_HZ // 2, 1), np.float32)
+    click[100:104] = 1.0
+    for _ in range(40):
+        detector.add(click)
+        assert len(detector._found) <= 4
+    assert [event.value for event in detector.finish()] == [4.0] * 40
+
+
 def test_channels_count_together() -> None:
     x = np.zeros((RATE_HZ, 2), np.float32)
     x[4000:4005, 0] = 1.0
@@ -96,6 +107,14 @@ def test_an_unclipped_voice_raises_nothing(seed: int) -> None:
     assert clipping(in_16_bits(talk)) == []
     detector = hum_of(in_16_bits(talk))
     assert detector.finish() == []
+
+
+@pytest.mark.parametrize(("rate_hz", "gain"), [(16000, 64.0), (48000, 14.6), (48000, 32.0)])
+def test_a_quiet_recording_turned_up_is_not_clipped(rate_hz: int, gain: float) -> None:
+    band = butter(2, [150.0, 700.0], "bandpass", fs=rate_hz, output="sos")
+    x = sosfilt(band, np.random.default_rng(2).standard_normal(6 * rate_hz))
+    quiet = np.rint(x * 0.15 / gain / np.abs(x).max() * 32768) / 32768
+    assert clipping(in_16_bits(gain * quiet), rate_hz) == []
 
 
 @pytest.mark.parametrize("base_hz", [49.9, 50.1, 59.95, 60.1])

@@ -68,6 +68,13 @@ def chords(seconds: float = 6.0) -> Signal:
     return (0.1 * music).astype(np.float32)
 
 
+def call() -> Signal:
+    """A high vowel that swells: its first harmonic is nearly all of it, as in a child's voice."""
+    time = np.arange(round(0.8 * RATE_HZ)) / RATE_HZ
+    swell = 10.0 ** (-0.9 * np.abs(time - 0.6))
+    return (0.3 * swell * np.sin(2 * np.pi * 380.0 * time)).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     "signal",
     [
@@ -78,8 +85,9 @@ def chords(seconds: float = 6.0) -> Signal:
         np.zeros(3 * RATE_HZ, np.float32),
         chords(),
         howl(1000.0, 0.2, 0.0) * 15.0,  # a beep
+        with_talk(call()),
     ],
-    ids=["host", "guest", "voice", "noise", "silence", "music", "beep"],
+    ids=["host", "guest", "voice", "noise", "silence", "music", "beep", "call"],
 )
 def test_other_sounds_are_no_howl(signal: Signal) -> None:
     assert found(signal) == []

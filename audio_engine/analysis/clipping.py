@@ -4,7 +4,8 @@ Flat tops below full scale come from a signal that was clipped first and turned 
 a microphone's preamplifier, a phone, a digital volume. A top is flat if three samples or more are
 equal to one step of 16 bits, with a corner on both sides. A parabola that is flat to one step over
 three samples leaves by three steps at most, so a round top of a low voice or a sine is none; and
-a second top of the same height within a second must say the same.
+a second top of the same height within a second must say the same. A recording that was quiet and
+turned up afterwards has coarser steps; the corner is measured in its own.
 Memory: 0.15 s. Cost: a few passes of numpy over the samples.
 """
 
@@ -60,6 +61,7 @@ class ClippingDetector:
         self._padding = silence
         self._tops: list[list[tuple[int, float, int]]] = [[] for _ in range(channels)]
         self._found: list[tuple[int, int, int]] = []  # first frame, last frame, samples
+        self._done: list[tuple[int, int, int]] = []  # those that nothing can join any more
         self._take(silence)
 
     def add(self, block: AudioArray) -> None:
@@ -70,7 +72,7 @@ class ClippingDetector:
         """Judge the rest and return the events; value: samples clipped, in all channels."""
         self._take(np.tile(self._padding, (1 + self._hop // self._margin + 2, 1)))
         events: list[Event] = []
-        for first, last, count in self._found:
+        for first, last, count in self._done + self._found:
             start_s, end_s = first / self._rate_hz, (last + 1) / self._rate_hz
             events.append(
                 Event(kind="clipping", start_s=start_s, end_s=end_s, value=float(count), unit="")
@@ -84,6 +86,9 @@ class ClippingDetector:
                 self._judge(first_frame, window[:, channel], self._tops[channel])
             # kept sorted by the order of windows; channels may interleave within one
             self._found = _merged(self._found, round(_MERGE_S * self._rate_hz))
+            horizon = first_frame - round((_CONFIRM_S + _MERGE_S) * self._rate_hz)
+            while self._found and self._found[0][1] < horizon:
+                self._done.append(self._found.pop(0))
 
     def _judge(self, start: int, x: AudioArray, tops: list[tuple[int, float, int]]) -> None:
         """Note what is clipped in the middle of a window of one channel."""
@@ -114,9 +119,11 @@ class ClippingDetector:
     def _flat_tops(self, x: AudioArray, clipped: Mask) -> list[tuple[int, int]]:
         """Return first and last index of each flat top that lies below full scale."""
         sign = np.sign(x)
-        flat = (np.abs(np.diff(x)) <= _STEP) & (np.abs(x[1:]) >= _LOWEST)
+        moved = np.abs(np.diff(x))
+        flat = (moved <= _STEP) & (np.abs(x[1:]) >= _LOWEST)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
         around = round(_AROUND_S * self._rate_hz)
+        own_step = float(np.min(moved[moved > _STEP], initial=2.0))
         found = []
         for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             # samples first .. last are equal
@@ -124,7 +131,7 @@ class ClippingDetector:
                 continue
             upward = x * sign[first]
             level = float(upward[first])
-            corner = max(_CORNER_STEPS * _STEP, _CORNER_SHARE * level)
+            corner = max(_CORNER_STEPS * own_step, _CORNER_SHARE * level)
             below = level - max(float(upward[first - 1]), float(upward[last + 1]))
             highest = float(upward[max(0, first - around) : last + 1 + around].max())
             if below >= corner and highest <= level + 2 * _STEP:

@@ -11,6 +11,7 @@ from audio_engine.processors.ns import NoiseSuppressor
 
 _SPEAKING = 0.5  # probability
 _PEAK = 0.25  # -12 dBFS: what the recording is brought to, so that its level does not matter
+_SILENT = 1e-9  # nothing to bring up
 _LEAD_S = 1.0  # of what follows, played backwards first: the suppressor has learned the noise then
 
 
@@ -35,7 +36,7 @@ def listen(recording: Recording) -> Heard:
     """Run the suppressor over the loudest channel."""
     x = recording.mono.astype(np.float32)
     peak = float(np.max(np.abs(x), initial=0.0))
-    if peak > 0.0:
+    if peak > _SILENT:
         x *= np.float32(_PEAK / peak)
     block = recording.sample_rate_hz // 100
     lead = x[: round(_LEAD_S * recording.sample_rate_hz) // block * block][::-1]

@@ -358,6 +358,8 @@ class _Measures:
         self._add("rumble", severity, level, "dBFS", threshold=threshold)
 
     def _bandwidth(self) -> None:
+        if not self.speaks:
+            return  # a siren or crickets end where they end
         edge_hz = self.bandwidth.edge_hz
         severity = graded(edge_hz, *EDGE_HZ)
         if edge_hz >= self.recording.sample_rate_hz / 2.0:  # no cliff; the rate is what it is
