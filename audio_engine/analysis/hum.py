@@ -91,7 +91,9 @@ class HumDetector:
         self._hop_s = hop / sample_rate_hz
         self._windows = Windows(size, hop, channels)
         self._shape = np.hanning(size + 1)[:-1, np.newaxis].astype(np.float32)
-        self._gain = 2.0 / float(self._shape.sum(dtype=np.float64))  # a sine of amplitude 1 has a bin of 1
+        self._gain = 2.0 / float(
+            self._shape.sum(dtype=np.float64)
+        )  # a sine of amplitude 1 has a bin of 1
         lines_hz = np.outer(MAINS_HZ, np.arange(1, _LINES + 1)).ravel()
         self._bins = np.rint(lines_hz * size / sample_rate_hz).astype(int)
         self._turn = -2j * np.pi * lines_hz / sample_rate_hz

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from typing import Any, Self
 
 
@@ -14,21 +13,18 @@ class Stats:
     @classmethod
     def from_report(cls, *reports: Any) -> Self:
         """Copy the fields of this class from C report structs: each from the first that has it."""
-        values = {}
-        for name, is_switch in _names(cls):
-            value = next(getattr(each, name) for each in reports if hasattr(each, name))
-            values[name] = bool(value) if is_switch else value
-        return cls(**values)
+        values = {
+            item.name: next(
+                getattr(each, item.name) for each in reports if hasattr(each, item.name)
+            )
+            for item in fields(cls)
+        }
+        switches = {i.name: bool(values[i.name]) for i in fields(cls) if i.type == "bool"}
+        return cls(**values | switches)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries; infinities stay floats."""
         return asdict(self)
-
-
-@cache
-def _names(stats: type[Stats]) -> list[tuple[str, bool]]:
-    """Return the fields of a class, and which of them are switches."""
-    return [(item.name, item.type == "bool") for item in fields(stats)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
