@@ -227,7 +227,7 @@ def test_a_bad_recording_in_chinese(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(path), "--lang", "zh"])
     assert result.exit_code == 1
     assert "还不能开播" in result.stdout
-    assert "爆音(削波)" in result.stdout.splitlines()[1]
+    assert "爆音（削波）" in result.stdout.splitlines()[1]
 
 
 def test_json_has_everything(tmp_path: Path) -> None:

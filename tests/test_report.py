@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
@@ -108,6 +109,52 @@ def test_every_fault_is_found_and_has_its_advice(made: SimpleNamespace) -> None:
     assert stall["value"] == pytest.approx(60.0, abs=2.0)
     lost = made.rows["dropouts"]
     assert lost["before"] == pytest.approx(100 * 0.060 / SECONDS, abs=0.05)
+
+
+def test_what_was_cured_is_advice_for_the_next_recording(made: SimpleNamespace) -> None:
+    advised = [row for row in made.values["score"] if row["advice"]]
+    cured = [row["advice"]["text"] for row in advised if row["rating"] == "good"]
+    left = [row["advice"]["text"] for row in advised if row["rating"] != "good"]
+    assert cured
+    assert left
+    now, _, later = made.page.partition("Cured in this recording; for the next one:")
+    assert all(text in later for text in map(escape, cured))
+    assert all(text in now for text in map(escape, left))
+
+
+def test_a_good_result_with_a_cured_fault_needs_nothing(made: SimpleNamespace) -> None:
+    document, pictures = make_report(made.done, made.trace, config=made.config, preset=made.preset)
+    good = tuple(row for row in document.score if row.rating == "good")
+    page = html(replace(document, verdict="good", score=good), pictures)
+    assert page.index("Nothing: this recording") < page.index("for the next one:")
+
+
+def test_a_file_that_begins_within_a_word_has_no_pause_there(tmp_path: Path) -> None:
+    whole = speech("host", 4.0)
+    loud = int(np.argmax(np.abs(whole) > 0.5 * np.abs(whole).max()))
+    job = process(tmp_path, "cut.wav", whole[loud : loud + RATE_HZ].astype(np.float32))
+    document, _ = make_report(job.done, job.trace, config=job.config, preset=job.preset)
+    assert document.before.pause_dbfs is None
+
+
+def test_a_held_bass_note_in_music_is_not_judged_as_hum(tmp_path: Path) -> None:
+    time = np.arange(8 * RATE_HZ) / RATE_HZ
+    chords = np.zeros(len(time))
+    for start in np.arange(0.0, 7.5, 0.5):
+        since = time - start
+        for hz in (220.0, 277.2, 329.6 if start % 1 else 370.0):
+            note = np.sin(2 * np.pi * hz * since) + 0.4 * np.sin(4 * np.pi * hz * since)
+            chords += np.where((since >= 0) & (since < 1.0), note * np.exp(-3 * since), 0.0)
+    bass = sum(0.02 * np.sin(2 * np.pi * 100.0 * k * time) for k in (1, 2, 3))
+    job = process(tmp_path, "music.wav", (0.06 * chords + bass).astype(np.float32))
+    document, _ = make_report(job.done, job.trace, config=job.config, preset=job.preset)
+    kinds = {each.kind for each in document.sounds}
+    assert "music" in kinds
+    assert "speech" not in kinds
+    assert "hum" in document.event_counts
+    hum = next(row for row in document.score if row.id == "hum")
+    assert hum.rating == "unknown"
+    assert hum.advice is None
 
 
 def test_figures_of_advice_are_those_of_the_measurement(made: SimpleNamespace) -> None:

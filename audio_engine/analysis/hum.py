@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -89,8 +90,10 @@ class HumDetector:
         hop = round(_HOP_S * sample_rate_hz)
         self._hop_s = hop / sample_rate_hz
         self._windows = Windows(size, hop, channels)
-        self._shape = np.hanning(size + 1)[:-1, np.newaxis]
-        self._gain = 2.0 / float(self._shape.sum())  # a sine of amplitude 1 has a bin of 1
+        self._shape = np.hanning(size + 1)[:-1, np.newaxis].astype(np.float32)
+        self._gain = 2.0 / float(
+            self._shape.sum(dtype=np.float64)
+        )  # a sine of amplitude 1 has a bin of 1
         lines_hz = np.outer(MAINS_HZ, np.arange(1, _LINES + 1)).ravel()
         self._bins = np.rint(lines_hz * size / sample_rate_hz).astype(int)
         self._turn = -2j * np.pi * lines_hz / sample_rate_hz
@@ -157,17 +160,20 @@ class HumDetector:
         return max(hums, key=lambda hum: hum.level_dbfs, default=None)
 
 
+@cache
+def _turns(hop_s: float) -> Spectrum:
+    """Return what turns the lines of every frame back, by each offset: [offset, frame, line]."""
+    time_s, multiples = hop_s * np.arange(_SPAN), np.arange(1, _LINES + 1)
+    hz = _OFFSETS_HZ[:, None, None] * multiples
+    return np.asarray(np.exp(-2j * np.pi * hz * time_s[:, None]))
+
+
 def _hum_in(lines: Spectrum, mains_hz: float, hop_s: float) -> Hum | None:
     """Look for one mains in the spectra of its lines, shape (frames, lines)."""
     size = np.abs(lines)
     median = np.median(size, axis=0)
     cut = lines * np.minimum(1.0, median / np.maximum(size, 1e-12))
-    multiples = np.arange(1, _LINES + 1)
-    time_s = hop_s * np.arange(len(lines))
-    # [offset, frame, line]
-    turns = np.exp(
-        -2j * np.pi * _OFFSETS_HZ[:, None, None] * time_s[None, :, None] * multiples[None, None, :]
-    )
+    turns = _turns(hop_s)
     sums = np.einsum("fl,ofl->ol", cut, turns)
     energy = len(lines) * np.sum(np.abs(cut) ** 2, axis=0)
     heard = median >= max(_SHARE * float(median.max()), _QUIETEST)

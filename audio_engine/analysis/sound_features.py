@@ -32,9 +32,12 @@ _LOW, _HIGH = int(_EDGES[0]), int(_EDGES[-1])
 _FLOOR = 1e-9  # -90 dBFS: below any microphone
 _SYLLABLES_HZ, _MODULATIONS_HZ = (2.5, 8.0), (0.6, 20.0)
 _PITCH_LAGS = slice(40, 200)  # 80 to 400 Hz
+_TAPER = np.fft.irfft(np.abs(np.fft.rfft(_HANN, 2 * WINDOW_FRAMES)) ** 2)
+_TAPER = _TAPER[_PITCH_LAGS] / _TAPER[0]
 _NEIGHBOURS = 10  # bins to each side, 310 Hz: what a peak stands out of
 _PEAK = 2.0  # 3 dB out of its neighbourhood
 _BEAT_HOPS = (25, 101)  # 240 to 60 beats a minute
+_ONSET_SHAPE = np.hanning(7) / np.hanning(7).sum()
 _STILL_HOPS = 25  # a tone that keeps its bin for 0.25 s does not glide as a voice does
 NAMES = (
     "speech",
@@ -100,7 +103,10 @@ def frames_of(
         For the next piece.
     """
     pieces = np.lib.stride_tricks.sliding_window_view(signal, WINDOW_FRAMES)[::HOP_FRAMES]
-    power = np.abs(np.fft.rfft(pieces * _HANN, axis=1)) ** 2 * 2.0 * _LEVEL_OF_FULL_SCALE
+    # Twice as long as the window, for the autocorrelation; every other bin is the window's own.
+    spectrum = np.fft.rfft(pieces * _HANN, 2 * WINDOW_FRAMES, axis=1)
+    fine = spectrum.real**2 + spectrum.imag**2
+    power = fine[:, ::2] * 2.0 * _LEVEL_OF_FULL_SCALE
     bins = power[:, _LOW:_HIGH] + _FLOOR / (_HIGH - _LOW)
     shape = np.sqrt(bins / bins.sum(axis=1, keepdims=True))
     before = shape[:1] if past_spectrum is None else past_spectrum
@@ -117,38 +123,35 @@ def frames_of(
         flatness=10.0 * np.log10(np.exp(np.mean(np.log(bins), axis=1)) / np.mean(bins, axis=1)),
         peaks=(bins > _PEAK * around) & (bins > 1e-4 * bins.max(axis=1, keepdims=True)),
         centroid=np.sum(bins * octaves, axis=1) / np.sum(bins, axis=1),
-        pitch=_pitch(pieces),
+        pitch=_pitch(fine),
     )
     return frames, shape[-1:]
 
 
 def _neighbourhood(bins: Rows) -> Rows:
     """Return the mean power of the bins around each."""
-    wide = np.pad(bins, ((0, 0), (_NEIGHBOURS + 1, _NEIGHBOURS)), mode="edge")
-    sums = np.cumsum(wide, axis=1)
-    width = 2 * _NEIGHBOURS + 1
-    return np.asarray((sums[:, width:] - sums[:, :-width]) / width)
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(uniform_filter1d(bins, 2 * _NEIGHBOURS + 1, axis=1, mode="nearest"))
 
 
-def _pitch(pieces: NDArray[np.floating]) -> Rows:
-    spectrum = np.abs(np.fft.rfft(pieces * _HANN, 2 * WINDOW_FRAMES, axis=1)) ** 2
-    correlation = np.fft.irfft(spectrum, axis=1)[:, : _PITCH_LAGS.stop]
+def _pitch(power: Rows) -> Rows:
+    """Return the height of the autocorrelation at a voice's pitch, of padded power spectra."""
+    correlation = np.fft.irfft(power, axis=1)[:, : _PITCH_LAGS.stop]
     own = correlation[:, :1] + _FLOOR * WINDOW_FRAMES
-    taper = np.fft.irfft(np.abs(np.fft.rfft(_HANN, 2 * WINDOW_FRAMES)) ** 2)
-    taper = taper[_PITCH_LAGS] / taper[0]
-    height = np.max(correlation[:, _PITCH_LAGS] / own / taper, axis=1)
+    height = np.max(correlation[:, _PITCH_LAGS] / own / _TAPER, axis=1)
     return np.asarray(np.clip(height, 0.0, 1.0))
 
 
-def figures(frames: Frames, around: Frames) -> Rows:
+def figures(frames: Frames, around_bands: Rows) -> Rows:
     """Return the figures of a window, in the order of `NAMES`.
 
     Parameters
     ----------
     frames : Frames
         The window, 0.5 to 1.5 s.
-    around : Frames
-        The same with more on both sides, for what repeats, up to 5 s.
+    around_bands : ndarray, shape (hops, 7)
+        Band levels in dB of the same with more on both sides, for what repeats, up to 5 s.
     """
     heard = frames.power > max(1e-3 * float(frames.power.max()), _FLOOR)  # 30 dB under the loudest
     if not heard.any():
@@ -169,7 +172,7 @@ def figures(frames: Frames, around: Frames) -> Rows:
             np.std(level_db),
             np.mean(frames.pitch[heard]),
             np.std(frames.pitch[heard]),
-            _pulse(around.bands),
+            _pulse(around_bands),
         ]
     )
 
@@ -186,7 +189,7 @@ def _syllables(bands_db: Rows) -> float:
 
 def _still_tones(peaks: Rows) -> float:
     """Return how many bins hold a peak for a quarter of a second, as a mean over the window."""
-    sums = np.cumsum(np.pad(peaks.astype(np.float64), ((1, 0), (0, 0))), axis=0)
+    sums = np.cumsum(np.pad(peaks, ((1, 0), (0, 0))), axis=0, dtype=np.int32)
     if len(peaks) <= _STILL_HOPS:
         return 0.0
     held = (sums[_STILL_HOPS:] - sums[:-_STILL_HOPS]) >= 0.9 * _STILL_HOPS
@@ -197,8 +200,8 @@ def _pulse(bands_db: Rows) -> float:
     """Return how regularly the bands' onsets come back, at 60 to 240 a minute; 0 to 1."""
     onsets = np.maximum(np.diff(bands_db, axis=0), 0.0)
     onsets = np.minimum(onsets, 12.0)
-    kernel = np.hanning(7) / np.hanning(7).sum()
-    smooth = np.apply_along_axis(np.convolve, 0, onsets, kernel, "same")
+    padded = np.pad(onsets, ((3, 3), (0, 0)))
+    smooth = sum(_ONSET_SHAPE[k] * padded[k : k + len(onsets)] for k in range(7))
     smooth -= smooth.mean(axis=0)
     size = 2 * len(smooth)
     power = np.sum(np.abs(np.fft.rfft(smooth, size, axis=0)) ** 2, axis=1)

@@ -64,6 +64,7 @@ class SoundListener:
         self._waiting = np.zeros(0, np.float32)
         self._spectrum: NDArray[np.float64] | None = None
         self._history: list[Frames] = []  # of the newest steps
+        self._powers: list[float] = []  # their mean powers
         self._first = 0  # number of the first step in the history
         self._next = 0  # number of the step that is to be given next
         self._frames = 0
@@ -118,6 +119,7 @@ class SoundListener:
             judged = self._listen(piece[:_STEP_FRAMES])
             frames, self._spectrum = frames_of(piece, self._spectrum, *judged)
             self._history.append(frames)
+            self._powers.append(float(frames.power.mean()))
             self._waiting = self._waiting[_STEP_FRAMES:]
 
     def _listen(self, signal: AudioArray) -> NDArray[np.float64]:
@@ -133,20 +135,20 @@ class SoundListener:
         """Return the steps before `end` that were not given yet; forget what no later one needs."""
         found = []
         for step in range(self._next, end):
-            own = self._history[step - self._first]
-            row = figures(self._span(step, WINDOW_STEPS), self._span(step, AROUND_STEPS))
-            found.append(Heard(row, float(own.power.mean())))
+            near = Frames.joined(self._span(step, WINDOW_STEPS))
+            bands = np.concatenate([each.bands for each in self._span(step, AROUND_STEPS)])
+            found.append(Heard(figures(near, bands), self._powers[step - self._first]))
             past = max(0, step + 1 - AROUND_STEPS - self._first)
-            del self._history[:past]
+            del self._history[:past], self._powers[:past]
             self._first += past
         self._next = max(self._next, end)
         return found
 
-    def _span(self, step: int, reach: int) -> Frames:
+    def _span(self, step: int, reach: int) -> list[Frames]:
         """Return a step with what is around it, up to a second of silence: there it ends."""
         own = step - self._first
         first, end = max(own - reach, 0), min(own + reach + 1, len(self._history))
-        quiet = [float(each.power.mean()) < SILENCE_POWER for each in self._history]
+        quiet = [power < SILENCE_POWER for power in self._powers]
         for start in range(first, end - _SILENT_STEPS + 1):
             if not all(quiet[start : start + _SILENT_STEPS]):
                 continue
@@ -154,7 +156,7 @@ class SoundListener:
                 end = start
                 break
             first = start + _SILENT_STEPS if start + _SILENT_STEPS <= own else first
-        return Frames.joined(self._history[first:end])
+        return self._history[first:end]
 
     def close(self) -> None:
         """Free the kernels; doing so twice is fine."""

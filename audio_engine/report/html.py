@@ -33,7 +33,15 @@ _FILE_ROWS = (
     *(("voice", "voice_dbfs", "dBFS"), ("pause", "pause_dbfs", "dBFS")),
     *(("echo", "echo_dbfs", "dBFS"), ("speech", "speech_share", "%")),
 )
-_STAGE_UNITS = {"ms": "ms", "db": "dB", "lufs": "LUFS", "ppm": "ppm", "s": "s", "share": "%"}
+_STAGE_UNITS = {
+    "time": "×",
+    "ms": "ms",
+    "db": "dB",
+    "lufs": "LUFS",
+    "ppm": "ppm",
+    "s": "s",
+    "share": "%",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,19 +157,17 @@ class _Page(Writer):
         )
 
     def todo(self) -> str:
-        """Return what to do, one sentence per problem."""
+        """Return what to do, one sentence per problem; what was cured stands apart."""
         advised = [row for row in self.values["score"] if row["advice"]]
-        if advised:
-            items = "".join(
-                f'<li class="{row["rating"]}"><span class="mark" aria-hidden="true">'
-                f"{_MARKS[row['rating']]}</span>{escape(row['advice']['text'])}</li>"
-                for row in advised
-            )
-            text = f'<ul class="todo">{items}</ul>'
+        cured = [row for row in advised if row["rating"] == "good"]
+        if len(cured) < len(advised):
+            text = _advice_list(row for row in advised if row not in cured)
         else:
-            judged = self.values["verdict"] != "unknown"
-            told = self.say("page.nothing_todo") if judged else escape(self.values["headline"])
-            text = f"<p>{told}</p>"
+            told = {"good": "nothing_todo", "unknown": "cannot_judge"}
+            key = told.get(self.values["verdict"], "see_score")
+            text = f"<p>{self.say(f'page.{key}')}</p>"
+        if cured:
+            text += f"<h3>{self.say('page.next_time')}</h3>{_advice_list(cured)}"
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.values["warnings"])
         if notes:
             notes = f'<h3>{self.say("page.warnings")}</h3><ul class="notes">{notes}</ul>'
@@ -316,7 +322,7 @@ class _Page(Writer):
             f"{self._fold('details.stages', self._stage_rows(), opened=True)}"
             f"{self._fold('details.files', self._file_rows(), opened=True)}"
             f"{self._fold('details.settings', self._settings())}{link}"
-            f'<p class="made">{made} {escape(generator["kernels"])}</p>'
+            f'<p class="made">{made} ({escape(generator["kernels"])})</p>'
         )
 
     def _fold(self, key: str, inside: str, opened: bool = False) -> str:
@@ -362,6 +368,15 @@ class _Page(Writer):
             if isinstance(fields, dict):
                 rows += [(f"{section}.{name}", json.dumps(value)) for name, value in fields.items()]
         return _two_columns([(escape(name), escape(value)) for name, value in rows])
+
+
+def _advice_list(rows: Iterable[dict[str, Any]]) -> str:
+    items = "".join(
+        f'<li class="{row["rating"]}"><span class="mark" aria-hidden="true">'
+        f"{_MARKS[row['rating']]}</span>{escape(row['advice']['text'])}</li>"
+        for row in rows
+    )
+    return f'<ul class="todo">{items}</ul>'
 
 
 def _missing(row: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ _READING_S = 0.1  # EBU Tech 3341: a meter is read ten times a second
 _PEAK_S = 0.02
 _JUDGED_S = 0.01  # blocks of the voice activity
 _PAUSE_BLOCKS = 30  # after the last word or echo the room still rings for 0.3 s
+_SHORTEST_PAUSE_BLOCKS = 50  # in all; the detector needs some tenths to know a voice
 _FAR_ACTIVE_DBFS = -50.0
 _LOWEST_DBFS, _STEPS_PER_DB = -100, 10
 
@@ -251,7 +252,8 @@ class _Judge:
     def __init__(self, sample_rate_hz: int) -> None:
         frames = max(1, round(_JUDGED_S * sample_rate_hz))
         self._means = [_Means(frames) for _ in range(3)]
-        self._since = [_PAUSE_BLOCKS, _PAUSE_BLOCKS]  # blocks since the last speech, far end
+        # Blocks since the last speech, far end; a file may begin within a word.
+        self._since = [0, _PAUSE_BLOCKS]
         self._voice = [[0.0, 0.0], [0.0, 0.0]]  # sum of powers, count
         bins = -_LOWEST_DBFS * _STEPS_PER_DB + 1
         self._pauses = np.zeros((2, bins), np.int64)
@@ -282,13 +284,17 @@ class _Judge:
         return active
 
     def levels(self) -> list[tuple[float | None, float | None]]:
-        """Return (voice, pause) in dBFS of both sides; None: fewer than 10 blocks of it."""
+        """Return (voice, pause) in dBFS of both sides; None: less than 0.1 s, 0.5 s of it."""
         found: list[tuple[float | None, float | None]] = []
         for (total, count), histogram in zip(self._voice, self._pauses, strict=True):
             voice = _dbfs(total / count) if count >= 10 else None
             below = np.cumsum(histogram)
             middle = int(np.argmax(below > 0.5 * below[-1]))
-            pause = _LOWEST_DBFS + middle / _STEPS_PER_DB if below[-1] >= 10 else None
+            pause = (
+                _LOWEST_DBFS + middle / _STEPS_PER_DB
+                if below[-1] >= _SHORTEST_PAUSE_BLOCKS
+                else None
+            )
             found.append((voice, pause))
         return found
 
