@@ -14,64 +14,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from audio_engine._native import kernel_build
-from audio_engine.config import (
-    AgcConfig,
-    EchoConfig,
-    EngineConfig,
-    HighPassConfig,
-    LimiterConfig,
-    LipSyncConfig,
-    LipSyncCorrectorConfig,
-    MeterConfig,
-    NoiseConfig,
-)
-from audio_engine.errors import (
-    AudioEngineError,
-    ConfigError,
-    DeviceError,
-    FormatError,
-    InputFileError,
-    StateError,
-    StreamError,
-)
-from audio_engine.graph.compile import CompiledGraph, compile_graph
-from audio_engine.graph.engine import Engine, enhance
-from audio_engine.graph.model import Graph
-from audio_engine.preset_files import preset_names
-from audio_engine.processors.aec import EchoCanceller
-from audio_engine.processors.agc import LoudnessLeveler
-from audio_engine.processors.base import Processor, process_whole
-from audio_engine.processors.limiter import TruePeakLimiter
-from audio_engine.processors.lip_sync_corrector import LipSyncCorrector
-from audio_engine.processors.loudness import (
-    LoudnessMeter,
-    LoudnessSeries,
-    loudness_series,
-    measure_loudness,
-)
-from audio_engine.processors.ns import NoiseSuppressor
-from audio_engine.processors.resample import Resampler, resample
-from audio_engine.processors.segments import SpeechSegment
-from audio_engine.processors.stats import (
-    EchoStats,
-    EngineStats,
-    LevelStats,
-    LimiterStats,
-    LipSyncStats,
-    LoudnessStats,
-    NoiseStats,
-    ParticipantStats,
-    RoomStats,
-    SpeechStats,
-    TeamStats,
-)
-from audio_engine.processors.vad import VoiceActivityDetector
-from audio_engine.room.mixer import RoomMix, RoomMixer
-
 if TYPE_CHECKING:
+    from audio_engine._native import kernel_build
     from audio_engine.analysis.room_check import RoomCheck
     from audio_engine.analysis.sound_class import SoundClassifier, SoundSegment
+    from audio_engine.config import (
+        AgcConfig,
+        EchoConfig,
+        EngineConfig,
+        HighPassConfig,
+        LimiterConfig,
+        LipSyncConfig,
+        LipSyncCorrectorConfig,
+        MeterConfig,
+        NoiseConfig,
+    )
+    from audio_engine.errors import (
+        AudioEngineError,
+        ConfigError,
+        DeviceError,
+        FormatError,
+        InputFileError,
+        StateError,
+        StreamError,
+    )
+    from audio_engine.graph.compile import CompiledGraph, compile_graph
+    from audio_engine.graph.engine import Engine, enhance
+    from audio_engine.graph.model import Graph
     from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
     from audio_engine.io.clapper_film import write_clapper
     from audio_engine.io.comparison import FileComparison, compare_files
@@ -88,20 +57,61 @@ if TYPE_CHECKING:
     from audio_engine.io.normalise import normalise_loudness
     from audio_engine.io.offline import FileReport, process_file
     from audio_engine.io.room_check import CheckedRoom, check_file
+    from audio_engine.preset_files import preset_names
+    from audio_engine.processors.aec import EchoCanceller
+    from audio_engine.processors.agc import LoudnessLeveler
+    from audio_engine.processors.base import Processor, process_whole
+    from audio_engine.processors.limiter import TruePeakLimiter
+    from audio_engine.processors.lip_sync_corrector import LipSyncCorrector
     from audio_engine.processors.lipsync import (
         MOUTH_SIGNALS,
         LipSyncEstimate,
         LipSyncEstimator,
         LipSyncWeights,
     )
+    from audio_engine.processors.loudness import (
+        LoudnessMeter,
+        LoudnessSeries,
+        loudness_series,
+        measure_loudness,
+    )
+    from audio_engine.processors.ns import NoiseSuppressor
+    from audio_engine.processors.resample import Resampler, resample
+    from audio_engine.processors.segments import SpeechSegment
+    from audio_engine.processors.stats import (
+        EchoStats,
+        EngineStats,
+        LevelStats,
+        LimiterStats,
+        LipSyncStats,
+        LoudnessStats,
+        NoiseStats,
+        ParticipantStats,
+        RoomStats,
+        SpeechStats,
+        TeamStats,
+    )
+    from audio_engine.processors.vad import VoiceActivityDetector
+    from audio_engine.room.mixer import RoomMix, RoomMixer
 
 __version__ = "0.1.0"
 
-# Live audio and files are loaded when they are used: the import stays quick.
+# All is loaded when it is used: the import stays quick, and the command can be stopped at once.
 _MODULE_OF = {
+    "AgcConfig": "audio_engine.config",
+    "AudioEngineError": "audio_engine.errors",
     "CheckedRoom": "audio_engine.io.room_check",
     "ClapperMeasurement": "audio_engine.io.clapper",
+    "CompiledGraph": "audio_engine.graph.compile",
+    "ConfigError": "audio_engine.errors",
     "CorrectionReport": "audio_engine.io.lip_sync_correct",
+    "DeviceError": "audio_engine.errors",
+    "EchoCanceller": "audio_engine.processors.aec",
+    "EchoConfig": "audio_engine.config",
+    "EchoStats": "audio_engine.processors.stats",
+    "Engine": "audio_engine.graph.engine",
+    "EngineConfig": "audio_engine.config",
+    "EngineStats": "audio_engine.processors.stats",
     "Face": "audio_engine.io.faces",
     "FaceLandmarkerTracker": "audio_engine.io.face_mesh",
     "FaceLipSync": "audio_engine.io.lip_sync",
@@ -109,32 +119,72 @@ _MODULE_OF = {
     "FileComparison": "audio_engine.io.comparison",
     "FileMeasurement": "audio_engine.io.measurement",
     "FileReport": "audio_engine.io.offline",
+    "FormatError": "audio_engine.errors",
+    "Graph": "audio_engine.graph.model",
+    "HighPassConfig": "audio_engine.config",
+    "InputFileError": "audio_engine.errors",
+    "LevelStats": "audio_engine.processors.stats",
+    "LimiterConfig": "audio_engine.config",
+    "LimiterStats": "audio_engine.processors.stats",
+    "LipSyncConfig": "audio_engine.config",
+    "LipSyncCorrector": "audio_engine.processors.lip_sync_corrector",
+    "LipSyncCorrectorConfig": "audio_engine.config",
     "LipSyncEstimate": "audio_engine.processors.lipsync",
     "LipSyncEstimator": "audio_engine.processors.lipsync",
     "LipSyncMeasurement": "audio_engine.io.lip_sync",
+    "LipSyncStats": "audio_engine.processors.stats",
     "LipSyncWeights": "audio_engine.processors.lipsync",
     "LiveEvent": "audio_engine.io.live.stats",
     "LiveSession": "audio_engine.io.live.session",
     "LiveStats": "audio_engine.io.live.stats",
     "LiveStream": "audio_engine.io.live.stream",
     "LoopbackDevice": "audio_engine.io.live.stream",
+    "LoudnessLeveler": "audio_engine.processors.agc",
+    "LoudnessMeter": "audio_engine.processors.loudness",
+    "LoudnessSeries": "audio_engine.processors.loudness",
+    "LoudnessStats": "audio_engine.processors.stats",
     "MOUTH_SIGNALS": "audio_engine.processors.lipsync",
+    "MeterConfig": "audio_engine.config",
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "MouthTracker": "audio_engine.io.faces",
+    "NoiseConfig": "audio_engine.config",
+    "NoiseStats": "audio_engine.processors.stats",
+    "NoiseSuppressor": "audio_engine.processors.ns",
+    "ParticipantStats": "audio_engine.processors.stats",
+    "Processor": "audio_engine.processors.base",
+    "Resampler": "audio_engine.processors.resample",
     "RoomCheck": "audio_engine.analysis.room_check",
+    "RoomMix": "audio_engine.room.mixer",
+    "RoomMixer": "audio_engine.room.mixer",
+    "RoomStats": "audio_engine.processors.stats",
     "SimulatedStream": "audio_engine.io.live.simulated",
     "SoundClassifier": "audio_engine.analysis.sound_class",
     "SoundSegment": "audio_engine.analysis.sound_class",
+    "SpeechSegment": "audio_engine.processors.segments",
+    "SpeechStats": "audio_engine.processors.stats",
+    "StateError": "audio_engine.errors",
+    "StreamError": "audio_engine.errors",
+    "TeamStats": "audio_engine.processors.stats",
+    "TruePeakLimiter": "audio_engine.processors.limiter",
+    "VoiceActivityDetector": "audio_engine.processors.vad",
     "check_file": "audio_engine.io.room_check",
     "compare_files": "audio_engine.io.comparison",
+    "compile_graph": "audio_engine.graph.compile",
     "correct_lip_sync": "audio_engine.io.lip_sync_correct",
+    "enhance": "audio_engine.graph.engine",
+    "kernel_build": "audio_engine._native",
+    "loudness_series": "audio_engine.processors.loudness",
     "measure_clapper": "audio_engine.io.clapper",
     "measure_file": "audio_engine.io.measurement",
     "measure_lip_sync": "audio_engine.io.lip_sync",
+    "measure_loudness": "audio_engine.processors.loudness",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
+    "preset_names": "audio_engine.preset_files",
     "process_file": "audio_engine.io.offline",
+    "process_whole": "audio_engine.processors.base",
+    "resample": "audio_engine.processors.resample",
     "write_clapper": "audio_engine.io.clapper_film",
 }
 
@@ -145,6 +195,10 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 __all__ = [

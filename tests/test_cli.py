@@ -333,6 +333,20 @@ def test_startup_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_ctrl_c_is_heard_while_the_command_is_being_loaded() -> None:
+    program = (
+        "import sys; from audio_engine.__main__ import main\n"
+        "assert 'numpy' not in sys.modules\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
+
+
 @pytest.mark.parametrize("options", [[], ["--only", "limiter", "--loudness", "-16"]])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_part_of_a_file(number: int, code: int, options: list[str]) -> None:

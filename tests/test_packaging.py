@@ -50,14 +50,14 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 # --- importing ---
 
 
-def test_import_loads_numpy_and_the_extension_only() -> None:
+@pytest.mark.parametrize(("use", "loaded"), [("ae", set()), ("ae.Engine", {"numpy"})])
+def test_what_is_used_loads_numpy_and_the_extension_only(use: str, loaded: set[str]) -> None:
     result = python(
-        "import sys, audio_engine; print(*{name.split('.')[0] for name in sys.modules})"
+        f"import sys, audio_engine as ae; {use}\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
     )
     assert result.returncode == 0, result.stderr
-    loaded = set(result.stdout.split())
-    assert "numpy" in loaded
-    assert not loaded & LAZY
+    assert set(result.stdout.split()) & (LAZY | {"numpy"}) == loaded
 
 
 def test_lazy_modules_are_the_dependencies() -> None:
@@ -108,7 +108,7 @@ def test_the_best_kernels_are_the_default() -> None:
 
 
 def test_an_unknown_kernel_build_is_refused_with_the_known_ones() -> None:
-    result = python("import audio_engine", AUDIO_ENGINE_KERNELS="avx512")
+    result = python("import audio_engine; audio_engine.Engine", AUDIO_ENGINE_KERNELS="avx512")
     assert result.returncode != 0
     last = result.stderr.splitlines()[-1]
     assert "AUDIO_ENGINE_KERNELS='avx512' is not known; use baseline or v3" in last
