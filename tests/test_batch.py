@@ -122,6 +122,19 @@ def test_outputs_are_never_inputs() -> None:
     assert list(again.left_out) == ["in/a_clean.wav"]
 
 
+def test_a_file_is_taken_once_however_often_it_is_named() -> None:
+    assert targets(plan("in/a.wav", "./in/a.wav", "in", "in/deep/../a.wav")) == targets(plan("in"))
+
+
+def test_what_is_not_written_becomes_what_holds_the_same() -> None:
+    Path("talk").mkdir()
+    names = {"a.aac": "a.m4a", "b.WMA": "b.m4a", "c.avi": "c.mkv", "d.opus": "d.opus"}
+    names |= {"e.aifc": "e.aifc", "f.wave": "f.wave"}
+    for name in names:
+        Path("talk", name).touch()
+    assert [Path(job.target).name for job in plan("talk").jobs] == sorted(names.values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -129,7 +142,7 @@ def test_outputs_are_never_inputs() -> None:
             ["in", "-o", "in"],
             "in/a.wav: this is an input file, which is never overwritten; add --su",
         ),
-        (["in/a.wav", "in/deep/../a.wav", "-o", "out"], "two inputs are named a.wav: in/a.wav and"),
+        (["in/x.aac", "in/x.m4a", "-o", "out"], "two inputs would become out/x.m4a: in/x.aac and"),
         (
             ["in", "-o", "out", "--far", "{stm}_far.wav"],
             "{stm} is not known; use {stem}, {name}",
