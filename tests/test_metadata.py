@@ -435,3 +435,11 @@ def test_an_mp3_says_that_its_texts_are_utf_8(tmp_path: Path) -> None:
         process_file(tmp_path / source, tmp_path / target, config=EngineConfig())
         with soundfile.SoundFile(tmp_path / target) as file:
             assert (file.title, file.comment, file.date) == (title, comment, "2024")
+
+
+def test_the_track_number_is_found_where_ffmpeg_puts_it(tmp_path: Path) -> None:
+    info = chunk(b"LIST", b"INFO" + chunk(b"IPRT", b"7\0"))
+    (tmp_path / "in.wav").write_bytes(wav(fmt(), info, chunk(b"data", bytes(9600))))
+    process_file(tmp_path / "in.wav", tmp_path / "out.flac", config=EngineConfig())
+    with soundfile.SoundFile(tmp_path / "out.flac") as file:
+        assert file.tracknumber == "7"
