@@ -99,8 +99,8 @@ def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
         (["mic.wav", "-o", "out.xyz"], 2, ".xyz are not written"),
         (["mic.wav", "-o", "missing/out.wav"], 1, "there is no folder missing"),
         (["mic.wav", "-o", "out.wav", "--lang", "zh"], 2, "add --report FILE"),
+        (["mic.wav", "-o", "out.wav", "--report", "missing/x.html"], 1, "no folder missing"),
         (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "a folder is needed for 2 inputs"),
-        (["mic.wav", "./mic.wav", "-o", "out"], 2, "two inputs are named mic.wav"),
         (["mic.wav", "-o", "out.wav", "--preset", "cohosts"], 2, "'cohosts' does not exist"),
         (["mic.wav", "-o", "out.wav", "--set", "ns.atenuation_limit_db=1"], 2, "did you mean"),
         (["mic.wav", "-o", "out.wav", "--set", "agc.target_lufs=3"], 2, "outside -36 .. -9 LUFS"),
@@ -338,6 +338,20 @@ def test_startup_loads_nothing_heavy() -> None:
         check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_ctrl_c_is_heard_while_the_command_is_being_loaded() -> None:
+    program = (
+        "import sys; from audio_engine.__main__ import main\n"
+        "assert 'numpy' not in sys.modules\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
 
 
 @pytest.mark.parametrize("options", [[], ["--only", "limiter", "--loudness", "-16"]])

@@ -42,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in a new folder with recordings, their far end and what is no recording."""
     monkeypatch.chdir(tmp_path)
     Path("in/deep").mkdir(parents=True)
-    far, near = speech("guest", 15.0), speech("host", 15.0)
+    far, near = speech("guest", 6.0), speech("host", 6.0)
     soundfile.write("far.wav", far, RATE_HZ)
     for number in range(6):
         mic = near + echo_of(far, RATE_HZ, seed=number)

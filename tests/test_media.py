@@ -196,9 +196,22 @@ def test_files_without_a_picture_are_read_and_written(
     audio = samples(tmp_path / "out.wav")[:, 0].astype(float)
     late = 1024 if ending == "aac" else 0  # nothing in raw AAC says what the encoder put first
     assert earlier_by(audio, noise().astype(float)) == late
+    assert len(audio) >= len(noise()) + late
     target = tmp_path / f"out.{'m4a' if ending == 'aac' else ending.replace('mka', 'mkv')}"
     assert process(source, target).warnings == ()
     assert earlier_by(samples(target)[:, 0].astype(float), audio) == 0
+
+
+def test_opus_is_written_where_the_rate_allows(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", noise(), 48000)
+    assert process(tmp_path / "in.wav", tmp_path / "out.opus").warnings == ()
+    after = samples(tmp_path / "out.opus")[:, 0].astype(float)
+    assert soundfile.info(tmp_path / "out.opus").subtype == "OPUS"
+    assert len(after) == len(noise())
+    assert earlier_by(noise().astype(float), after) == 0
+    soundfile.write(tmp_path / "cd.wav", noise(0.1, 44100), 44100)
+    with pytest.raises(ConfigError, match="this sound has 44100 Hz; use"):
+        process(tmp_path / "cd.wav", tmp_path / "cd.opus")
 
 
 def test_a_recording_becomes_m4a_with_its_tags(tmp_path: Path) -> None:

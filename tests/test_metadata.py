@@ -424,3 +424,22 @@ def test_the_page_tells_what_survives() -> None:
     caf = {words["tracknumber"] if tag == "tracknumber" else tag for tag in KEPT["caf", "caf"]}
     assert ten - caf == {"license", "track number", "software"}
     assert rows["CAF"] == "the ten tags but license, track number and software"
+
+
+def test_an_mp3_says_that_its_texts_are_utf_8(tmp_path: Path) -> None:
+    title, comment = "直播 über", "ß" * 300  # longer than one byte of a size
+    with soundfile.SoundFile(tmp_path / "in.flac", "w", 48000, 1) as file:
+        file.title, file.comment, file.date = title, comment, "2024"
+        file.write(np.zeros(4800))
+    for source, target in (("in.flac", "out.mp3"), ("out.mp3", "again.mp3")):
+        process_file(tmp_path / source, tmp_path / target, config=EngineConfig())
+        with soundfile.SoundFile(tmp_path / target) as file:
+            assert (file.title, file.comment, file.date) == (title, comment, "2024")
+
+
+def test_the_track_number_is_found_where_ffmpeg_puts_it(tmp_path: Path) -> None:
+    info = chunk(b"LIST", b"INFO" + chunk(b"IPRT", b"7\0"))
+    (tmp_path / "in.wav").write_bytes(wav(fmt(), info, chunk(b"data", bytes(9600))))
+    process_file(tmp_path / "in.wav", tmp_path / "out.flac", config=EngineConfig())
+    with soundfile.SoundFile(tmp_path / "out.flac") as file:
+        assert file.tracknumber == "7"

@@ -49,8 +49,8 @@ class Problem:
 def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
     """Return every file that the arguments mean, in their order, and what is wrong with them.
 
-    A file found by a folder or a pattern is taken once, however often it is found. A pattern
-    matches files only, ``**`` also in folders below, and is meant where no file is called so.
+    A file is taken once, however often it is named or found. A pattern matches files only, ``**``
+    also in folders below, and is meant where no file is called so.
     """
     found: list[Found] = []
     problems: list[Problem] = []
@@ -64,8 +64,9 @@ def find_inputs(inputs: Sequence[str]) -> tuple[list[Found], list[Problem]]:
                 problems.append(Problem(text, error))
                 continue
         elif _WILD.isdisjoint(text) or os.path.exists(text):
-            found.append(Found(_unlike_a_stream(text), os.path.basename(text), None))
-            seen.add(os.path.abspath(text))
+            if os.path.abspath(text) not in seen:
+                found.append(Found(_unlike_a_stream(text), os.path.basename(text), None))
+                seen.add(os.path.abspath(text))
             continue
         else:
             base = _fixed_part(text)

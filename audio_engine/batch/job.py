@@ -9,6 +9,7 @@ import time
 import traceback
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_engine.config import EngineConfig
@@ -89,7 +90,9 @@ def run_job(job: Job, progress: Progress | None = None, *, shown: Job | None = N
     trace = None
     if job.report is not None:
         from audio_engine.report.trace import Trace
+        from audio_engine.report.write import check_report_path
 
+        check_report_path(Path(job.report))  # before the work, not after it
         trace = Trace()
     report = process_file(
         job.source,

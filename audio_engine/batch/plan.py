@@ -15,6 +15,7 @@ from audio_engine.batch.find import Found, Problem, find_inputs
 from audio_engine.batch.job import Job
 from audio_engine.batch.manifest import read_entries
 from audio_engine.errors import ConfigError, InputFileError
+from audio_engine.io.files import written_ending
 
 STREAM = "-"
 
@@ -93,7 +94,6 @@ def make_plan(
     if folder is not None:
         found, left_out_too = _without_outputs(found, folder, suffix)
         left_out |= left_out_too
-    _refuse_twins(found)
     jobs = []
     for item in found:
         target = output if folder is None else os.path.join(folder, _with_suffix(item.name, suffix))
@@ -107,6 +107,7 @@ def make_plan(
                 problems.append(Problem(item.path, InputFileError(text)))
                 continue
         jobs.append(replace(job, far_end=far_end))
+    _refuse_twins(jobs)
     _refuse_inputs_as_outputs(jobs)
     return Plan(
         jobs=tuple(_with_reports(jobs, report, folder, single=is_single)),
@@ -230,19 +231,19 @@ def _is_in(path: str, folder: str) -> bool:
 
 def _with_suffix(name: str, suffix: str) -> str:
     stem, ending = os.path.splitext(name)
-    return f"{stem}{suffix}{ending}"
+    return f"{stem}{suffix}{written_ending(ending)}"
 
 
-def _refuse_twins(found: list[Found]) -> None:
+def _refuse_twins(jobs: list[Job]) -> None:
     """Raise if two inputs would go to one output."""
     first: dict[str, str] = {}
-    for item in found:
-        if item.name in first:
+    for job in jobs:
+        other = first.setdefault(job.target, job.source)
+        if other != job.source:
             raise ConfigError(
-                f"two inputs are named {item.name}: {first[item.name]} and {item.path}; process "
-                "them into different folders"
+                f"two inputs would become {job.target}: {other} and {job.source}; process them "
+                "into different folders"
             )
-        first[item.name] = item.path
 
 
 def _refuse_inputs_as_outputs(jobs: list[Job]) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from audio_engine.cli import check, demo, devices, measure, mix, monitor, presets, process, sync
-from audio_engine.cli.common import EXIT_INTERRUPTED
 
 EPILOG = """\b
 Examples:
@@ -73,7 +72,4 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminated)
-    try:
-        app(prog_name="audio-engine")
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    app(prog_name="audio-engine")

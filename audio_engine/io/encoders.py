@@ -9,6 +9,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audio_engine.io.flac_blocks import put_blocks
+from audio_engine.io.id3 import mark_as_utf8
 from audio_engine.io.media_sound import MediaSound
 from audio_engine.io.metadata import Metadata
 from audio_engine.io.part_file import PartFile
@@ -92,6 +93,7 @@ class _Sndfile:
 
     def __init__(self, sound: Any, descriptor: int, container: str, metadata: Metadata) -> None:
         self._sound, self._descriptor = sound, descriptor
+        self._container = container
         self._flac_blocks = metadata.flac_blocks if container == "FLAC" else ()
         self.warnings = list(metadata.warnings)
         homeless = metadata.without_a_place()
@@ -116,6 +118,8 @@ class _Sndfile:
         if self._flac_blocks:
             put_blocks(self._descriptor, self._flac_blocks)
             self._flac_blocks = ()
+        if self._container == "MP3":
+            mark_as_utf8(self._descriptor)
 
     def discard(self) -> None:
         """Let go."""

@@ -50,21 +50,29 @@ from audio_engine.processors.stats import LoudnessStats
 _READ_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "CAF"}
 _WRITE_FORMATS = {
     ".wav": "WAV",
+    ".wave": "WAV",
     ".rf64": "RF64",
     ".w64": "W64",
     ".flac": "FLAC",
     ".ogg": "OGG",
     ".oga": "OGG",
+    ".opus": "OGG",
     ".mp3": "MP3",
     ".aif": "AIFF",
     ".aiff": "AIFF",
+    ".aifc": "AIFF",
     ".caf": "CAF",
 }
 #: Endings of files that can be read without PyAV, for looking through folders.
-READ_EXTENSIONS = (*_WRITE_FORMATS, ".wave", ".aifc", ".opus")
+READ_EXTENSIONS = tuple(_WRITE_FORMATS)
+# What is read but not written, and what holds the same.
+_WRITTEN_AS = dict.fromkeys((".aac", ".wma", ".amr", ".mka", ".weba", ".ac3"), ".m4a")
+_WRITTEN_AS |= dict.fromkeys((".avi", ".wmv", ".3gp"), ".mkv")
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
+_SYSTEM_ERROR = 2  # libsndfile's number
 _WILD_SAMPLE = 64.0  # +36 dBFS: no signal, but a damaged float file
 
 
@@ -446,7 +454,9 @@ def open_writer(
     """
     path = path_of(path)
     container = _container_for(path, container)
-    if container not in MEDIA_CONTAINERS:
+    if path.suffix.lower() == ".opus":
+        subtype = _opus_for(path, sample_rate_hz)
+    elif container not in MEDIA_CONTAINERS:
         subtype = _subtype_for(container, subtype)
     check_target(path, never)
     if container == "WAV":
@@ -490,6 +500,20 @@ def _container_for(path: Path, container: str) -> str:
     return _WRITE_FORMATS.get(extension, container if container in _READ_FORMATS else "WAV")
 
 
+def written_ending(ending: str) -> str:
+    """Return the ending of the output for an input: its own, or that of what holds the same."""
+    return _WRITTEN_AS.get(ending.lower(), ending)
+
+
+def _opus_for(path: Path, sample_rate_hz: int) -> str:
+    if sample_rate_hz not in _OPUS_RATES_HZ:
+        raise ConfigError(
+            f"{path}: Opus has {', '.join(map(str, _OPUS_RATES_HZ))} Hz, this sound has "
+            f"{sample_rate_hz} Hz; use .ogg or .flac"
+        )
+    return "OPUS"
+
+
 def _subtype_for(container: str, subtype: str) -> str:
     """Return `subtype` where the container has it, else the nearest of at least its resolution."""
     choices = [subtype]
@@ -516,7 +540,8 @@ def _output_errors(path: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
             why = f"there is no folder {path.parent}"
         raise OutputFileError(f"{path}: cannot be written: {why}") from None
-    except soundfile.LibsndfileError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.error_string}") from None
-    except AssertionError:  # soundfile's answer to a short write
-        raise OutputFileError(f"{path}: cannot be written completely; is the disk full?") from None
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        if getattr(error, "code", _SYSTEM_ERROR) == _SYSTEM_ERROR:  # or a short write
+            text = "cannot be written completely; is the disk full?"
+            raise OutputFileError(f"{path}: {text}") from None
+        raise OutputFileError(f"{path}: cannot be written: {error}") from None

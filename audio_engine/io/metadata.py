@@ -30,6 +30,8 @@ INFO_TAGS = {
     b"ICOP": "copyright",
     b"ISFT": "software",
 }
+# FFmpeg writes the track number as IPRT.
+_READ_TAGS = INFO_TAGS | {b"IPRT": "tracknumber"}
 _MAX_TAG_LETTERS = 65536
 _MAX_TAGS = 256  # that are looked at
 
@@ -98,8 +100,8 @@ def tags_of(chunks: Iterable[RiffChunk]) -> dict[str, str]:
                 break
             name, size = struct.unpack("<4sI", head)
             text = _text(chunk.body[offset + 8 : offset + 8 + min(size, 4 * _MAX_TAG_LETTERS)])
-            if name in INFO_TAGS and text:
-                found.setdefault(INFO_TAGS[name], text)
+            if name in _READ_TAGS and text:
+                found.setdefault(_READ_TAGS[name], text)
             offset += 8 + size + (size & 1)
     return found
 

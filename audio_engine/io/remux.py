@@ -88,9 +88,9 @@ def survey(av: Any, video: Path) -> Survey:
     if first is None or "audio" not in spans:
         raise InputFileError(f"{video}: no sound can be decoded; the file is damaged")
     pictures = [span for kind, span in spans.items() if kind == "video"]
-    if 0 < spans["audio"].end_s - stated_end_s < _CODEC_PADDING_S:
-        spans["audio"].end_s = max([stated_end_s, *(span.end_s for span in pictures)])
     is_guessed = source.format.name in _WITHOUT_LENGTH
+    if not is_guessed and 0 < spans["audio"].end_s - stated_end_s < _CODEC_PADDING_S:
+        spans["audio"].end_s = max([stated_end_s, *(span.end_s for span in pictures)])
     missing_s = 0.0 if is_guessed else max(0.0, float(stated_end_s - end_s))
     return Survey(video, sound_index, first, spans["audio"], next(iter(pictures), None), missing_s)
 
