@@ -343,10 +343,10 @@ def test_startup_loads_nothing_heavy() -> None:
 def test_ctrl_c_is_heard_while_the_command_is_being_loaded() -> None:
     program = (
         "import sys; from audio_engine.__main__ import main\n"
-        "assert 'numpy' not in sys.modules\n"
+        "assert 'typer' not in sys.modules\n"
         "class Stop:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'numpy': raise KeyboardInterrupt\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Stop())\n"
         "main()\n"
     )
