@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_engine.analysis.power import LevelHistogram, PowerMeans
 from audio_engine.analysis.sound_class import SoundClassifier, SoundSegment, shares
 from audio_engine.config import MAX_RATE_HZ, METER_MAX_RATE_HZ
 from audio_engine.errors import OutputFileError
@@ -25,7 +26,7 @@ from audio_engine.processors.vad import VoiceActivityDetector
 SERIES_SECONDS = 0.1  # EBU Tech 3341: a meter is read ten times a second
 _LEVEL_SECONDS = 0.05  # shorter than the pauses between words
 _FLOOR_SHARE = 0.1  # of the stretches are quieter than the noise floor; a talker pauses more often
-_LOWEST_DBFS, _STEPS_PER_DB = -120, 10
+_LOWEST_DBFS = -120
 _NOISE_HEARD = 1.26  # power of speech with noise over noise: 1 dB; less is noise
 _PAUSE_BLOCKS = 10  # of 10 ms without speech around what counts as a pause
 #: Limits in Hz of the bands whose balance is measured: two octaves each but the first.
@@ -280,19 +281,15 @@ class _Speech:
         self._detector = VoiceActivityDetector(
             _DETECTOR_RATE_HZ if converted else sample_rate_hz, 1 if converted else channels
         )
-        self._block = sample_rate_hz // 100
-        self._waiting = np.zeros(0)
+        self._means = PowerMeans(sample_rate_hz // 100)
         self._powers: list[NDArray[np.float64]] = []  # of blocks that are not judged yet
         self._speech_power, self._speech_blocks = 0.0, 0
-        self._pauses = _Histogram()
+        self._pauses = LevelHistogram(_LOWEST_DBFS)
         self._since = _PAUSE_BLOCKS  # blocks without speech
 
     def add(self, block: AudioArray) -> None:
         """Take the next block of the file."""
-        power = np.concatenate([self._waiting, np.square(block, dtype=np.float64).mean(axis=1)])
-        whole = len(power) // self._block * self._block
-        self._powers.append(power[:whole].reshape(-1, self._block).mean(axis=1))
-        self._waiting = power[whole:]
+        self._powers.append(self._means.add(block))
         if self._resampler is not None:
             block = self._resampler.process(block.mean(axis=1))
         self._note(self._detector.process(block))
@@ -331,26 +328,6 @@ class _Speech:
             self._resampler.close()
 
 
-class _Histogram:
-    """How often which level was met; its size does not depend on the file."""
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(-_LOWEST_DBFS * _STEPS_PER_DB + 1, np.int64)
-
-    def add(self, powers: NDArray[np.float64]) -> None:
-        """Take mean powers, full scale 1."""
-        levels_dbfs = 10.0 * np.log10(np.maximum(powers, 10.0 ** (_LOWEST_DBFS / 10.0)))
-        bins = np.rint((np.minimum(levels_dbfs, 0.0) - _LOWEST_DBFS) * _STEPS_PER_DB)
-        np.add.at(self._counts, bins.astype(np.int64), 1)
-
-    def level_dbfs(self, share: float) -> float:
-        """Return the level that a share of all lies below; -inf without any."""
-        below = np.cumsum(self._counts)
-        if not below[-1]:
-            return -np.inf
-        return _LOWEST_DBFS + int(np.argmax(below > share * below[-1])) / _STEPS_PER_DB
-
-
 class _Bands:
     """Mean power in a few bands, by a spectrum of every 0.1 s."""
 
@@ -384,9 +361,8 @@ class _Levels:
 
     def __init__(self, reader: AudioReader) -> None:
         self._full_scale = full_scale(reader.subtype)
-        self._stretch = max(1, round(_LEVEL_SECONDS * reader.sample_rate_hz))
-        self._rest = np.zeros(0)
-        self._histogram = _Histogram()
+        self._means = PowerMeans(round(_LEVEL_SECONDS * reader.sample_rate_hz))
+        self._histogram = LevelHistogram(_LOWEST_DBFS)
         self._peak = 0.0
         self.clipped_count = 0
 
@@ -395,11 +371,7 @@ class _Levels:
         magnitude = np.abs(block)
         self._peak = max(self._peak, float(magnitude.max()))
         self.clipped_count += int(np.count_nonzero(magnitude >= self._full_scale))
-        power = np.concatenate([self._rest, np.square(block, dtype=np.float64).mean(axis=1)])
-        whole = len(power) // self._stretch * self._stretch
-        means = power[:whole].reshape(-1, self._stretch).mean(axis=1)
-        self._rest = power[whole:]
-        self._histogram.add(means)
+        self._histogram.add(self._means.add(block))
 
     def sample_peak_dbfs(self) -> float:
         """Return the largest sample so far."""

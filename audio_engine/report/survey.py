@@ -16,6 +16,7 @@ from audio_engine.analysis.echo_bursts import EchoBurstDetector
 from audio_engine.analysis.event import Event
 from audio_engine.analysis.howl import HowlDetector
 from audio_engine.analysis.hum import HumDetector
+from audio_engine.analysis.power import LevelHistogram, PowerMeans
 from audio_engine.analysis.stalls import StallDetector
 from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.files import AudioReader, open_reader
@@ -36,7 +37,7 @@ _JUDGED_S = 0.01  # blocks of the voice activity
 _PAUSE_BLOCKS = 30  # after the last word or echo the room still rings for 0.3 s
 _SHORTEST_PAUSE_BLOCKS = 50  # in all; the detector needs some tenths to know a voice
 _FAR_ACTIVE_DBFS = -50.0
-_LOWEST_DBFS, _STEPS_PER_DB = -100, 10
+_LOWEST_DBFS = -100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,8 @@ def survey(
         other.flush()
         speech = other_speech.series("webrtcvad", "", "after")
         levels = judge.levels()
-        windows = before.echo_windows()
+        windows = before.end_echo()
+        after.end_echo()
         return Survey(
             before=before.facts(*levels[0], windows),
             after=after.facts(*levels[1], windows),
@@ -150,8 +152,9 @@ class _Side:
         self._reading_frames = max(1, round(_READING_S * rate_hz))
         self._probability = Thinner(_JUDGED_S)
         self._peak_frames = max(1, round(_PEAK_S * rate_hz))
+        self._echo_events: list[Event] = []
         self._echo_power: list[float] = []  # mean power of every half second
-        self._half_second = _Means(round(0.5 * rate_hz))
+        self._half_second = PowerMeans(round(0.5 * rate_hz))
 
     def add(self, block: AudioArray, far_block: AudioArray | None) -> NDArray[np.float32]:
         """Take the next second and return the speech probability of every 10 ms."""
@@ -168,14 +171,14 @@ class _Side:
             detector.add(block)
         if self._echo is not None and far_block is not None:
             self._echo.add(block, far_block)
-            self._echo_power += self._half_second.add(block)
+            self._echo_power += self._half_second.add(block).tolist()
         probabilities = self._speech.process(block)
         for value in probabilities.tolist():
             self._probability.add(value)
         return probabilities
 
-    def echo_windows(self) -> list[float]:
-        """Return the starts of the half seconds in which echo prevails."""
+    def end_echo(self) -> list[float]:
+        """Find the echo, and return the starts of the half seconds in which it prevails."""
         if self._echo is None:
             return []
         self._echo_events = self._echo.finish()
@@ -186,10 +189,8 @@ class _Side:
     ) -> SideFacts:
         """Return what was found; the echo's level is that of the windows given."""
         self._speech.flush()
-        if self._echo is not None and not hasattr(self, "_echo_events"):
-            self._echo_events = self._echo.finish()
         events = [event for detector in self._detectors for event in detector.finish()]
-        events += self._echo_events if self._echo is not None else []
+        events += self._echo_events
         curves = (
             ("peak", "", self._peaks, 4),
             ("momentary_loudness", "LUFS", self._momentary, 1),
@@ -226,22 +227,6 @@ class _Side:
         self._speech.close()
 
 
-class _Means:
-    """Mean power of stretches of so many frames."""
-
-    def __init__(self, frames: int) -> None:
-        self._frames = max(1, frames)
-        self._rest = np.zeros(0)
-
-    def add(self, block: AudioArray) -> list[float]:
-        """Take the next block and return the means of the stretches that are complete."""
-        power = np.concatenate([self._rest, np.square(block, dtype=np.float64).mean(axis=1)])
-        whole = len(power) // self._frames * self._frames
-        self._rest = power[whole:]
-        means: list[float] = power[:whole].reshape(-1, self._frames).mean(axis=1).tolist()
-        return means
-
-
 class _Judge:
     """Levels of voice and pauses, by 10 ms blocks: who speaks is decided for both sides together.
 
@@ -251,12 +236,11 @@ class _Judge:
 
     def __init__(self, sample_rate_hz: int) -> None:
         frames = max(1, round(_JUDGED_S * sample_rate_hz))
-        self._means = [_Means(frames) for _ in range(3)]
+        self._means = [PowerMeans(frames) for _ in range(3)]
         # Blocks since the last speech, far end; a file may begin within a word.
         self._since = [0, _PAUSE_BLOCKS]
         self._voice = [[0.0, 0.0], [0.0, 0.0]]  # sum of powers, count
-        bins = -_LOWEST_DBFS * _STEPS_PER_DB + 1
-        self._pauses = np.zeros((2, bins), np.int64)
+        self._pauses = [LevelHistogram(_LOWEST_DBFS) for _ in range(2)]
 
     def add(
         self,
@@ -266,9 +250,9 @@ class _Judge:
         probabilities: list[NDArray[np.float32]],
     ) -> NDArray[np.bool_]:
         """Take the next block of each and return where the far end is active."""
-        powers = [np.array(m.add(b)) for m, b in zip(self._means, (before, after), strict=False)]
+        powers = [m.add(b) for m, b in zip(self._means, (before, after), strict=False)]
         count = len(powers[0])
-        far = np.zeros(count) if far_end is None else np.array(self._means[2].add(far_end))
+        far = np.zeros(count) if far_end is None else self._means[2].add(far_end)
         active = np.asarray(far > 10.0 ** (_FAR_ACTIVE_DBFS / 10.0))
         speech = [np.resize(each, count) >= 0.5 for each in probabilities]
         since_speech = self._elapsed(0, speech[0] | speech[1])
@@ -278,24 +262,16 @@ class _Judge:
         for side, power in enumerate(powers):
             self._voice[side][0] += float(power[voice].sum())
             self._voice[side][1] += int(voice.sum())
-            levels = 10.0 * np.log10(np.maximum(power[pause], 10.0 ** (_LOWEST_DBFS / 10.0)))
-            bins = np.rint((np.minimum(levels, 0.0) - _LOWEST_DBFS) * _STEPS_PER_DB)
-            np.add.at(self._pauses[side], bins.astype(np.int64), 1)
+            self._pauses[side].add(power[pause])
         return active
 
     def levels(self) -> list[tuple[float | None, float | None]]:
         """Return (voice, pause) in dBFS of both sides; None: less than 0.1 s, 0.5 s of it."""
         found: list[tuple[float | None, float | None]] = []
-        for (total, count), histogram in zip(self._voice, self._pauses, strict=True):
+        for (total, count), pauses in zip(self._voice, self._pauses, strict=True):
             voice = _dbfs(total / count) if count >= 10 else None
-            below = np.cumsum(histogram)
-            middle = int(np.argmax(below > 0.5 * below[-1]))
-            pause = (
-                _LOWEST_DBFS + middle / _STEPS_PER_DB
-                if below[-1] >= _SHORTEST_PAUSE_BLOCKS
-                else None
-            )
-            found.append((voice, pause))
+            is_long = pauses.count >= _SHORTEST_PAUSE_BLOCKS
+            found.append((voice, pauses.level_dbfs(0.5) if is_long else None))
         return found
 
     def _elapsed(self, which: int, happens: NDArray[np.bool_]) -> NDArray[np.int64]:
