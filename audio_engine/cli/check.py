@@ -21,6 +21,7 @@ from audio_engine.cli.common import (
     print_json,
     print_table,
 )
+from audio_engine.cli.device_options import check_simulated, device_choice
 from audio_engine.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -147,10 +148,7 @@ def _listen(
     from audio_engine.io.files import check_target, open_reader
     from audio_engine.io.room_check import Stream, check_live
 
-    if simulate is not None and (input_device, output_device) != (None, None):
-        raise ConfigError(
-            "--simulate needs no devices; leave --input-device and --output-device out"
-        )
+    check_simulated(simulate, input_device, output_device)
     if keep is not None:
         check_target(keep, never=() if simulate is None else (simulate,))
 
@@ -165,7 +163,7 @@ def _listen(
         return LiveStream(
             config,
             input_device=capture.index,
-            output_device=_device(output_device) if play else "none",
+            output_device=device_choice(output_device) if play else "none",
             far_end=test,
         )
 
@@ -175,7 +173,7 @@ def _listen(
     else:
         from audio_engine.io.live.devices import find_device, list_devices_isolated
 
-        capture = find_device(_device(input_device), "input", list_devices_isolated())
+        capture = find_device(device_choice(input_device), "input", list_devices_isolated())
         channels = capture.input_channels
     return check_live(
         open_stream, channels=min(2, channels), seconds=seconds, play=play, say=say, keep=keep
@@ -184,10 +182,6 @@ def _listen(
 
 def _say(talk: Talk, words: Words) -> Callable[[Any, float], None]:
     return lambda phase, seconds: talk.note(words(f"say.{phase}", seconds=seconds))
-
-
-def _device(text: str | None) -> str | int | None:
-    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _next(found: RoomCheck, recording: Path | None, played: Path | None) -> str:

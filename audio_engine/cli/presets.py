@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,12 @@ from audio_engine.cli.common import (
     print_json,
     print_table,
 )
-from audio_engine.cli.setting_options import SettingsOption, complete_preset, setting_pairs
+from audio_engine.cli.setting_options import (
+    SettingsOption,
+    complete_preset,
+    setting_pairs,
+    setting_value,
+)
 from audio_engine.config import EngineConfig, setting_names
 from audio_engine.errors import ConfigError, OutputFileError
 from audio_engine.preset_files import (
@@ -177,7 +181,7 @@ def own_text(config: EngineConfig, source: str, description: str | None = None) 
     lines += [] if base is None else [f"base = {_string(base)}"]
     section = ""
     for name in setting_names():
-        value, before = (_value(each, name) for each in (config, under))
+        value, before = (setting_value(each, name) for each in (config, under))
         head, _, field = name.rpartition(".")
         if value == before and name not in reasons:
             continue
@@ -205,12 +209,6 @@ def _reasons(preset: str) -> dict[str, str]:
             if not own or reason:
                 found[section + match[1]] = reason if own else match[3]
     return found
-
-
-def _value(config: EngineConfig, name: str) -> Any:
-    section, _, field = name.rpartition(".")
-    values = asdict(config)
-    return values[section][field] if section else values[field]
 
 
 def _shown(value: object) -> str:

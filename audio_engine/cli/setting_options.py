@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,9 +27,7 @@ def complete_setting(incomplete: str) -> list[str]:
     config = EngineConfig()
     found = []
     for name in setting_names():
-        value = config
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = setting_value(config, name)
         shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
         found.append(f"{name}={shown}")
     return [each for each in found if each.startswith(incomplete)]
@@ -48,6 +46,14 @@ SettingsOption = Annotated[
         autocompletion=complete_setting,
     ),
 ]
+
+
+def setting_value(config: EngineConfig, name: str) -> Any:
+    """Return the value of a setting by its dotted name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def setting_pairs(settings: list[str]) -> dict[str, str]:
