@@ -123,10 +123,10 @@ def test_level_and_base_of_hum(base_hz: float, level_dbfs: float) -> None:
     rng = np.random.default_rng(round(base_hz * 10))
     noise = 10 ** (-75 / 20) * rng.standard_normal(6 * RATE_HZ)
     detector = hum_of(in_16_bits(mains(base_hz, level_dbfs, 6) + noise))
-    typical = detector.typical()
-    assert typical is not None
-    assert typical.base_hz == pytest.approx(base_hz, abs=0.05)
-    assert typical.level_dbfs == pytest.approx(level_dbfs, abs=1.0)
+    lasting = detector.lasting()
+    assert lasting is not None
+    assert lasting.base_hz == pytest.approx(base_hz, abs=0.05)
+    assert lasting.level_dbfs == pytest.approx(level_dbfs, abs=1.0)
     (event,) = detector.finish()
     assert (event.kind, event.unit, event.start_s) == ("hum", "dBFS", 0.0)
     assert event.end_s == pytest.approx(6.0, abs=1.01)
@@ -170,4 +170,4 @@ def test_silence_and_short_signals() -> None:
         hum.add(x)
         assert detector.finish() == []
         assert hum.finish() == []
-        assert hum.typical() is None
+        assert hum.lasting() is None

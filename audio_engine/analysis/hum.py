@@ -127,11 +127,6 @@ class HumDetector:
             )
         return events
 
-    def typical(self) -> Hum | None:
-        """Return the hum of the median stretch; None where at most half of all have any."""
-        hums = sorted((h for _, h in self.found if h is not None), key=lambda h: h.level_dbfs)
-        return hums[len(hums) // 2] if 2 * len(hums) > len(self.found) else None
-
     def lasting(self) -> Hum | None:
         """Return the hum of two stretches in a row that have it at one frequency; else None.
 

@@ -26,11 +26,10 @@ from audio_engine.batch.run import Outcome
 from audio_engine.batch.watch import Watch
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError, WorkerError
 from audio_engine.io.extras import install_command
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 from audio_engine.io.versions import kernel_version, package_version
 
 SCHEME = "dask://"
-HOW = ("auto", "shared", "send")
 _CONNECT_S = 4.0
 _LISTEN_S = 2.0
 _ALONE_S = 60.0  # how long a cluster may be without a worker: they are being started again
@@ -321,11 +320,8 @@ def _outcome(job: Job, future: Any) -> Outcome:
             _keep(reply.output, job.target, result)
         for ending, content in (reply.reports or {}).items():
             assert job.report is not None
-            with part_file(Path(job.report).with_suffix(ending)) as part:
+            with output_file(Path(job.report).with_suffix(ending)) as part:
                 part.write_bytes(content)
-    except OSError as error:
-        why = OutputFileError(f"{job.target}: cannot be written: {error.strerror or error}")
-        return Outcome(job, error=why)
     except OutputFileError as error:
         return Outcome(job, error=error)
     return Outcome(job, result)
@@ -335,5 +331,5 @@ def _keep(content: bytes, target: str, done: Done) -> None:
     wanted = done.fingerprints
     if wanted is None or hashlib.sha256(content).hexdigest() != wanted.output:
         raise OutputFileError(f"{target}: was damaged on its way from the worker")
-    with part_file(target) as part:
+    with output_file(target) as part:
         part.write_bytes(content)

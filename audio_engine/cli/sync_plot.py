@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audio_engine.errors import AudioEngineError, OutputFileError
+from audio_engine.errors import AudioEngineError
 from audio_engine.io.extras import install_command
 from audio_engine.io.lip_sync_series import ANSWER
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 
 if TYPE_CHECKING:
     from audio_engine.io.lip_sync import LipSyncMeasurement
@@ -68,11 +68,8 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     with warnings.catch_warnings():  # a sign that no font here has becomes an empty box
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(memory, format="png")
-    try:
-        with part_file(path) as part:
-            part.write_bytes(memory.getvalue())
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with output_file(path) as part:
+        part.write_bytes(memory.getvalue())
 
 
 def _draw_scores(axes: Any, found: LipSyncMeasurement, name: str) -> None:

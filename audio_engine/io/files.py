@@ -217,7 +217,7 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
     ----------
     path : path-like
         WAV, RF64, W64, FLAC, OGG, MP3, AIFF or CAF; 8000 to 96000 Hz, 1 to 8 channels. With PyAV
-        (the extra ``video``) whatever FFmpeg decodes: M4A, AAC, WMA, AMR, and of a video the sound
+        (the extra ``media``) whatever FFmpeg decodes: M4A, AAC, WMA, AMR, and of a video the sound
         that players choose. ``-`` is standard input, of which all is kept on disk first.
     max_rate_hz : int
         Another upper limit of the rate, for who can do with it.

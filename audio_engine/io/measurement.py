@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from audio_engine.analysis.power import LevelHistogram, PowerMeans
 from audio_engine.analysis.sound_class import SoundClassifier, SoundSegment, shares
 from audio_engine.config import MAX_RATE_HZ, METER_MAX_RATE_HZ
-from audio_engine.errors import OutputFileError
 from audio_engine.io.files import AudioReader, open_reader
 from audio_engine.io.offline import Progress, file_warnings, full_scale
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.resample import Resampler
@@ -253,20 +252,17 @@ def write_series(path: str | os.PathLike[str], files: Sequence[FileMeasurement])
     OutputFileError
         If it cannot be written.
     """
-    try:
-        with (
-            part_file(path) as part,
-            part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["file", "time_s", "momentary_lufs", "short_term_lufs"])
-            for each in files:
-                for point in each.series:
-                    loudness = (point.momentary_lufs, point.short_term_lufs)
-                    cells = [f"{value:.2f}" for value in loudness]
-                    writer.writerow([each.input, f"{point.time_s:.3f}", *cells])
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with (
+        output_file(path) as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "time_s", "momentary_lufs", "short_term_lufs"])
+        for each in files:
+            for point in each.series:
+                loudness = (point.momentary_lufs, point.short_term_lufs)
+                cells = [f"{value:.2f}" for value in loudness]
+                writer.writerow([each.input, f"{point.time_s:.3f}", *cells])
 
 
 class _Speech:

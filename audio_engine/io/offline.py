@@ -100,7 +100,7 @@ def process_file(
     source, target : path-like
         Input and output. Rate, channels and length stay; the sample format too, where the
         target's container has it, and what the file says beside its samples. With PyAV (the extra
-        ``video``) the input may be M4A or a video, and so may the output, if there is a picture to
+        ``media``) the input may be M4A or a video, and so may the output, if there is a picture to
         go along: that is copied, and the sound stays in its place to the sample. ``-`` is standard
         input or output (WAV).
     config : EngineConfig

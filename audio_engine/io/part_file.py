@@ -14,6 +14,8 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
+from audio_engine.errors import OutputFileError
+
 
 class PartFile:
     """A file on its way to its place.
@@ -109,3 +111,19 @@ def part_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.commit()
     finally:  # nothing is left to do when all went well
         part.discard()
+
+
+@contextlib.contextmanager
+def output_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a name to write to, as `part_file` does.
+
+    Raises
+    ------
+    OutputFileError
+        For what the system has against it.
+    """
+    try:
+        with part_file(path) as part:
+            yield part
+    except OSError as error:
+        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None

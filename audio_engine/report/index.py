@@ -11,10 +11,9 @@ from string import Template
 from typing import Self
 from urllib.parse import quote
 
-from audio_engine.errors import OutputFileError
 from audio_engine.io.files import check_target
 from audio_engine.io.offline import FileReport
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 from audio_engine.report.html import policy, read_page
 from audio_engine.report.text import clock, number
 from audio_engine.wording import Words
@@ -85,11 +84,8 @@ def write_index(
         ),
         rows="".join(_line(row, Path(path).parent, words) for row in rows),
     )
-    try:
-        with part_file(path) as part:
-            part.write_text(content, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with output_file(path) as part:
+        part.write_text(content, encoding="utf-8", errors="replace")
 
 
 def _totals(rows: Sequence[IndexRow], words: Words) -> str:

@@ -61,7 +61,6 @@ class Trace:
         self._reverb_s: list[float] = []
         self._events: list[Event] = []
         self.transient_count = 0
-        self.echo_restart_count = 0
 
     def __call__(self, seconds: float, stats: EngineStats) -> None:
         """Take the readings of now."""
@@ -72,8 +71,6 @@ class Trace:
             self.transient_count = stats.noise.transient_count
             if stats.noise.reverb_time_s > 0.0:
                 self._reverb_s = [*self._reverb_s[1 - _KEPT :], stats.noise.reverb_time_s]
-        if stats.echo is not None:
-            self.echo_restart_count = stats.echo.divergence_count
         delay_ms = now.get("echo_delay")
         if delay_ms is not None:
             jump = 0.0 if self._delay_ms is None else delay_ms - self._delay_ms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, OutputFileError
 from audio_engine.io.files import check_target
 from audio_engine.io.offline import FileReport
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 from audio_engine.io.versions import versions
 from audio_engine.processors.stats import LoudnessStats
 from audio_engine.report import audio_clip, spectrogram
@@ -87,12 +88,9 @@ def write_report(
     data = page.with_suffix(".json")
     check_report_path(page, done)
     document, pictures = make_report(done, trace, config=config, preset=preset, language=language)
-    try:
-        with part_file(page) as page_part, part_file(data) as data_part:
-            page_part.write_text(html(document, pictures, data.name), encoding="utf-8")
-            data_part.write_text(document.to_json(), encoding="utf-8")
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with output_file(page) as page_part, output_file(data) as data_part:
+        page_part.write_text(html(document, pictures, data.name), encoding="utf-8")
+        data_part.write_text(document.to_json(), encoding="utf-8")
 
 
 def check_report_path(path: Path, done: FileReport | None = None) -> None:
@@ -248,8 +246,6 @@ def _counts(events: Iterable[ReportEvent]) -> dict[str, int]:
 
 
 def _series(found: Survey, trace: Trace) -> tuple[Series, ...]:
-    from dataclasses import replace
-
     named = ((found.before, "before"), (found.after, "after"))
     both = [replace(each, side=name) for side, name in named for each in side.series]
     return (*both, *found.series, *trace.series())
