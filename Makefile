@@ -58,7 +58,7 @@ clean: ## remove everything that was made, .venv too
 
 # Stamps: each says that a step was done after the files it depends on were last edited.
 .venv/.created: pyproject.toml
-	@echo "setting up .venv"
+	@echo "setting up .venv (minutes, the first time)"
 	@python=$$(tools/system.sh python) && "$$python" -m venv .venv
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --group build
@@ -66,7 +66,7 @@ clean: ## remove everything that was made, .venv too
 
 .venv/.installed: .venv/.created $(CORE)
 	@echo "building the package"
-	@$(IN_VENV) $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e .
+	@$(IN_VENV) $(PIP) install --no-build-isolation -Cbuild-dir=build/editable -e ".[media]"
 	@touch $@
 
 .venv/.developer: .venv/.created

@@ -25,7 +25,6 @@ from audio_engine.config import (
     LipSyncCorrectorConfig,
     MeterConfig,
     NoiseConfig,
-    preset_names,
 )
 from audio_engine.errors import (
     AudioEngineError,
@@ -39,6 +38,7 @@ from audio_engine.errors import (
 from audio_engine.graph.compile import CompiledGraph, compile_graph
 from audio_engine.graph.engine import Engine, enhance
 from audio_engine.graph.model import Graph
+from audio_engine.preset_files import preset_names
 from audio_engine.processors.aec import EchoCanceller
 from audio_engine.processors.agc import LoudnessLeveler
 from audio_engine.processors.base import Processor, process_whole
@@ -70,8 +70,11 @@ from audio_engine.processors.vad import VoiceActivityDetector
 from audio_engine.room.mixer import RoomMix, RoomMixer
 
 if TYPE_CHECKING:
+    from audio_engine.analysis.room_check import RoomCheck
+    from audio_engine.analysis.sound_class import SoundClassifier, SoundSegment
     from audio_engine.io.clapper import ClapperMeasurement, measure_clapper
     from audio_engine.io.clapper_film import write_clapper
+    from audio_engine.io.comparison import FileComparison, compare_files
     from audio_engine.io.face_mesh import FaceLandmarkerTracker, FaceMeshTracker
     from audio_engine.io.faces import Face, MouthTracker
     from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement, measure_lip_sync
@@ -80,8 +83,11 @@ if TYPE_CHECKING:
     from audio_engine.io.live.simulated import SimulatedStream
     from audio_engine.io.live.stats import LiveEvent, LiveStats
     from audio_engine.io.live.stream import LiveStream, LoopbackDevice
+    from audio_engine.io.measurement import FileMeasurement, measure_file
     from audio_engine.io.mixdown import MixedParticipant, MixReport, mix_files
     from audio_engine.io.normalise import normalise_loudness
+    from audio_engine.io.offline import FileReport, process_file
+    from audio_engine.io.room_check import CheckedRoom, check_file
     from audio_engine.processors.lipsync import (
         MOUTH_SIGNALS,
         LipSyncEstimate,
@@ -93,12 +99,16 @@ __version__ = "0.1.0"
 
 # Live audio and files are loaded when they are used: the import stays quick.
 _MODULE_OF = {
+    "CheckedRoom": "audio_engine.io.room_check",
     "ClapperMeasurement": "audio_engine.io.clapper",
     "CorrectionReport": "audio_engine.io.lip_sync_correct",
     "Face": "audio_engine.io.faces",
     "FaceLandmarkerTracker": "audio_engine.io.face_mesh",
     "FaceLipSync": "audio_engine.io.lip_sync",
     "FaceMeshTracker": "audio_engine.io.face_mesh",
+    "FileComparison": "audio_engine.io.comparison",
+    "FileMeasurement": "audio_engine.io.measurement",
+    "FileReport": "audio_engine.io.offline",
     "LipSyncEstimate": "audio_engine.processors.lipsync",
     "LipSyncEstimator": "audio_engine.processors.lipsync",
     "LipSyncMeasurement": "audio_engine.io.lip_sync",
@@ -112,12 +122,19 @@ _MODULE_OF = {
     "MixReport": "audio_engine.io.mixdown",
     "MixedParticipant": "audio_engine.io.mixdown",
     "MouthTracker": "audio_engine.io.faces",
+    "RoomCheck": "audio_engine.analysis.room_check",
     "SimulatedStream": "audio_engine.io.live.simulated",
+    "SoundClassifier": "audio_engine.analysis.sound_class",
+    "SoundSegment": "audio_engine.analysis.sound_class",
+    "check_file": "audio_engine.io.room_check",
+    "compare_files": "audio_engine.io.comparison",
     "correct_lip_sync": "audio_engine.io.lip_sync_correct",
     "measure_clapper": "audio_engine.io.clapper",
+    "measure_file": "audio_engine.io.measurement",
     "measure_lip_sync": "audio_engine.io.lip_sync",
     "mix_files": "audio_engine.io.mixdown",
     "normalise_loudness": "audio_engine.io.normalise",
+    "process_file": "audio_engine.io.offline",
     "write_clapper": "audio_engine.io.clapper_film",
 }
 
@@ -134,6 +151,7 @@ __all__ = [
     "MOUTH_SIGNALS",
     "AgcConfig",
     "AudioEngineError",
+    "CheckedRoom",
     "ClapperMeasurement",
     "CompiledGraph",
     "ConfigError",
@@ -149,6 +167,9 @@ __all__ = [
     "FaceLandmarkerTracker",
     "FaceLipSync",
     "FaceMeshTracker",
+    "FileComparison",
+    "FileMeasurement",
+    "FileReport",
     "FormatError",
     "Graph",
     "HighPassConfig",
@@ -183,10 +204,13 @@ __all__ = [
     "ParticipantStats",
     "Processor",
     "Resampler",
+    "RoomCheck",
     "RoomMix",
     "RoomMixer",
     "RoomStats",
     "SimulatedStream",
+    "SoundClassifier",
+    "SoundSegment",
     "SpeechSegment",
     "SpeechStats",
     "StateError",
@@ -195,17 +219,21 @@ __all__ = [
     "TruePeakLimiter",
     "VoiceActivityDetector",
     "__version__",
+    "check_file",
+    "compare_files",
     "compile_graph",
     "correct_lip_sync",
     "enhance",
     "kernel_build",
     "loudness_series",
     "measure_clapper",
+    "measure_file",
     "measure_lip_sync",
     "measure_loudness",
     "mix_files",
     "normalise_loudness",
     "preset_names",
+    "process_file",
     "process_whole",
     "resample",
     "write_clapper",

@@ -1,21 +1,22 @@
 """Configuration: one frozen dataclass per stage, with ranges, presets and TOML/JSON round trips.
 
 Every field carries its unit in its name and its range in its metadata; the range is checked when an
-instance is made, so a configuration that exists is valid. Presets are TOML files beside this
-module: data with the reason of each value, not code paths.
+instance is made, so a configuration that exists is valid. Presets are TOML files (`preset_files`):
+data with the reason of each value, not code paths.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Self
 
 from audio_engine.errors import ConfigError
+from audio_engine.preset_files import preset_path, preset_values
 
 SCHEMA_VERSION = 1
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 96000
@@ -23,7 +24,6 @@ METER_MAX_RATE_HZ = 192000  # what is only measured may be a studio's master
 MAX_CHANNELS = 8
 MAX_SYNC_DELAY_MS = 2000
 FAR_CHANNELS_TEXT = "channels of the far end; two have an echo path each, more are mixed to two"
-PRESETS = Path(__file__).parent / "presets"
 
 
 def _number(default: float, low: float, high: float, unit: str, text: str) -> Any:
@@ -215,22 +215,30 @@ class EngineConfig(_Checked):
     lip_sync: LipSyncConfig = field(default_factory=LipSyncConfig)
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> Self:
-        """Return the named preset, with top-level fields replaced by `changes`.
+    def preset(cls, preset: str | os.PathLike[str], **changes: Any) -> Self:
+        """Return a preset, with top-level fields replaced by `changes`.
 
         Parameters
         ----------
-        name : str
-            One of `preset_names()`.
+        preset : str or path-like
+            A built-in name (`preset_names`), which always means the same; else the name of a file
+            in the user's folder (``~/.config/audio-engine/presets``), or the path of a TOML file:
+            what ends with ``.toml`` or has a slash in it.
         **changes
             Fields of this class, for example ``sample_rate_hz=16000``.
 
         Raises
         ------
         ConfigError
-            If there is no such preset or a change is outside its range.
+            If there is no such preset, it cannot be read, or a value is outside its range.
         """
-        return replace(cls.from_toml(preset_text(name)), **changes)
+        try:
+            config = cls.from_dict(preset_values(preset))
+        except ConfigError as error:
+            where = str(preset_path(preset))
+            text = str(error)
+            raise ConfigError(text if text.startswith(where) else f"{where}: {text}") from None
+        return replace(config, **changes)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -436,26 +444,3 @@ class ParticipantConfig(_Checked):
         if self.role not in ROLES:
             raise ConfigError(f"role={self.role!r} is not known; there are: {', '.join(ROLES)}")
         _Checked.__post_init__(self)
-
-
-def preset_names() -> list[str]:
-    """Return the names of the built-in presets, in alphabetical order."""
-    return sorted(path.stem for path in PRESETS.glob("*.toml"))
-
-
-def preset_text(name: str) -> str:
-    """Return a preset's TOML text, with the reason of each value.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such preset.
-    """
-    if name not in preset_names():
-        raise ConfigError(f"preset {name!r} does not exist; there are: {', '.join(preset_names())}")
-    return (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def preset_description(name: str) -> str:
-    """Return the sentence that says whom a preset is for."""
-    return str(tomllib.loads(preset_text(name))["description"])

@@ -44,3 +44,7 @@ class StreamError(AudioEngineError, RuntimeError):
 
 class OutputFileError(AudioEngineError):
     """A file cannot be written: no permission, no space."""
+
+
+class WorkerError(AudioEngineError):
+    """A worker process or a cluster cannot be used, or was lost."""

@@ -115,7 +115,7 @@ class EchoPath:
         return np.asarray(echo, np.float64)
 
 
-def tile_gains_db(near: Signal, out: Signal, rate_hz: int) -> Signal:
+def tile_gains_db(near: Signal, out: Signal, rate_hz: int, others: Signal | None = None) -> Signal:
     """Return how strongly the near end is left in tiles of 96 ms and four bands where it speaks.
 
     Parameters
@@ -124,6 +124,8 @@ def tile_gains_db(near: Signal, out: Signal, rate_hz: int) -> Signal:
         The true near end and the processed signal, aligned.
     rate_hz : int
         Sample rate.
+    others : ndarray, optional
+        What else there is: tiles in which it is stronger than the near end are left out.
 
     Returns
     -------
@@ -131,15 +133,18 @@ def tile_gains_db(near: Signal, out: Signal, rate_hz: int) -> Signal:
         Gain in dB, -40 to 20: of the projection of `out` on `near`, so that echo does not count.
     """
     size = round(0.032 * rate_hz)
-    spectra = [_spectra(signal, size) for signal in (near, out)]
+    there = (near, out) if others is None else (near, out, others)
+    spectra = [_spectra(signal, size) for signal in there]
     frequency_hz = np.fft.rfftfreq(size, 1.0 / rate_hz)
     gains = [np.zeros(0)]
     for low_hz, high_hz in BANDS_HZ:
         band = (frequency_hz >= low_hz) & (frequency_hz < high_hz)
-        truth, found = (spectrum[:, band] for spectrum in spectra)
+        truth, found, *rest = (spectrum[:, band] for spectrum in spectra)
         own = _tiles(np.sum(np.abs(truth) ** 2, axis=1))
         common = _tiles(np.sum(found * np.conj(truth), axis=1))
         on = own > own.max(initial=0.0) * 10.0 ** (-ACTIVE_BELOW_PEAK_DB / 10.0)
+        for other in rest:
+            on &= own > _tiles(np.sum(np.abs(other) ** 2, axis=1))
         gain = np.abs(common[on]) / (own[on] + 1e-20)
         gains.append(20.0 * np.log10(np.clip(gain, 1e-2, 10.0)))
     return np.concatenate(gains)

@@ -17,6 +17,7 @@ from typing import Any
 
 from audio_engine import kernel_build
 from benchmarks import (
+    batch_cost,
     bench_fft,
     echo_cost,
     echo_floor,
@@ -43,6 +44,7 @@ PARTS = (
     "echo-cost",
     "echo-trouble",
     "echo-floor",
+    "batch-cost",
 )
 ON_REQUEST = ("echo-soak", "loudness-soak")
 
@@ -97,6 +99,8 @@ def _measure(options: argparse.Namespace, with_v3: bool) -> Iterator[Record]:
         yield from _lines(builds[-1], "far_end_trouble", "--json", statuses=(0, 1))
     if "echo-floor" in wanted:
         yield from _lines(builds[-1], "echo_floor", "--json", statuses=(0, 1))
+    if "batch-cost" in wanted:
+        yield from _lines(builds[-1], "batch_cost", *runs, statuses=(0, 1))
     if "echo-soak" in wanted:
         yield from _lines(builds[-1], "soak_echo", "--json", statuses=(0, 1))
     if "loudness-soak" in wanted:
@@ -144,6 +148,7 @@ def table(records: list[Record]) -> str:
         "room": room_cost.row,
         "lip_sync_delay": lip_sync_delay.row,
         "lip_sync": lip_sync_cost.row,
+        "batch": batch_cost.row,
     }
     for record in records:
         row = next((row for start, row in rows.items() if record["case"].startswith(start)), None)

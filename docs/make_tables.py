@@ -17,10 +17,8 @@ from drawing import table
 from audio_engine.config import (
     SECTIONS,
     EngineConfig,
-    preset_description,
-    preset_names,
-    preset_text,
 )
+from audio_engine.preset_files import preset_description, preset_names, preset_text
 
 HERE = Path(__file__).parent
 _SETTING = re.compile(r"^(\w+)\s*=\s*(\S+)\s*(?:#\s*(.*))?$")
@@ -44,6 +42,37 @@ Made by `docs/make_tables.py` from the files in `audio_engine/presets/`; edit th
 A preset is a set of parameters and nothing else: what it does not name has the default of
 [parameters.md](parameters.md). `audio-engine presets` lists them, `EngineConfig.preset("cohost")`
 loads one, `audio-engine process --preset cohost` uses one.
+
+## What they are for, measured
+
+Each preset has a scene that is the room it is for, and bars for what it is meant to do there:
+[golden scenes](golden-scenes.md).
+
+## Presets of your own
+
+```sh
+audio-engine presets --save kitchen --from product-demo --set ns.attenuation_limit_db=12
+audio-engine presets --show kitchen
+audio-engine process demo-output/mic.wav -o clean.wav --preset kitchen
+```
+
+`--save` writes `~/.config/audio-engine/presets/kitchen.toml` (in `$XDG_CONFIG_HOME` where it is
+set): what differs from the built-in preset beneath, and the rest as comments with their reasons. It
+is used by its name, in Python too (`EngineConfig.preset("kitchen")`); a file anywhere else by its
+path, `--preset ./kitchen.toml`: what ends with `.toml` or has a slash in it is a path. Edit it as
+you like:
+
+```toml
+description = "Kitchen tools, a loud hall."
+base = "product-demo"  # a built-in name or one of your own; without it the defaults are beneath
+
+[ns]
+attenuation_limit_db = 12.0
+```
+
+Built-in names always mean the built-in presets, whatever lies in the folder, so a program that uses
+them does the same on every machine; `preset_names()` lists these. Saving over an own preset needs
+`--force`.
 """
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from audio_engine import LoudnessMeter
 from benchmarks import (
+    batch_cost,
     bench_stereo,
     echo_cost,
     far_end_trouble,
@@ -230,3 +231,11 @@ def test_music_through_its_preset_stays() -> None:
     assert len(hum) == 10
     assert min(hum) > 10.0
     assert all(music_guard.row(record) for record in records)
+
+
+def test_many_files_are_priced() -> None:
+    records = list(batch_cost.measure(files=4, seconds=0.5, runs=1))
+    assert records[0]["case"] == "batch_overhead"
+    assert records[0]["process_file_ms"] > 0.0
+    assert all(record["speed_up"] > 0.0 for record in records[1:])
+    assert len(table(records).splitlines()) == len(records)

@@ -9,7 +9,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,13 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
+from audio_engine.cli.common import Talk
 from audio_engine.cli.main import app
 from signals import noise, voice
+from waiting import descriptors, wait_until
 
 RATE_HZ = 16000
-COMMANDS = ["process", "measure", "mix", "presets", "demo", "monitor", "devices"]
+COMMANDS = ["process", "measure", "check", "mix", "presets", "demo", "monitor", "devices"]
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +81,9 @@ def test_json_has_no_infinities() -> None:
 
 def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
     result = run("process", "mic.wav", "bad.wav", "far.wav", "-o", "new/out", "--json")
-    assert result.exit_code == 3
-    assert files() == {"new/out/mic.wav", "new/out/far.wav"}
+    assert result.exit_code == 1
+    manifest = "new/out/audio-engine-manifest.jsonl"
+    assert files() == {"new/out/mic.wav", "new/out/far.wav", manifest}
     statuses = {item["input"]: item["status"] for item in json.loads(result.stdout)["files"]}
     assert statuses == {"mic.wav": "done", "far.wav": "done", "bad.wav": "failed"}
     assert result.stderr.splitlines()[0].startswith("error: bad.wav: ")
@@ -95,9 +97,10 @@ def test_many_inputs_go_into_a_folder_and_a_bad_one_stops_nothing() -> None:
         (["mic.wav", "-o", "mic.wav"], 2, "never overwritten"),
         (["mic.wav", "-o", "."], 2, "never overwritten"),
         (["mic.wav", "-o", "out.xyz"], 2, ".xyz are not written"),
-        (["mic.wav", "-o", "missing/out.wav"], 1, "cannot be written"),
+        (["mic.wav", "-o", "missing/out.wav"], 1, "there is no folder missing"),
+        (["mic.wav", "-o", "out.wav", "--lang", "zh"], 2, "add --report FILE"),
+        (["mic.wav", "-o", "out.wav", "--report", "missing/x.html"], 1, "no folder missing"),
         (["mic.wav", "far.wav", "-o", "bad.wav"], 2, "a folder is needed for 2 inputs"),
-        (["mic.wav", "./mic.wav", "-o", "out"], 2, "two inputs are named mic.wav"),
         (["mic.wav", "-o", "out.wav", "--preset", "cohosts"], 2, "'cohosts' does not exist"),
         (["mic.wav", "-o", "out.wav", "--set", "ns.atenuation_limit_db=1"], 2, "did you mean"),
         (["mic.wav", "-o", "out.wav", "--set", "agc.target_lufs=3"], 2, "outside -36 .. -9 LUFS"),
@@ -314,6 +317,11 @@ def test_an_error_of_ours_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> No
     assert files() == set()
 
 
+def test_an_error_of_the_system_names_the_file_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Talk().error(FileExistsError(17, "File exists", "demo-output")) == 1
+    assert capsys.readouterr().err == "error: demo-output: File exists\n"
+
+
 # --- as a process --------------------------------------------------------------------------------
 
 
@@ -332,6 +340,20 @@ def test_startup_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_ctrl_c_is_heard_while_the_command_is_being_loaded() -> None:
+    program = (
+        "import sys; from audio_engine.__main__ import main\n"
+        "assert 'typer' not in sys.modules\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
+
+
 @pytest.mark.parametrize("options", [[], ["--only", "limiter", "--loudness", "-16"]])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_part_of_a_file(number: int, code: int, options: list[str]) -> None:
@@ -347,9 +369,8 @@ def test_a_signal_leaves_no_part_of_a_file(number: int, code: int, options: list
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
-    while not list(Path().glob(".audio-engine-*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # The nameless file that the output is until it is complete.
+    wait_until(lambda: any(name.startswith("#") for name in descriptors(process.pid)))
     process.send_signal(number)
     _, words = process.communicate(timeout=20)
     assert process.returncode == code, words

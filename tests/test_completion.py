@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from audio_engine.config import EngineConfig, preset_names, setting_names
+from audio_engine.config import EngineConfig, setting_names
+from audio_engine.preset_files import preset_names
 
 
 def offered(line: str) -> list[str]:

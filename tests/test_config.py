@@ -10,12 +10,10 @@ from audio_engine.config import (
     AgcConfig,
     EngineConfig,
     NoiseConfig,
-    preset_description,
-    preset_names,
-    preset_text,
     setting_names,
 )
 from audio_engine.errors import ConfigError
+from audio_engine.preset_files import preset_description, preset_names, preset_text
 
 PRESETS = ["cohost", "many", "music-asmr", "outdoor", "pk", "product-demo", "solo-host"]
 

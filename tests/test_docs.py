@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 LIVE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
 LIVE_EXAMPLES = re.findall(r"^```python\n(.*?)^```", LIVE, re.MULTILINE | re.DOTALL)
+CHECK = ["audio-engine", "check"]
 #: What an example on a real device waits for, it does not wait for here.
 HURRY = """
 import time
@@ -119,7 +121,8 @@ def test_the_page_has_an_example_that_runs(name: str) -> None:
 def folder(tmp_path: Path) -> Path:
     """Return a folder with demo-output/ in it, as far as the examples need it."""
     (tmp_path / "demo-output").mkdir()
-    soundfile.write(tmp_path / "demo-output/mic.wav", voice(2.0, 48000), 48000)
+    for name in ("mic", "out"):
+        soundfile.write(tmp_path / f"demo-output/{name}.wav", voice(2.0, 48000), 48000)
     soundfile.write(tmp_path / "demo-output/far.wav", noise(2.0, 48000), 48000)
     return tmp_path
 
@@ -157,7 +160,38 @@ def test_the_live_examples_run(number: int, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("name", ["live.md", "loudness.md", "lip-sync.md"])
+@pytest.mark.parametrize("name", ["check.md", "files.md", "measure.md", "presets.md"])
+def test_the_shell_examples_of_the_page_run(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but what waits for a sound card or for FFmpeg's program; in order, as they are typed."""
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))  # an example saves a preset
+    monkeypatch.chdir(folder)
+    if name == "check.md":
+        soundfile.write("take.wav", voice(5.0, 48000), 48000)
+    if name == "files.md":
+        pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
+        from videos import picture_number, write_video
+
+        pictures = [(i / 25.0, picture_number(i)) for i in range(25)]
+        sound = [(0.0, voice(1.0, 48000))]
+        write_video(Path("talk.mp4"), pictures, sound)
+        write_video(Path("talk.m4a"), (), sound)
+        soundfile.write("talk.wav", voice(1.0, 48000), 48000)
+    commands = 0
+    for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if "ffmpeg" in words or words in (CHECK, [*CHECK, "--play"]):
+                continue
+            commands += 1
+            result = CliRunner().invoke(app, words[1:])
+            assert result.exit_code == 0, f"{line}\n{result.output}"
+    assert commands >= 3
+
+
+@pytest.mark.parametrize("name", ["live.md", "loudness.md", "lip-sync.md", "report.md"])
 def test_the_page_knows_the_command_line(name: str) -> None:
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     lines = re.findall(r"^audio-engine [^#\n]*", page, re.MULTILINE)

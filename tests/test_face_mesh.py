@@ -28,14 +28,14 @@ from videos import RATE_HZ, opening_of, voice, write_video
 STEP_S = 0.04
 
 
-def test_without_mediapipe_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mediapipe_it_is_said_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     makers: list[Callable[[], object]] = [
         FaceMeshTracker,
         lambda: FaceLandmarkerTracker("face.task"),
     ]
     for make in makers:
-        with pytest.raises(AudioEngineError, match=r'pip install "liveroom-audio-engine\[video\]"'):
+        with pytest.raises(AudioEngineError, match=r"-m pip install mediapipe==0\.10\.21$"):
             make()
 
 

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+import audio_engine.io.part_file as part_file_module
 from audio_engine.errors import ConfigError, InputFileError, OutputFileError
 from audio_engine.io.converted import ConvertedReader
 from audio_engine.io.files import AudioReader, open_reader, open_writer
@@ -316,7 +317,7 @@ def test_inputs_and_odd_targets_are_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=complaint):
             open_writer(tmp_path / name, sample_rate_hz=48000, channels=1, never=(source,))
-    with pytest.raises(OutputFileError, match="No such file"):
+    with pytest.raises(OutputFileError, match="there is no folder"):
         open_writer(tmp_path / "missing" / "a.wav", sample_rate_hz=48000, channels=1)
     assert len(left_over(tmp_path)) == 4
 
@@ -347,6 +348,162 @@ def test_a_signal_between_two_lines_leaves_no_file(
             open_writer(tmp_path / "a.wav", sample_rate_hz=48000, channels=1)
     gc.collect()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("system", ["linux", "no O_TMPFILE", "no /proc"])
+def test_other_systems_get_a_temporary_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    if system == "no O_TMPFILE":
+        monkeypatch.delattr(os, "O_TMPFILE")
+    elif system == "no /proc":
+        monkeypatch.setattr(part_file_module, "_name_of", lambda _: tmp_path / "not there")
+    for old in (None, b"old"):
+        target = tmp_path / "a.wav"
+        if old:
+            target.write_bytes(old)
+        with open_writer(target, sample_rate_hz=48000, channels=1) as writer:
+            writer.write(np.zeros((480, 1), np.float32))
+            during = [name for name in left_over(tmp_path) if name != "a.wav"]
+            assert len(during) == (system != "linux")
+            assert target.exists() == bool(old)
+        assert left_over(tmp_path) == ["a.wav"]
+        assert soundfile.info(target).frames == 480
+        target.unlink()
+
+    def fail() -> None:
+        with open_writer(tmp_path / "a.wav", sample_rate_hz=48000, channels=1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "-"])
+def test_a_killed_program_leaves_nothing(tmp_path: Path, name: str) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "import numpy as np\n"
+        "from audio_engine.io.files import open_writer\n"
+        "with open_writer(sys.argv[1], sample_rate_hz=48000, channels=1) as writer:\n"
+        "    for _ in range(20):\n"
+        "        writer.write(np.zeros((48000, 1), np.float32))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, name],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b""), done.stderr
+    assert left_over(tmp_path) == []
+
+
+# --- standard input and output -------------------------------------------------------------------
+
+
+def piped(
+    folder: Path, program: str, stdin: bytes = b"", **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    head = (
+        "import sys\n"
+        "import numpy as np\n"
+        "from audio_engine.io.files import open_reader, open_writer\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", head + program],
+        input=stdin,
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+        **{"capture_output": True, **options},
+    )
+
+
+COPY = (
+    "with open_reader('-') as reader:\n"
+    "    print(reader, reader.warnings, file=sys.stderr)\n"
+    "    with open_writer('-', sample_rate_hz=reader.sample_rate_hz, channels=reader.channels,\n"
+    "                     subtype=reader.subtype, container=reader.container) as writer:\n"
+    "        for block in reader.blocks(1000):\n"
+    "            writer.write(block)"
+)
+
+
+@pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF, 0x7FFFF000 - 44])
+def test_wav_passes_through_pipes_whatever_length_it_states(
+    tmp_path: Path, size: int | None
+) -> None:
+    """Sizes as FFmpeg (all ones) and SoX (close to 2 GiB) state them where they cannot know."""
+    riff = size if size in (0, 0xFFFFFFFF) else None
+    content = wav(fmt(), chunk(b"data", RAMP.tobytes(), size), declared_bytes=riff)
+    done = piped(tmp_path, COPY, content)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == wav(fmt(), chunk(b"data", RAMP.tobytes()))
+    assert b"AudioReader('-', 48000 Hz, 1 channels, 1.000 s, PCM_16) []" in done.stderr
+    assert left_over(tmp_path) == []
+
+
+def test_flac_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
+    """The total in STREAMINFO (36 bits from bit 108 on) is 0 where FFmpeg wrote into a pipe."""
+    path = tmp_path / "in.flac"
+    soundfile.write(path, RAMP[:47000], 48000)
+    expected = soundfile.read(path, dtype="float32")[0]
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    for block in (480, 24000, 47000, 50000):
+        with open_reader(path) as reader:
+            assert reader.frames == 47000
+            np.testing.assert_array_equal(read_all(reader, block)[:, 0], expected)
+            assert reader.warnings == []
+
+
+@pytest.mark.parametrize("ending", ["flac", "ogg", "mp3", "aiff"])
+def test_other_formats_come_in_through_pipes_and_go_out_as_wav(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"in.{ending}"
+    soundfile.write(path, 0.5 * np.sin(np.arange(48000) / 20), 48000)
+    done = piped(tmp_path, COPY, path.read_bytes())
+    (tmp_path / "out.wav").write_bytes(done.stdout)
+    with open_reader(path) as reader, open_reader(tmp_path / "out.wav") as copy:
+        assert (copy.container, copy.frames) == ("WAV", reader.frames)
+        np.testing.assert_allclose(read_all(copy), read_all(reader), atol=2.0**-15)
+
+
+def test_a_pipe_may_end_early_on_both_sides(tmp_path: Path) -> None:
+    cut_off = wav(fmt(), chunk(b"data", RAMP.tobytes()))[:-2000]
+    done = piped(tmp_path, COPY, cut_off)
+    assert b"cut off: 47000 frames of the 48000" in done.stderr
+    assert len(done.stdout) == len(cut_off)
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = piped(
+        tmp_path, COPY, cut_off, capture_output=False, stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert broken.returncode == 0
+    assert b"Error" not in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "text"),
+    [
+        ("open_reader('-')", "-: the file is empty"),
+        ("import io; sys.stdin = None; open_reader('-')", "-: nothing is piped in"),
+        (
+            "sys.stdout = None; open_writer('-', sample_rate_hz=48000, channels=1)",
+            "-: standard output is a terminal",
+        ),
+        ("open_reader('./-')", "/-: No such file"),
+    ],
+)
+def test_what_no_pipe_can_give_is_told(tmp_path: Path, program: str, text: str) -> None:
+    done = piped(tmp_path, program)
+    assert text in done.stderr.decode().splitlines()[-1]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

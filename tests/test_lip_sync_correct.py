@@ -2,96 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 pytest.importorskip("av", reason="PyAV (the extra [video]) is not installed")
 
 from audio_engine import AudioEngineError, ConfigError, InputFileError
 from audio_engine.errors import OutputFileError
 from audio_engine.io.lip_sync_correct import correct_lip_sync
-from videos import picture_number, write_video
-
-SECONDS = 2.4
-STEP_S = 0.04
-
-
-def noise(seconds: float = SECONDS, rate_hz: int = 48000, seed: int = 3) -> NDArray[np.float32]:
-    """Band-limited noise, in steps of 16 bits: its place is found to the sample after any codec."""
-    white = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
-    smooth = 0.1 * np.convolve(white, np.hanning(12), "same")
-    return (np.rint(smooth * 32767.0) / 32767.0).astype(np.float32)
-
-
-def pictures(seconds: float = SECONDS, start_s: float = 0.0) -> list[tuple[float, Any]]:
-    return [(start_s + i * STEP_S, picture_number(i)) for i in range(round(seconds / STEP_S))]
-
-
-def decoded(path: Path, track: int = 0) -> tuple[float, NDArray[np.float64]]:
-    """Return when the sound starts and the first channel of all its samples, as PyAV decodes it."""
-    import av
-
-    blocks, start_s = [], None
-    with av.open(str(path)) as container:
-        for frame in container.decode(audio=track):
-            if start_s is None:
-                start_s = float(frame.pts * frame.time_base)
-            plane = frame.to_ndarray()[0]
-            whole = float(np.iinfo(plane.dtype).max) if plane.dtype.kind == "i" else 1.0
-            blocks.append(plane / whole)
-    assert start_s is not None
-    return start_s, np.concatenate(blocks)
-
-
-def packets(path: Path, kind: str) -> list[tuple[float, str]]:
-    """Return time stamp and hash of every packet of the streams of a kind."""
-    import av
-
-    with av.open(str(path)) as container:
-        return [
-            (round(float(p.pts * p.time_base), 6), hashlib.sha256(bytes(p)).hexdigest())
-            for p in container.demux()
-            if p.stream.type == kind and p.size
-        ]
-
-
-def duration_s(path: Path) -> float:
-    import av
-
-    with av.open(str(path)) as container:
-        return float(container.duration / av.time_base)
-
-
-def earlier_by(before: NDArray[np.float64], after: NDArray[np.float64]) -> int:
-    """Find by how many samples `after` comes earlier, by cross-correlation."""
-    size = 1 << (len(before) + len(after)).bit_length()
-    product = np.fft.rfft(before, size) * np.conj(np.fft.rfft(after, size))
-    place = int(np.fft.irfft(product, size).argmax())
-    return place if place < size // 2 else place - size
-
-
-KINDS = [
-    ("mp4", "aac", "libx264", 48000),
-    ("mp4", "aac", "libx264", 44100),
-    ("mkv", "flac", "libx264", 44100),
-    ("mkv", "aac", "libx264", 48000),
-    ("mov", "pcm_s16le", "libx264", 48000),
-    ("mov", "alac", "libx264", 48000),
-    ("webm", "libopus", "libvpx", 48000),
-    ("mp4", "libmp3lame", "libx264", 44100),
-    ("mkv", "ac3", "libx264", 48000),
-    ("ts", "aac", "libx264", 48000),
-    ("flv", "aac", "libx264", 44100),
-]
-LOSSLESS = {"flac", "pcm_s16le", "alac"}
+from videos import (
+    KINDS,
+    LOSSLESS,
+    SECONDS,
+    add_film,
+    decoded,
+    duration_s,
+    earlier_by,
+    noise,
+    packets,
+    pictures,
+    write_video,
+)
 
 
 @pytest.mark.parametrize(("ending", "codec", "picture_codec", "rate_hz"), KINDS)
@@ -139,7 +74,7 @@ def test_the_bit_rate_is_not_below_the_source(tmp_path: Path) -> None:
 
     source = tmp_path / "in.mp4"
     with av.open(str(source), "w") as target:
-        _add_film(target, bit_rate=320000)
+        add_film(target, bit_rate=320000)
     report = correct_lip_sync(source, tmp_path / "out.mp4", 40.0)
     assert report.bit_rate_bps is not None
     assert report.bit_rate_bps > 150000  # what the source really used; 96000 is the least
@@ -151,59 +86,13 @@ def test_the_bit_rate_is_not_below_the_source(tmp_path: Path) -> None:
     assert sound_bytes(tmp_path / "out.mp4") > 0.9 * sound_bytes(source)
 
 
-def _add_film(target: Any, bit_rate: int = 64000, sound: NDArray[np.float32] | None = None) -> None:
-    """Mux a film with one more sound, subtitles, tags and chapters as far as the container goes."""
-    import av
-
-    target.metadata["title"] = "A film"
-    base = Fraction(1, 1000)
-    target.set_chapters(
-        [
-            {"id": i, "start": t, "end": t + 1000, "time_base": base, "metadata": {"title": title}}
-            for i, t, title in ((1, 0, "One"), (2, 1000, "Two"))
-        ]
-    )
-    picture = target.add_stream("libx264", rate=25)
-    picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
-    picture.set_display_rotation(90)
-    sounds = [target.add_stream("aac", rate=48000) for _ in range(2)]
-    for stream, language in zip(sounds, ("deu", "zho"), strict=True):
-        stream.codec_context.layout, stream.codec_context.bit_rate = "mono", bit_rate
-        stream.metadata["language"] = language
-    subtitles = None
-    if target.format.name == "matroska":
-        subtitles = target.add_mux_stream("subrip")
-        subtitles.time_base = Fraction(1, 1000)
-    parts: list[tuple[float, Any]] = []
-    for i in range(50):
-        frame = av.VideoFrame.from_ndarray(picture_number(i), format="rgb24")
-        frame.pts, frame.time_base = i, Fraction(1, 25)
-        parts += [(float(p.dts * p.time_base), p) for p in picture.encode(frame)]
-    parts += [(float(p.dts * p.time_base), p) for p in picture.encode(None)]
-    for seed, stream in enumerate(sounds):
-        samples = noise(2.0, seed=seed)[np.newaxis]
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
-        for each in (frame, None):
-            parts += [(float(p.pts * p.time_base), p) for p in stream.encode(each)]
-    if subtitles is not None:
-        for i in range(2):
-            packet = av.Packet(f"line {i}".encode())
-            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
-            packet.pts = packet.dts = 300 + 800 * i
-            packet.duration = 500
-            parts.append((packet.pts / 1000.0, packet))
-    for _, packet in sorted(parts, key=lambda part: part[0]):
-        target.mux(packet)
-
-
 @pytest.mark.parametrize("ending", ["mkv", "mp4"])
 def test_all_else_goes_over(tmp_path: Path, ending: str) -> None:
     import av
 
     source, output = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
     with av.open(str(source), "w") as target:
-        _add_film(target)
+        add_film(target)
     report = correct_lip_sync(source, output, 120.0)
     assert report.warnings == ("sound stream 2 was kept as it is, not moved",)
     assert packets(output, "video") == packets(source, "video")
@@ -227,7 +116,7 @@ def test_sound_that_nothing_decodes_is_passed_over(tmp_path: Path) -> None:
 
     source, output = tmp_path / "in.mkv", tmp_path / "out.mkv"
     with av.open(str(source), "w") as target:
-        _add_film(target)
+        add_film(target)
     second = decoded(source, 1)[1]
     source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_ZZZ", 1))
     correct_lip_sync(source, output, 120.0)
@@ -449,10 +338,10 @@ def test_a_full_disk_is_told_and_nothing_stays(
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
-def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_brings_pyav_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_video(tmp_path / "in.mp4", pictures(0.4), [(0.0, noise(0.4))])
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(AudioEngineError, match=r'pip install "liveroom-audio-engine\[video\]"'):
+    with pytest.raises(AudioEngineError, match=r"-m pip install av$"):
         correct_lip_sync(source, tmp_path / "out.mp4", 40.0)
 
 

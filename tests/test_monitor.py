@@ -35,10 +35,11 @@ from audio_engine.cli.monitor_paint import bar, centred_thread, fit, mark, rule,
 from audio_engine.cli.monitor_picture import SHADES, band_edges, frequency_label, shades
 from audio_engine.cli.monitor_screen import MonitorApp
 from audio_engine.cli.monitor_session import PRESET_KEYS, Choice, Session, free_path
-from audio_engine.config import EngineConfig, preset_names
+from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, DeviceError, OutputFileError
 from audio_engine.io.live.devices import AudioDevice
 from audio_engine.io.live.stats import LiveStats, MeterStats, XrunStats
+from audio_engine.preset_files import preset_names
 from audio_engine.processors.stats import LevelStats
 from fake_live import STATS, FakeStream
 from signals import noise, voice

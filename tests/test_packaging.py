@@ -20,14 +20,15 @@ from typing import Any
 import pytest
 
 import audio_engine as ae
-from audio_engine import _native, config
+from audio_engine import _native, config, preset_files
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "audio_engine"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Modules that cost time or touch devices; each is imported by the function that needs it.
 LAZY = {
-    "cffi", "click", "rich", "scipy", "sounddevice", "soundfile", "soxr", "textual", "tomli_w",
-    "typer", "webrtcvad",
+    "PIL", "cffi", "click", "rich", "scipy", "sounddevice", "soundfile", "soxr", "textual",
+    "tomli_w", "typer", "webrtcvad",
 }  # fmt: skip
 PUBLIC = {name: getattr(ae, name) for name in ae.__all__}
 CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value)}
@@ -62,6 +63,7 @@ def test_import_loads_numpy_and_the_extension_only() -> None:
 def test_lazy_modules_are_the_dependencies() -> None:
     names = {re.split(r"[\s><=~!\[]", line)[0] for line in PROJECT["dependencies"]}
     modules = {name.removesuffix("-wheels").replace("-", "_") for name in names}
+    modules = {{"pillow": "PIL"}.get(name, name) for name in modules}
     assert modules - {"numpy"} <= LAZY
 
 
@@ -262,10 +264,16 @@ def test_the_wheel_is_abi3_and_holds_the_package_only(tmp_path: Path) -> None:
     wheel = build("wheel", tmp_path)
     assert "-cp311-abi3-" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"audio_engine"}
+    manual = "data/share/man/man1/audio-engine.1"
+    assert [name for name in names if name.endswith(manual)]
+    others = (name for name in names if ".dist-info/" not in name and not name.endswith(manual))
+    assert {name.split("/")[0] for name in others} == {"audio_engine"}
     assert [name for name in names if name.endswith("licenses/LICENSE")]
-    for preset in config.preset_names():
+    for preset in preset_files.preset_names():
         assert f"audio_engine/presets/{preset}.toml" in names
+    data = {".css", ".html", ".js", ".json", ".toml", ".wav", ".flac"}
+    for path in (path for path in PACKAGE.rglob("*") if path.suffix in data):
+        assert str(path.relative_to(ROOT)) in names
     extensions = [name for name in names if name.endswith(".so")]
     assert extensions
     assert all(".abi3." in name for name in extensions)

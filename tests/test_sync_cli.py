@@ -18,6 +18,7 @@ from audio_engine.cli import sync
 from audio_engine.cli.main import app
 from audio_engine.errors import OutputFileError
 from audio_engine.io import clapper_film
+from audio_engine.io.extras import install_command
 from audio_engine.io.lip_sync import FaceLipSync, LipSyncMeasurement
 from videos import picture_number, write_video
 
@@ -303,7 +304,7 @@ def test_a_folder_that_is_read_only_is_told_before_measuring(
         ("matplotlib.figure", ["talk.mp4", "--plot", "a.png"], "--plot draws with Matplotlib"),
     ],
 )
-def test_the_extra_is_named(
+def test_what_brings_a_package_is_said(
     monkeypatch: pytest.MonkeyPatch, answer: Any, module: str, arguments: list[str], words: str
 ) -> None:
     asked = answer(120.0, 0.9)
@@ -312,7 +313,7 @@ def test_the_extra_is_named(
     assert result.exit_code == 1
     assert asked == []  # nothing is measured for minutes first
     assert result.stderr.startswith(f"error: {words}")
-    assert 'pip install "liveroom-audio-engine[video]"' in result.stderr
+    assert f"{install_command(module.partition('.')[0])}\n" in result.stderr
     assert files() == set()
 
 
@@ -362,7 +363,7 @@ def test_how_far_off_a_sound_is_searched_for_is_said(answer: Any) -> None:
 def test_the_help_can_be_copied_from() -> None:
     lines = run("--help").stdout.splitlines()
     assert lines[0] == "Usage: audio-engine sync [OPTIONS] [VIDEO]"
-    assert '  It needs: pip install "liveroom-audio-engine[video]"' in lines
+    assert "    audio-engine sync talk.mp4" in lines
 
 
 def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from audio_engine.cli.common import Language
 from audio_engine.errors import ConfigError
 from audio_engine.wording import LANGUAGES, Words, default_language
 
@@ -27,6 +28,10 @@ def test_languages_say_the_same_things(topic: str) -> None:
 def _places(words: Words, key: str) -> set[str]:
     sentence = words._sentences[key]
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+def test_the_command_line_offers_every_language() -> None:
+    assert tuple(Language) == LANGUAGES
 
 
 def test_unknown_language_is_named() -> None:

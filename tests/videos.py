@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,8 @@ import audio_engine
 RATE_HZ = 48000
 _TICKS = 12000  # a time base in which 24, 25, 30 and 60 pictures per second are whole
 _FRAMES = 1024
+SECONDS = 2.4
+STEP_S = 0.04
 
 
 def voice(name: str) -> NDArray[np.float32]:
@@ -127,3 +130,120 @@ def _sound_frames(
             frame.sample_rate, frame.pts = rate_hz, first + i
             frame.time_base = Fraction(1, rate_hz)
             yield frame
+
+
+def add_film(target: Any, bit_rate: int = 64000) -> None:
+    """Mux a film with one more sound, subtitles, tags and chapters as far as the container goes."""
+    import av
+
+    target.metadata["title"] = "A film"
+    base = Fraction(1, 1000)
+    target.set_chapters(
+        [
+            {"id": i, "start": t, "end": t + 1000, "time_base": base, "metadata": {"title": title}}
+            for i, t, title in ((1, 0, "One"), (2, 1000, "Two"))
+        ]
+    )
+    picture = target.add_stream("libx264", rate=25)
+    picture.width, picture.height, picture.pix_fmt = 96, 64, "yuv420p"
+    picture.set_display_rotation(90)
+    sounds = [target.add_stream("aac", rate=48000) for _ in range(2)]
+    for stream, language in zip(sounds, ("deu", "zho"), strict=True):
+        stream.codec_context.layout, stream.codec_context.bit_rate = "mono", bit_rate
+        stream.metadata["language"] = language
+    subtitles = None
+    if target.format.name == "matroska":
+        subtitles = target.add_mux_stream("subrip")
+        subtitles.time_base = Fraction(1, 1000)
+    parts: list[tuple[float, Any]] = []
+    for i in range(50):
+        frame = av.VideoFrame.from_ndarray(picture_number(i), format="rgb24")
+        frame.pts, frame.time_base = i, Fraction(1, 25)
+        parts += [(float(p.dts * p.time_base), p) for p in picture.encode(frame)]
+    parts += [(float(p.dts * p.time_base), p) for p in picture.encode(None)]
+    for seed, stream in enumerate(sounds):
+        samples = noise(2.0, seed=seed)[np.newaxis]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        for each in (frame, None):
+            parts += [(float(p.pts * p.time_base), p) for p in stream.encode(each)]
+    if subtitles is not None:
+        for i in range(2):
+            packet = av.Packet(f"line {i}".encode())
+            packet.stream, packet.time_base = subtitles, Fraction(1, 1000)
+            packet.pts = packet.dts = 300 + 800 * i
+            packet.duration = 500
+            parts.append((packet.pts / 1000.0, packet))
+    for _, packet in sorted(parts, key=lambda part: part[0]):
+        target.mux(packet)
+
+
+def noise(seconds: float = SECONDS, rate_hz: int = 48000, seed: int = 3) -> NDArray[np.float32]:
+    """Band-limited noise, in steps of 16 bits: its place is found to the sample after any codec."""
+    white = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
+    smooth = 0.1 * np.convolve(white, np.hanning(12), "same")
+    return (np.rint(smooth * 32767.0) / 32767.0).astype(np.float32)
+
+
+def pictures(seconds: float = SECONDS, start_s: float = 0.0) -> list[tuple[float, Any]]:
+    return [(start_s + i * STEP_S, picture_number(i)) for i in range(round(seconds / STEP_S))]
+
+
+def decoded(path: Path, track: int = 0) -> tuple[float, NDArray[np.float64]]:
+    """Return when the sound starts and the first channel of all its samples, as PyAV decodes it."""
+    import av
+
+    blocks, start_s = [], None
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=track):
+            if start_s is None:
+                start_s = float(frame.pts * frame.time_base)
+            plane = frame.to_ndarray()[0]
+            whole = float(np.iinfo(plane.dtype).max) if plane.dtype.kind == "i" else 1.0
+            blocks.append(plane / whole)
+    assert start_s is not None
+    return start_s, np.concatenate(blocks)
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, str]]:
+    """Return time stamp and hash of every packet of the streams of a kind."""
+    import av
+
+    with av.open(str(path)) as container:
+        return [
+            (round(float(p.pts * p.time_base), 6), hashlib.sha256(bytes(p)).hexdigest())
+            for p in container.demux()
+            if p.stream.type == kind and p.size
+        ]
+
+
+def duration_s(path: Path) -> float:
+    import av
+
+    with av.open(str(path)) as container:
+        return float(container.duration / av.time_base)
+
+
+def earlier_by(before: NDArray[np.float64], after: NDArray[np.float64]) -> int:
+    """Find by how many samples `after` comes earlier, by cross-correlation."""
+    size = 1 << (len(before) + len(after)).bit_length()
+    product = np.fft.rfft(before, size) * np.conj(np.fft.rfft(after, size))
+    place = int(np.fft.irfft(product, size).argmax())
+    return place if place < size // 2 else place - size
+
+
+#: Container, encoders of sound and picture, rate.
+KINDS = [
+    ("mp4", "aac", "libx264", 48000),
+    ("mp4", "aac", "libx264", 44100),
+    ("mkv", "flac", "libx264", 44100),
+    ("mkv", "aac", "libx264", 48000),
+    ("mov", "pcm_s16le", "libx264", 48000),
+    ("mov", "alac", "libx264", 48000),
+    ("webm", "libopus", "libvpx", 48000),
+    ("mp4", "libmp3lame", "libx264", 44100),
+    ("mkv", "ac3", "libx264", 48000),
+    ("ts", "aac", "libx264", 48000),
+    ("flv", "aac", "libx264", 44100),
+]
+LOSSLESS = {"flac", "pcm_s16le", "alac"}

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +27,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print details too.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+class Language(StrEnum):
+    """Languages of reports and advice: those of `Words`."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+LanguageOption = Annotated[
+    Language | None,
+    typer.Option("--lang", help="Language of report and advice; default: that of the system."),
+]
 
 
 T = TypeVar("T")
@@ -42,6 +56,11 @@ class Talk:
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, debug: bool = False) -> None:
         self.quiet, self.verbose, self.debug = quiet, verbose, debug
+
+    @property
+    def draws(self) -> bool:
+        """Whether there is a terminal to draw bars on."""
+        return not self.quiet and sys.stderr.isatty()
 
     def note(self, text: str) -> None:
         """Say what is going on."""
@@ -62,7 +81,9 @@ class Talk:
         """Say what failed and return its exit code."""
         if self.debug:
             traceback.print_exception(error)
-        if isinstance(error, AudioEngineError | OSError):
+        if isinstance(error, OSError) and error.filename is not None:
+            text = f"{os.fsdecode(error.filename)}: {error.strerror or error}"
+        elif isinstance(error, AudioEngineError | OSError):
             text = str(error)
         elif isinstance(error, MemoryError):
             text = "there is not enough memory"
@@ -81,8 +102,8 @@ class Talk:
             sys.stdout.flush()
         except (typer.Exit, typer.BadParameter, SystemExit):
             raise
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except KeyboardInterrupt as stop:
+            print(f"interrupted{stop}", file=sys.stderr)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our stdout has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -195,7 +216,7 @@ def figure(value: float | None, unit: str = "", decimals: int = 1) -> str:
 @contextmanager
 def progress_bar(talk: Talk, label: str) -> Iterator[Any]:
     """Yield a function (done, total) that moves a bar on stderr, if that is a terminal."""
-    if talk.quiet or not sys.stderr.isatty():
+    if not talk.draws:
         yield lambda done, total: None
         return
     from rich.console import Console

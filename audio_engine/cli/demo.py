@@ -11,6 +11,7 @@ import typer
 from audio_engine.cli.common import (
     DebugOption,
     JsonOption,
+    LanguageOption,
     QuietOption,
     Talk,
     figure,
@@ -20,6 +21,7 @@ from audio_engine.cli.common import (
 )
 from audio_engine.cli.process import DEFAULT_PRESET
 from audio_engine.config import EngineConfig
+from audio_engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from audio_engine.cli.demo_scene import Scene
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   audio-engine demo
-  audio-engine demo demo-output --json
+  audio-engine demo demo-output --lang zh
   audio-engine measure demo-output/mic.wav demo-output/out.wav
 """
 
@@ -65,9 +67,10 @@ class DemoReport:
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the WAV files go.")] = Path(
-        "demo-output"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the WAV files and the report go.")
+    ] = Path("demo-output"),
+    language: LanguageOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -76,23 +79,31 @@ def demo(
 
     The whole chain runs on a scene with two voices, an echo, a fan and a jump of level. Written
     are mic.wav (what the microphone hears), far.wav (what the loudspeaker plays), clean_near.wav
-    (the host alone) and out.wav (the result).
+    (the host alone), out.wav (the result), and report.html: figures, curves and players, to be
+    opened in a browser, with the same as data in report.json.
     """
     talk = Talk(quiet=quiet, debug=debug)
     with talk.errors():
-        report = run_demo(folder, talk)
+        from audio_engine.wording import default_language
+
+        report = run_demo(folder, talk, language or default_language())
         if as_json:
             print_json(asdict(report))
         else:
             tell(report, talk)
 
 
-def run_demo(folder: Path, talk: Talk) -> DemoReport:
-    """Make the scene in a folder, process it and measure."""
+def run_demo(folder: Path, talk: Talk, language: str = "en") -> DemoReport:
+    """Make the scene in a folder, process it, measure, and write the report."""
     from audio_engine.cli.demo_scene import SAMPLE_RATE_HZ, build_scene
     from audio_engine.io.files import open_reader, open_writer
     from audio_engine.io.offline import process_file
+    from audio_engine.report.trace import Trace
+    from audio_engine.report.write import write_report
 
+    trace, page = Trace(), folder / "report.html"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: this is a file; name a folder")
     scene = build_scene()
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.wav" for name in ("mic", "far", "clean_near", "out")}
@@ -102,8 +113,14 @@ def run_demo(folder: Path, talk: Talk) -> DemoReport:
     config = EngineConfig.preset(DEFAULT_PRESET, sample_rate_hz=SAMPLE_RATE_HZ)
     with progress_bar(talk, "demo") as progress:
         done = process_file(
-            paths["mic"], paths["out"], config=config, far_end=paths["far"], progress=progress
+            paths["mic"],
+            paths["out"],
+            config=config,
+            far_end=paths["far"],
+            progress=progress,
+            watch=trace,
         )
+    write_report(page, done, trace, config=config, preset=DEFAULT_PRESET, language=language)
     with open_reader(paths["out"]) as reader:
         out = reader.read(reader.frames)[:, 0]
     # The leveller turns everything up together, so echo and noise are compared in front of it.
@@ -113,7 +130,7 @@ def run_demo(folder: Path, talk: Talk) -> DemoReport:
     far_away = [_loudness_lufs(scene.cut(x, "host quiet")) for x in (scene.mic, out)]
     close = [_loudness_lufs(scene.cut(x, "host loud")) for x in (scene.mic, out)]
     return DemoReport(
-        files={name: str(path) for name, path in paths.items()},
+        files={name: str(path) for name, path in (paths | {"report": page}).items()},
         preset=DEFAULT_PRESET,
         duration_s=done.duration_s,
         echo_before_dbfs=echo[0],
@@ -204,4 +221,5 @@ def _story(report: DemoReport) -> list[str]:
         f"in the output that jump is {figure(jump_after, 'LU')}.",
         f"Limiter: no true peak is above {report.true_peak_after_dbtp:.1f} dBTP.",
         f"Listen: {report.files['mic']} (before), {report.files['out']} (after).",
+        f"Look: {report.files['report']} in a browser, with players and curves.",
     ]

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from audio_engine.cli import demo, devices, measure, mix, monitor, presets, process, sync
-from audio_engine.cli.common import EXIT_INTERRUPTED
+from audio_engine.cli import check, demo, devices, measure, mix, monitor, presets, process, sync
 
 EPILOG = """\b
 Examples:
@@ -32,6 +31,7 @@ app = typer.Typer(
 )
 app.command(epilog=process.EPILOG)(process.process)
 app.command(epilog=measure.EPILOG)(measure.measure)
+app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=mix.EPILOG)(mix.mix)
 app.command(epilog=sync.EPILOG)(sync.sync)
 app.command(epilog=monitor.EPILOG)(monitor.monitor)
@@ -72,7 +72,4 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminated)
-    try:
-        app(prog_name="audio-engine")
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    app(prog_name="audio-engine")

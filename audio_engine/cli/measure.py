@@ -1,4 +1,4 @@
-"""``audio-engine measure``: loudness, peaks, clipping and noise floor of files."""
+"""``audio-engine measure``: loudness, peaks, noise, speech and music of files; two compared."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from audio_engine.cli.common import (
     figure,
     print_json,
     print_table,
+    progress_bar,
     run_each,
 )
 from audio_engine.errors import AudioEngineError, InputFileError, OutputFileError
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Examples:
-  audio-engine measure demo-output
-  audio-engine measure demo-output/out.wav --csv loudness.csv
+  audio-engine measure demo-output --csv loudness.csv
   audio-engine measure demo-output/out.wav --json --series --max-true-peak-dbtp -1
+  audio-engine measure --compare demo-output/mic.wav demo-output/out.wav
 \b
 demo-output is what audio-engine demo writes. Exit code 1: a file misses
 --target-lufs or --max-true-peak-dbtp; 3: a file cannot be read.
@@ -43,6 +44,9 @@ def measure(
         typer.Argument(metavar="IN", help="Files, and folders: every audio file in them."),
     ],
     *,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Say what changed from the first file to the second.")
+    ] = False,
     as_json: JsonOption = False,
     series: Annotated[
         bool, typer.Option("--series", help="With --json: loudness ten times a second too.")
@@ -52,13 +56,15 @@ def measure(
         typer.Option("--csv", metavar="FILE", help="Write loudness ten times a second to a table."),
     ] = None,
     target_lufs: Annotated[
-        float | None, typer.Option(help="Integrated loudness that every file must have.")
+        float | None,
+        typer.Option(metavar="LUFS", help="Integrated loudness that every file must have."),
     ] = None,
     tolerance_lu: Annotated[
-        float, typer.Option(min=0.0, help="How far it may be off that (EBU R 128: 0.5).")
+        float,
+        typer.Option(metavar="LU", min=0.0, help="How far it may be off that (EBU R 128: 0.5)."),
     ] = 0.5,
     max_true_peak_dbtp: Annotated[
-        float | None, typer.Option(help="True peak that no file may exceed.")
+        float | None, typer.Option(metavar="DBTP", help="True peak that no file may exceed.")
     ] = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -68,12 +74,23 @@ def measure(
     The columns: integrated loudness; its momentary (0.4 s) and short-term (3 s) maximum; loudness
     range; true peak; sample peak; samples at full scale; noise floor in dBFS; share of the time
     with speech. After ITU-R BS.1770 and EBU Tech 3341 and 3342. The last line of several files is
-    that of all of them as one programme.
+    that of all of them as one programme. --json has more: music, noise and silence with their
+    times, the levels of speech and of pauses, bands.
+
+    --compare A B tells B's delay and gain against A, how much of it is not A, and how the figures
+    changed; the two may differ in length, rate and channels.
     """
     talk = Talk(quiet=quiet, debug=debug)
     if series and not as_json:
         raise typer.BadParameter("--series needs --json; --csv FILE writes a table")
     limits = _Limits(target_lufs, tolerance_lu, max_true_peak_dbtp)
+    if compare:
+        if series or csv is not None or target_lufs is not None or max_true_peak_dbtp is not None:
+            raise typer.BadParameter("--compare goes with --json only; leave the others out")
+        if len(inputs) != 2:
+            raise typer.BadParameter(f"--compare takes two files, A and B; {len(inputs)} are given")
+        _compare(talk, inputs[0], inputs[1], as_json)
+        return
     with talk.errors():
         from audio_engine.io.files import check_target, find_audio
         from audio_engine.io.measurement import JointMeasurement, measure_file, write_series
@@ -110,6 +127,37 @@ def measure(
             _print(found, together)
         if code or any(missed.values()):
             raise typer.Exit(code or EXIT_FAILED)
+
+
+def _compare(talk: Talk, a: Path, b: Path, as_json: bool) -> None:
+    """Print what changed from one file to another."""
+    with talk.errors():
+        from audio_engine.io.comparison import FIGURES, SHARES, compare_files
+
+        with progress_bar(talk, f"{a.name}, {b.name}") as progress:
+            found = compare_files(a, b, progress=progress)
+        for text in (*found.a.warnings, *found.b.warnings):
+            talk.warn(text)
+        if as_json:
+            print_json(found.to_dict())
+            return
+        rows = []
+        for name, unit, words, _ in FIGURES:
+            values = (getattr(found.a, name), getattr(found.b, name), found.change[name])
+            rows.append((f"{words}, {unit}", *map(figure, values)))
+        for name in SHARES:
+            values = (getattr(found.a, name), getattr(found.b, name), found.change[name])
+            percent = (figure(100.0 * value, decimals=0) for value in values)
+            rows.append((f"{name.removesuffix('_share')}, % of the time", *percent))
+        counts = (found.a.clipped_count, found.b.clipped_count, found.change["clipped_count"])
+        rows.append(("samples at full scale", *map(str, counts)))
+        for band, change in found.change["bands_db"].items():
+            levels = (found.a.bands_dbfs[band], found.b.bands_dbfs[band], change)
+            rows.append((f"{band} Hz, dB", *map(figure, levels)))
+        print_table(("", "A", "B", "change"), rows)
+        print()
+        for text in found.words():
+            print(text)
 
 
 def _files(inputs: Sequence[Path]) -> list[Path]:

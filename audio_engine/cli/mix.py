@@ -58,7 +58,9 @@ def mix(
     roles: Annotated[
         list[Role] | None,
         typer.Option(
-            "--role", help="The first --role is the first IN's, and so on; the rest are guests."
+            "--role",
+            metavar="|".join(Role),
+            help="The first --role is the first IN's, and so on; the rest are guests.",
         ),
     ] = None,
     rate_hz: Annotated[

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audio_engine.cli.common import EXIT_FAILED, DebugOption, QuietOption, Talk, figure, finite
+from audio_engine.cli.device_options import check_simulated, device_choice
 from audio_engine.cli.process import DEFAULT_PRESET, make_config
-from audio_engine.cli.setting_options import PresetOption, SettingsOption
-from audio_engine.errors import ConfigError, OutputFileError
+from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
+from audio_engine.errors import OutputFileError
 
 if TYPE_CHECKING:
     from audio_engine.cli.monitor_session import Choice, Session, Stream
@@ -83,7 +84,9 @@ def monitor(
     settings: SettingsOption = None,
     latency_ms: Annotated[
         float,
-        typer.Option(min=1.0, max=1000.0, help="Buffer asked of the sound card; more is safer."),
+        typer.Option(
+            metavar="MS", min=1.0, max=1000.0, help="Buffer asked of the sound card; more is safer."
+        ),
     ] = 30.0,
     block_frames: Annotated[
         int | None,
@@ -106,19 +109,16 @@ def monitor(
     with talk.errors():
         from audio_engine.cli.monitor_session import Choice, Session
 
-        if simulate is not None and (input_device, output_device) != (None, None):
-            raise ConfigError(
-                "--simulate needs no devices; leave --input-device and --output-device out"
-            )
+        check_simulated(simulate, input_device, output_device)
         for path in (stats, echo_state):
             if path is not None and not path.absolute().parent.is_dir():
                 raise OutputFileError(f"{path}: there is no such folder")
         choice = Choice(
             config=make_config(preset, settings or [], None, None),
             preset=preset,
-            settings=_pairs(settings or []),
-            input_device=_device(input_device),
-            output_device=_device(output_device),
+            settings=setting_pairs(settings or []),
+            input_device=device_choice(input_device),
+            output_device=device_choice(output_device),
             monitor=hear,
             can_choose_devices=simulate is None,
             ends_with_microphone=simulate is not None and seconds is None,
@@ -292,15 +292,6 @@ def _run_screen(session: Session, seconds: float | None, stop: Stop) -> int:
 def _on_terminal() -> bool:
     streams = (sys.stdin, sys.stdout, sys.stderr)
     return all(stream.isatty() for stream in streams) and os.environ.get("TERM") != "dumb"
-
-
-def _pairs(settings: list[str]) -> dict[str, str]:
-    parts = (text.partition("=") for text in settings)
-    return {name.strip(): value.strip() for name, _, value in parts}
-
-
-def _device(text: str | None) -> str | int | None:
-    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _live(

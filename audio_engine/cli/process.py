@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audio_engine.cli.batch_view import BatchView, print_outcomes, print_plan, tell_left_out
 from audio_engine.cli.common import (
     DebugOption,
     JsonOption,
+    LanguageOption,
     QuietOption,
     Talk,
     VerboseOption,
-    figure,
-    print_json,
-    print_table,
-    run_each,
 )
-from audio_engine.cli.setting_options import PresetOption, SettingsOption
+from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
 from audio_engine.config import EngineConfig
-from audio_engine.errors import ConfigError
+from audio_engine.errors import ConfigError, InputFileError
+from audio_engine.wording import default_language
 
 if TYPE_CHECKING:
-    from audio_engine.io.offline import FileReport, Progress
+    from audio_engine.batch.plan import Plan
+    from audio_engine.batch.run import Executor
 
 DEFAULT_PRESET = "cohost"
 EPILOG = """\b
@@ -52,17 +51,33 @@ class Stage(StrEnum):
 SECTION_OF = {Stage.AEC: "echo", Stage.NS: "ns", Stage.AGC: "agc", Stage.LIMITER: "limiter"}
 
 
+class ClusterFiles(StrEnum):
+    """How files come to the workers of a cluster."""
+
+    AUTO = "auto"
+    SHARED = "shared"
+    SEND = "send"
+
+
 def process(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN", help="Recordings to repair.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="IN", help="Recordings to repair: files, folders, quoted patterns."),
+    ],
     *,
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="OUT|DIR", help="File, or folder for many inputs."),
     ],
+    suffix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Put behind the name of each output in DIR.")
+    ] = "",
     far: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FAR", help="What the loudspeaker played, mono or stereo: the echo to remove."
+            metavar="FAR",
+            help="What the loudspeaker played, mono or stereo: the echo to remove. A file, or a "
+            "pattern such as '{stem}_far.wav' beside each input.",
         ),
     ] = None,
     echo_state: Annotated[
@@ -79,6 +94,30 @@ def process(
             help="Bring the whole file to this integrated loudness, -36 to -9, in a second pass.",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Files at a time; all cores where not given."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip what an earlier run into DIR has finished.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="dask://HOST:PORT", help="Use the workers of this Dask scheduler."),
+    ] = None,
+    cluster_files: Annotated[
+        ClusterFiles, typer.Option(help="How the workers get the files.")
+    ] = ClusterFiles.AUTO,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|DIR", help="Write an HTML report; a folder of them for many inputs."
+        ),
+    ] = None,
+    language: LanguageOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -87,7 +126,10 @@ def process(
     """Repair recordings: echo, noise, loudness, true peak.
 
     Length, sample rate and channels stay as they are; the engine's latency is taken off. An output
-    appears when it is complete, and an input is never overwritten.
+    appears when it is complete, and an input is never overwritten. - is standard input or output.
+
+    Many inputs are noted in a manifest in DIR as they are finished, and --resume goes on after
+    whatever stopped a run: what is finished, and still is what it was, is skipped.
 
     --loudness is for the target of a platform: what the chain made gets one gain that brings it to
     this loudness, and the limiter works behind that gain only. --only limiter --loudness -16 does
@@ -102,67 +144,126 @@ def process(
             check_loudness_target(loudness)
         if echo_state is not None and far is None:
             raise ConfigError("--echo-state has no use without --far; leave it out")
-        targets = output_paths(inputs, output)
-        talk.detail(f"preset {preset}: {config!r}")
-        target_of = dict(zip(inputs, targets, strict=True))
-        reports, failures, code = run_each(
-            talk,
-            inputs,
-            lambda path, bar: _process_one(
-                talk,
-                path,
-                target_of[path],
-                far=far,
-                echo_state=echo_state,
-                config=config,
-                loudness_lufs=loudness,
-                progress=bar,
-            ),
+        if language is not None and report is None:
+            raise ConfigError("--lang is the language of the report; add --report FILE")
+        from audio_engine.batch.job import Job
+        from audio_engine.batch.plan import make_plan
+
+        model = Job(
+            source="",
+            target="",
+            config=config,
+            preset=preset,
+            loudness_lufs=loudness,
+            echo_state=None if echo_state is None else str(echo_state),
+            language=language or default_language(),
         )
-        if as_json:
-            files = [{"status": "done", **report.to_dict()} for report in reports]
-            print_json({"files": files + failures})
-        elif reports:
-            print_reports(reports)
+        plan = make_plan(inputs, output, model, suffix=suffix, far=far, report=report)
+        ways = Ways(jobs=jobs, resume=resume, cluster=cluster, cluster_files=cluster_files.value)
+        ways.check(plan, echo_state=echo_state is not None, as_json=as_json)
+        talk.detail(f"preset {preset}: {config!r}")
+        if dry_run:
+            code = show_plan(talk, plan, resume=resume, as_json=as_json)
+        else:
+            code = do_plan(talk, plan, ways, language=model.language, as_json=as_json)
         if code:
             raise typer.Exit(code)
 
 
-def _process_one(
-    talk: Talk,
-    source: Path,
-    target: Path,
-    *,
-    far: Path | None,
-    echo_state: Path | None,
-    config: EngineConfig,
-    loudness_lufs: float | None,
-    progress: Progress,
-) -> FileReport:
-    from audio_engine.io.offline import process_file
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How a plan is to be carried out."""
 
-    report = process_file(
-        source,
-        target,
-        config=config,
-        far_end=far,
-        echo_state=echo_state,
-        loudness_lufs=loudness_lufs,
-        progress=progress,
-    )
-    for text in report.warnings:
-        talk.warn(text)
-    if report.clipped_output_count:
-        talk.warn(f"{target}: {report.clipped_output_count} samples were cut at full scale")
-    talk.detail(
-        f"{target}: {report.frames} frames at {report.sample_rate_hz} Hz, {report.channels} "
-        f"channels, latency of {report.latency_frames} frames taken off"
-    )
-    return report
+    jobs: int | None
+    resume: bool
+    cluster: str | None
+    cluster_files: str
+
+    def check(self, plan: Plan, *, echo_state: bool, as_json: bool) -> None:
+        """Raise `ConfigError` if a plan cannot be carried out in this way."""
+        streams = {"-"} & {path for job in plan.jobs for path in (job.source, job.target)}
+        if streams and (self.resume or self.cluster):
+            option = "--resume" if self.resume else "--cluster"
+            raise ConfigError(f"{option} has no use with a stream; leave it out")
+        if as_json and any(job.target == "-" for job in plan.jobs):
+            raise ConfigError("--json has no place: the sound goes to standard output")
+        if echo_state and (self.resume or self.cluster or (self.jobs or 1) > 1):
+            raise ConfigError(
+                "--echo-state: each file starts from what the one before has learned, one at a "
+                "time; leave out --jobs, --resume and --cluster"
+            )
+        if self.cluster is not None and self.jobs is not None:
+            raise ConfigError("--jobs is for this machine; dask worker --nthreads is for a cluster")
+
+    def executor(self, plan: Plan, *, noted: bool) -> Executor:
+        """Return who does the work; `noted`: with a manifest."""
+        if self.cluster is not None:
+            from audio_engine.batch.cluster import DaskCluster
+
+            return DaskCluster(self.cluster, self.cluster_files)
+        if len(plan.jobs) == 1 or any(job.echo_state for job in plan.jobs):
+            from audio_engine.batch.run import InThisProcess
+
+            return InThisProcess(hashes=noted)
+        from audio_engine.batch.local import LocalPool, usable_cores
+
+        return LocalPool(self.jobs or usable_cores())
+
+
+def do_plan(talk: Talk, plan: Plan, ways: Ways, *, language: str, as_json: bool) -> int:
+    """Carry out a plan, print what was done, and return the exit code."""
+    from audio_engine.batch.manifest import Manifest
+    from audio_engine.batch.run import run_plan
+
+    view = BatchView(talk, len(plan.jobs))
+    noted = plan.folder is not None and (len(plan.jobs) > 1 or ways.resume)
+    tell_left_out(talk, plan)
+    for problem in plan.problems:
+        view.failed(problem.error)
+    try:
+        with contextlib.ExitStack() as stack:
+            executor = ways.executor(plan, noted=noted)
+            stack.callback(executor.close)
+            manifest = None
+            if noted and plan.folder is not None:
+                manifest = stack.enter_context(Manifest(plan.folder))
+            stack.enter_context(view)
+            outcomes = run_plan(plan, executor, view, manifest=manifest, resume=ways.resume)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(view.farewell() if noted else "") from None
+    pages = [item.job.report for item in outcomes if item.done is not None and item.job.report]
+    if plan.report_folder is not None:
+        from audio_engine.batch.report_page import write_report_page
+
+        pages = [str(write_report_page(plan.report_folder, outcomes, plan.problems, language))]
+    for page in pages[:1]:
+        talk.note(f"Look: {page} in a browser, with players and curves.")
+    if not any(job.target == "-" for job in plan.jobs):
+        print_outcomes(outcomes, plan.problems, view.seconds, as_json=as_json)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
+
+
+def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
+    """Print what would be done, touching nothing, and return the exit code."""
+    from audio_engine.batch.manifest import read_entries
+    from audio_engine.batch.run import reasons_to_do
+
+    view = BatchView(talk, len(plan.jobs))
+    reasons: dict[str, str | None] = {job.target: "" for job in plan.jobs}
+    if resume and plan.folder is not None:
+        with view:
+            reasons = reasons_to_do(plan, read_entries(plan.folder), view.checked)
+    for problem in plan.problems:
+        view.failed(problem.error)
+    for job in plan.jobs:
+        if job.source != "-" and not Path(job.source).exists():
+            view.failed(InputFileError(f"{job.source}: No such file or directory"))
+    print_plan(plan, reasons, as_json=as_json)
+    return view.code(single=len(plan.jobs) + len(plan.problems) == 1)
 
 
 def make_config(
-    preset: str, settings: list[str], only: Stage | None, far: Path | None
+    preset: str, settings: list[str], only: Stage | None, far: str | None
 ) -> EngineConfig:
     """Return the configuration that the options ask for.
 
@@ -171,13 +272,7 @@ def make_config(
     ConfigError
         If an option is wrong, or the stages and the far end do not fit together.
     """
-    pairs = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {text}: write NAME=VALUE, as in ns.attenuation_limit_db=12")
-        pairs[name.strip()] = value.strip()
-    config = EngineConfig.preset(preset).with_settings(pairs)
+    config = EngineConfig.preset(preset).with_settings(setting_pairs(settings))
     if only is not None:
         config = only_stage(config, only)
     if only is Stage.AEC and far is None:
@@ -195,56 +290,3 @@ def only_stage(config: EngineConfig, only: Stage) -> EngineConfig:
         name: replace(getattr(config, name), enabled=name == SECTION_OF[only]) for name in sections
     }
     return replace(config, **switched)
-
-
-def output_paths(inputs: list[Path], target: str) -> list[Path]:
-    """Return where each input's result goes; a folder is made where one is needed.
-
-    A target is a folder if there is one of that name, if it ends with a slash, or if there are
-    many inputs.
-
-    Raises
-    ------
-    ConfigError
-        If many inputs are to go into one file, or two into the same one.
-    """
-    output = Path(target)
-    if len(inputs) == 1 and not output.is_dir() and not target.endswith(os.sep):
-        return [output]
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"{output}: this is a file; a folder is needed for {len(inputs)} inputs")
-    doubled = [name for name, count in Counter(path.name for path in inputs).items() if count > 1]
-    if doubled:
-        raise ConfigError(f"two inputs are named {doubled[0]}; process them into different folders")
-    output.mkdir(parents=True, exist_ok=True)
-    return [output / path.name for path in inputs]
-
-
-def print_reports(reports: list[FileReport]) -> None:
-    """Print what was done to each file, one line per file."""
-    columns = ["output", "s", "LUFS in", "out"]
-    columns += ["dBTP in", "out", "echo dB", "noise dB", "speed"]
-    two_passes = any(report.loudness_target_lufs is not None for report in reports)
-    if two_passes:
-        columns[4:4] = ["target", "gain dB"]
-    rows = []
-    for report in reports:
-        row = [
-            report.output,
-            figure(report.duration_s),
-            figure(report.loudness_before.integrated_lufs),
-            figure(report.loudness_after.integrated_lufs),
-            figure(report.loudness_before.true_peak_dbtp),
-            figure(report.loudness_after.true_peak_dbtp),
-            figure(_negative(report.erle_db)),
-            figure(_negative(report.noise_reduction_db)),
-            f"{figure(report.times_real_time, decimals=0)}x",
-        ]
-        if two_passes:
-            row[4:4] = [figure(report.loudness_target_lufs), figure(report.loudness_gain_db)]
-        rows.append(row)
-    print_table(columns, rows)
-
-
-def _negative(reduction_db: float | None) -> float | None:
-    return None if reduction_db is None else -reduction_db

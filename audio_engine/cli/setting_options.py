@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+from typing import Annotated, Any
 
 import typer
 
-from audio_engine.config import EngineConfig, preset_description, preset_names, setting_names
+from audio_engine.config import EngineConfig, setting_names
+from audio_engine.errors import ConfigError
+from audio_engine.preset_files import preset_description, preset_names
 
 
 def complete_preset(incomplete: str) -> list[tuple[str, str]]:
     """Return the presets that begin so, each with the sentence that says whom it is for."""
-    names = (name for name in preset_names() if name.startswith(incomplete))
-    return [(name, preset_description(name)) for name in names]
+    found = []
+    for name in [*preset_names(), *preset_names(own=True)]:
+        if name.startswith(incomplete):
+            with contextlib.suppress(ConfigError):  # an own one may be no TOML
+                found.append((name, preset_description(name)))
+    return found
 
 
 def complete_setting(incomplete: str) -> list[str]:
@@ -20,9 +27,7 @@ def complete_setting(incomplete: str) -> list[str]:
     config = EngineConfig()
     found = []
     for name in setting_names():
-        value = config
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = setting_value(config, name)
         shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
         found.append(f"{name}={shown}")
     return [each for each in found if each.startswith(incomplete)]
@@ -41,3 +46,28 @@ SettingsOption = Annotated[
         autocompletion=complete_setting,
     ),
 ]
+
+
+def setting_value(config: EngineConfig, name: str) -> Any:
+    """Return the value of a setting by its dotted name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def setting_pairs(settings: list[str]) -> dict[str, str]:
+    """Return names and values of texts like ``ns.dereverb=0``.
+
+    Raises
+    ------
+    ConfigError
+        If a text is no pair.
+    """
+    pairs = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: write NAME=VALUE, as in ns.attenuation_limit_db=12")
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -35,7 +35,8 @@ Examples:
   audio-engine sync --make-clapper clapper.mp4
   audio-engine sync recording.mp4 --clapper --correct fixed.mp4
 \b
-It needs: pip install "liveroom-audio-engine[video]"
+It needs PyAV, MediaPipe for faces, Matplotlib for --plot; if one is missing, the
+command that installs it is printed.
 \b
 Offsets > 0: the audio is late. ITU-R BT.1359 and EBU R37 print the opposite
 sign. Exit code 1: --correct was asked for, but the offset is not sure;

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audio_engine.errors import AudioEngineError, OutputFileError
+from audio_engine.errors import AudioEngineError
+from audio_engine.io.extras import install_command
 from audio_engine.io.lip_sync_series import ANSWER
-from audio_engine.io.part_file import part_file
+from audio_engine.io.part_file import output_file
 
 if TYPE_CHECKING:
     from audio_engine.io.lip_sync import LipSyncMeasurement
@@ -37,14 +38,14 @@ def import_figure() -> Any:
     Raises
     ------
     AudioEngineError
-        If Matplotlib is not installed; the text names the extra.
+        If Matplotlib is not installed; the text says what brings it.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise AudioEngineError(
-            "--plot draws with Matplotlib, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
+            "--plot draws with Matplotlib, which is not installed; install it with: "
+            f"{install_command('matplotlib')}"
         ) from None
     return Figure
 
@@ -55,7 +56,7 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     Raises
     ------
     AudioEngineError
-        If Matplotlib is not installed; the text names the extra.
+        If Matplotlib is not installed; the text says what brings it.
     OutputFileError
         If the file cannot be written.
     """
@@ -67,11 +68,8 @@ def write_plot(path: Path, found: LipSyncMeasurement, name: str) -> None:
     with warnings.catch_warnings():  # a sign that no font here has becomes an empty box
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(memory, format="png")
-    try:
-        with part_file(path) as part:
-            part.write_bytes(memory.getvalue())
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with output_file(path) as part:
+        part.write_bytes(memory.getvalue())
 
 
 def _draw_scores(axes: Any, found: LipSyncMeasurement, name: str) -> None:

@@ -48,7 +48,7 @@ def write_clapper(output: str | os.PathLike[str]) -> float:
     ConfigError, OutputFileError
         If the output is not possible, or cannot be written.
     AudioEngineError
-        If PyAV is not installed; the text names the extra.
+        If PyAV is not installed; the text says what brings it.
     """
     output = Path(output)
     container = container_of(output)

@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from audio_engine.errors import AudioEngineError, InputFileError
+from audio_engine.io.extras import install_command
 from audio_engine.io.faces import Box, Face, mouth_of
 from audio_engine.io.quiet import silent_stderr
 from audio_engine.io.video import Rgb
 from audio_engine.processors.lipsync import MOUTH_SIGNALS
 
+_MEDIAPIPE = "mediapipe==0.10.21"  # the tracker's models are in the wheel of this very version
 _MOST_FACES = 8
 _SEARCH_S = 0.5
 _DETECTED = 0.5  # confidence from which a detection is a face
@@ -42,7 +44,7 @@ class FaceMeshTracker:
     Raises
     ------
     AudioEngineError
-        If MediaPipe with its face mesh is not installed; the text names the extra.
+        If MediaPipe with its face mesh is not installed; the text says what brings it.
     """
 
     signals: Sequence[str] = MOUTH_SIGNALS
@@ -53,8 +55,8 @@ class FaceMeshTracker:
         solutions = getattr(_import_mediapipe(), "solutions", None)
         if solutions is None:
             raise AudioEngineError(
-                "this MediaPipe has no face mesh any more; version 0.10.21 has it "
-                '(pip install "liveroom-audio-engine[video]"), or name a .task model file'
+                "this MediaPipe has no face mesh any more; name a .task model file, or take the "
+                f"version that has it (Python 3.11 and 3.12): {install_command(_MEDIAPIPE)}"
             )
         self._solutions = solutions
         with silent_stderr():  # MediaPipe's core tells of its delegates and threads
@@ -271,7 +273,7 @@ class FaceLandmarkerTracker:
     InputFileError
         If the model file is missing or is none.
     AudioEngineError
-        If MediaPipe is not installed; the text names the extra.
+        If MediaPipe is not installed; the text says what brings it.
     """
 
     signals: Sequence[str] = MOUTH_SIGNALS
@@ -338,8 +340,8 @@ def _import_mediapipe() -> Any:
             import mediapipe
     except ModuleNotFoundError:
         raise AudioEngineError(
-            "mouths are followed with MediaPipe, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it (Python 3.11 and 3.12)'
+            "mouths are followed with MediaPipe, which is not installed; with Python 3.11 or "
+            f"3.12 install it with: {install_command(_MEDIAPIPE)}"
         ) from None
     except ImportError as error:  # OpenCV, which it brings along, wants a window system's libraries
         raise AudioEngineError(

@@ -1,7 +1,9 @@
 """Read and write audio files in blocks: any length in constant memory, never a half-written file.
 
-Reading goes through libsndfile (soundfile), after `riff` has checked a WAV header. Writing goes to
-a temporary name in the target's folder and is renamed when complete.
+Reading goes through libsndfile (soundfile), after `riff` has checked a WAV header; what libsndfile
+does not know (M4A, the sound of videos ...) through FFmpeg, where PyAV is installed. What is being
+written has no name, or a temporary one, until it is complete (`part_file`). ``-`` is standard input
+and output (`standard`).
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,28 +22,57 @@ from numpy.typing import NDArray
 
 from audio_engine.config import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
 from audio_engine.errors import AudioEngineError, ConfigError, InputFileError, OutputFileError
-from audio_engine.io.riff import RiffReport, check_riff
+from audio_engine.io.encoders import (
+    MEDIA_CONTAINERS,
+    MEDIA_FORMATS,
+    OWN_HEADERS,
+    make_encoder,
+)
+from audio_engine.io.flac_blocks import read_blocks
+from audio_engine.io.media_sound import MEDIA_ENDINGS, MediaSound
+from audio_engine.io.metadata import Metadata, plain_tags, tags_of, with_loudness
+from audio_engine.io.part_file import PartFile
+from audio_engine.io.riff import check_riff, read_chunks
+from audio_engine.io.sound_source import open_sound, read_frames
+from audio_engine.io.standard import (
+    StandardPart,
+    check_standard_output,
+    is_standard,
+    kept_input,
+    path_of,
+)
+from audio_engine.io.video_file import VideoFile
+from audio_engine.io.wav_file import WAV_SUBTYPES, WavFile
 from audio_engine.processors.audio import AudioArray
+from audio_engine.processors.stats import LoudnessStats
 
 # Containers that are read; libsndfile's others (RAW, SDS, MAT ...) have no use here and no fuzzing.
 _READ_FORMATS = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "CAF"}
 _WRITE_FORMATS = {
     ".wav": "WAV",
+    ".wave": "WAV",
     ".rf64": "RF64",
     ".w64": "W64",
     ".flac": "FLAC",
     ".ogg": "OGG",
     ".oga": "OGG",
+    ".opus": "OGG",
     ".mp3": "MP3",
     ".aif": "AIFF",
     ".aiff": "AIFF",
+    ".aifc": "AIFF",
     ".caf": "CAF",
 }
-#: Endings of files that can be read, for looking through folders.
-READ_EXTENSIONS = (*_WRITE_FORMATS, ".wave", ".aifc", ".opus")
+#: Endings of files that can be read without PyAV, for looking through folders.
+READ_EXTENSIONS = tuple(_WRITE_FORMATS)
+# What is read but not written, and what holds the same.
+_WRITTEN_AS = dict.fromkeys((".aac", ".wma", ".amr", ".mka", ".weba", ".ac3"), ".m4a")
+_WRITTEN_AS |= dict.fromkeys((".avi", ".wmv", ".3gp"), ".mkv")
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _FLOAT_SUBTYPES = {"FLOAT", "DOUBLE"}
 _WAV_LIMIT_BYTES = 2**32 - 2**16  # the sizes of RIFF have 32 bits; above, RF64 is written
+_SYSTEM_ERROR = 2  # libsndfile's number
 _WILD_SAMPLE = 64.0  # +36 dBFS: no signal, but a damaged float file
 
 
@@ -55,13 +84,17 @@ class AudioReader:
     Attributes
     ----------
     path : Path
-        The file.
+        The file; ``-`` for standard input.
     sample_rate_hz, channels : int
         8000 to 96000 Hz, or to the limit given to `open_reader`, and 1 to 8.
     frames : int
-        Frames that are expected; a damaged compressed file may end earlier.
+        Frames that are expected; a damaged compressed file may end earlier, and the padding of a
+        codec may be counted until the end is reached.
     subtype, container : str
-        libsndfile's names, for example ``PCM_16`` in ``WAV``.
+        libsndfile's names, for example ``PCM_16`` in ``WAV``; of what FFmpeg reads, its names in
+        capitals, ``AAC`` in ``MP4``, and libsndfile's for samples that are whole.
+    media : MediaSound or None
+        What FFmpeg reads.
     warnings : list of str
         What is wrong with the file though it can be read. Grows while reading.
     invalid_count : int
@@ -71,11 +104,15 @@ class AudioReader:
     def __init__(self, path: Path, file: io.FileIO, max_rate_hz: int = MAX_RATE_HZ) -> None:
         self.path = path
         self._file = file
-        report = check_riff(file)
+        piped = is_standard(path)
+        report = self._riff = check_riff(file, is_piped=piped)
         if report:
             _check_limits(report.sample_rate_hz, report.channels, "WAV", max_rate_hz)
         self.warnings = list(report.warnings) if report else []
-        self._sound = _open_sound(file, report)
+        # A file without a name is opened once more by its descriptor.
+        place = Path(f"/proc/self/fd/{file.fileno()}") if piped else path
+        self._sound = open_sound(file, report, place)
+        self.media = self._sound if isinstance(self._sound, MediaSound) else None
         self.sample_rate_hz = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
         self.subtype = str(self._sound.subtype)
@@ -83,7 +120,8 @@ class AudioReader:
         self.frames = report.frames if report else int(self._sound.frames)
         self.invalid_count = 0
         self._position = 0
-        _check_limits(self.sample_rate_hz, self.channels, self.container, max_rate_hz)
+        known = "WAV" if self.media else self.container
+        _check_limits(self.sample_rate_hz, self.channels, known, max_rate_hz)
 
     @property
     def duration_s(self) -> float:
@@ -106,13 +144,12 @@ class AudioReader:
         wanted = min(frames, self.frames - self._position)
         if wanted <= 0:
             return np.zeros((0, self.channels), np.float32)
-        try:
-            block = self._sound.read(wanted, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            block = np.zeros((0, self.channels), np.float32)
+        block = read_frames(self._sound, wanted)
         if len(block) < wanted:
             self._stop_early(self._position + len(block))
         self._position += len(block)
+        if self.media is not None and self._position == self.frames:
+            self.warnings[:] = self.media.warnings()
         return self._without_invalid(np.asarray(block, np.float32))
 
     def blocks(self, frames: int) -> Iterator[AudioArray]:
@@ -137,11 +174,32 @@ class AudioReader:
             f"{self.duration_s:.3f} s, {self.subtype})"
         )
 
+    def metadata(self) -> Metadata:
+        """Return what the file says beside its samples, as far as it can be kept."""
+        if self._riff is not None:
+            position = self._file.tell()  # libsndfile reads on from there
+            chunks, left_out = read_chunks(self._file, self._riff)
+            self._file.seek(position)
+            return Metadata(
+                tags=plain_tags(tags_of(chunks)),
+                chunks=tuple(chunks),
+                channel_mask=self._riff.channel_mask,
+                warnings=tuple(left_out),
+            )
+        tags = plain_tags(self._sound.copy_metadata())
+        if self.container != "FLAC" or self.media is not None:
+            return Metadata(tags=tags)
+        position = self._file.tell()
+        blocks, left_out = read_blocks(self._file)
+        self._file.seek(position)
+        return Metadata(tags=tags, flac_blocks=tuple(blocks), warnings=tuple(left_out))
+
     def _stop_early(self, position: int) -> None:
-        self.warnings.append(
-            f"the samples can be decoded up to frame {position} of {self.frames} only; "
-            "the file is cut off or damaged, what is there is used"
-        )
+        if self.media is None:
+            self.warnings.append(
+                f"the samples can be decoded up to frame {position} of {self.frames} only; "
+                "the file is cut off or damaged, what is there is used"
+            )
         self.frames = position
 
     def _without_invalid(self, block: AudioArray) -> AudioArray:
@@ -158,7 +216,9 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
     Parameters
     ----------
     path : path-like
-        WAV, RF64, W64, FLAC, OGG, MP3, AIFF or CAF; 8000 to 96000 Hz, 1 to 8 channels.
+        WAV, RF64, W64, FLAC, OGG, MP3, AIFF or CAF; 8000 to 96000 Hz, 1 to 8 channels. With PyAV
+        (the extra ``media``) whatever FFmpeg decodes: M4A, AAC, WMA, AMR, and of a video the sound
+        that players choose. ``-`` is standard input, of which all is kept on disk first.
     max_rate_hz : int
         Another upper limit of the rate, for who can do with it.
 
@@ -167,16 +227,18 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
     InputFileError
         If the file is missing or cannot be read as audio; the text is one line and names the file.
     """
-    path = Path(path)
+    path = path_of(path)
     try:
-        file = _open_regular(path)
+        file = kept_input() if is_standard(path) else _open_regular(path)
+    except InputFileError as error:
+        raise InputFileError(f"{path}: {error}") from None
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror or error}") from None
     try:
         return AudioReader(path, file, max_rate_hz)
-    except InputFileError as error:
+    except AudioEngineError as error:
         file.close()
-        raise InputFileError(f"{path}: {error}") from None
+        raise type(error)(f"{path}: {error}") from None
     except BaseException:
         file.close()
         raise
@@ -185,23 +247,25 @@ def open_reader(path: str | os.PathLike[str], *, max_rate_hz: int = MAX_RATE_HZ)
 def find_audio(folder: str | os.PathLike[str]) -> list[Path]:
     """Return every audio file in a folder and the folders in it, by their endings, sorted.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Videos and all else that PyAV reads count too: where it is missing, opening them says so. Hidden
+    files and folders are left out, and links to folders are not followed.
 
     Raises
     ------
     InputFileError
         If a folder cannot be read, or none has an audio file.
     """
+    endings = READ_EXTENSIONS + MEDIA_ENDINGS
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(place, name)
             for name in names
-            if name.lower().endswith(READ_EXTENSIONS) and not name.startswith(".")
+            if name.lower().endswith(endings) and not name.startswith(".")
         ]
     if not found:
-        raise InputFileError(f"{folder}: no audio file in it ({', '.join(READ_EXTENSIONS)})")
+        raise InputFileError(f"{folder}: no audio file in it ({', '.join(endings)})")
     return sorted(found)
 
 
@@ -214,28 +278,6 @@ def _open_regular(path: Path) -> io.FileIO:
         kind = "a folder" if path.is_dir() else "not a regular file"
         raise OSError(f"this is {kind}; name an audio file")
     return io.FileIO(path)  # unbuffered: libsndfile reads the same descriptor
-
-
-def _open_sound(file: io.FileIO, report: RiffReport | None) -> Any:
-    """Open with libsndfile: by the file's own header, or as raw samples where the header lies."""
-    file.seek(0)
-    try:
-        if report is None or report.sizes_are_right:
-            return soundfile.SoundFile(file.fileno(), closefd=False)
-        return soundfile.SoundFile(
-            _Window(file, report.data_offset),
-            samplerate=report.sample_rate_hz,
-            channels=report.channels,
-            subtype=report.subtype,
-            format="RAW",
-            endian="LITTLE",
-        )
-    except soundfile.LibsndfileError as error:
-        found = "the file is empty" if not file.seek(0, os.SEEK_END) else "no audio was recognised"
-        said = error.error_string.strip().rstrip(".")
-        raise InputFileError(
-            f"{found} ({said}); WAV, RF64, W64, FLAC, OGG, MP3, AIFF and CAF can be read"
-        ) from None
 
 
 def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_hz: int) -> None:
@@ -254,76 +296,66 @@ def _check_limits(sample_rate_hz: int, channels: int, container: str, max_rate_h
         )
 
 
-class _Window(io.RawIOBase):
-    """The bytes of a file from `start` on, as a file of their own."""
-
-    def __init__(self, file: io.FileIO, start: int) -> None:
-        self._file, self._start = file, start
-        file.seek(start)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move as `io.IOBase.seek` does; byte 0 is the window's first."""
-        base = self._start if whence == os.SEEK_SET else 0
-        return self._file.seek(base + offset, whence) - self._start
-
-    def tell(self) -> int:
-        """Return the position in the window."""
-        return self._file.tell() - self._start
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer from the position on."""
-        return self._file.readinto(buffer) or 0
-
-
 class AudioWriter:
-    """An audio file being written under a temporary name; it appears when complete.
+    """An audio file being written without a name; it appears when complete.
 
-    Made by `open_writer`, used as a context manager: leaving it normally renames the temporary
-    file, leaving it by any exception (Ctrl-C too) removes it.
+    Made by `open_writer`, used as a context manager: leaving it normally gives the file its name,
+    leaving it by any exception (Ctrl-C too) forgets it.
 
     Attributes
     ----------
     path : Path
-        The target.
+        The target; ``-`` for standard output.
     subtype, container : str
-        libsndfile's names of what is written.
+        libsndfile's names of what is written; of what FFmpeg writes, its names in capitals.
     clipped_count : int
         Samples beyond full scale that were set to full scale. Float files are not clipped.
     """
 
     def __init__(
-        self, path: Path, *, sample_rate_hz: int, channels: int, subtype: str, container: str
+        self,
+        path: Path,
+        *,
+        sample_rate_hz: int,
+        channels: int,
+        subtype: str,
+        container: str,
+        like: AudioReader | None = None,
     ) -> None:
-        self.path, self.subtype, self.container = path, subtype, container
+        self.path, self.container = path, container
         self.channels = channels
         self.clipped_count = 0
-        self._target = Path(os.path.realpath(path))  # a link's target is replaced, not the link
-        self._temporary = self._target.with_name(f".audio-engine-{secrets.token_hex(6)}.part")
-        # A signal may cut in between any two lines; whatever happens, this removes the file.
-        self._remove = weakref.finalize(self, _unlink, self._temporary)
         with _output_errors(path):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-            self._descriptor = os.open(self._temporary, flags, 0o666)
+            self._part = StandardPart() if is_standard(path) else PartFile(path)
         try:
             with _output_errors(path):
-                self._sound: Any = soundfile.SoundFile(
-                    self._descriptor,
-                    "w",
-                    samplerate=sample_rate_hz,
+                self._encoder = make_encoder(
+                    path,
+                    self._part,
+                    sample_rate_hz=sample_rate_hz,
                     channels=channels,
                     subtype=subtype,
-                    format=container,
-                    closefd=False,
+                    container=container,
+                    metadata=Metadata() if like is None else like.metadata(),
+                    media=None if like is None else like.media,
                 )
         except BaseException:
-            self._discard()
+            self._part.discard()
             raise
+        self.subtype = subtype
+        if isinstance(self._encoder, VideoFile):
+            self.subtype = self._encoder.codec.upper()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the input's metadata has no place in this file."""
+        return self._encoder.warnings
 
     def write(self, block: AudioArray) -> None:
         """Append a block of float32, shape (frames, channels), full scale +-1.0."""
         samples = self._to_samples(block)
         with _output_errors(self.path):
-            self._sound.write(samples)
+            self._encoder.write(samples)
 
     def _to_samples(self, block: AudioArray) -> NDArray[Any]:
         """Round to the file's resolution; beyond full scale clips and never wraps.
@@ -342,29 +374,32 @@ class AudioWriter:
         steps = np.clip(steps, -full_scale, full_scale - 1.0)
         return (steps * 2.0 ** (32 - bits)).astype(np.int32)  # libsndfile takes the upper bits
 
+    def note_loudness(self, loudness: LoudnessStats) -> None:
+        """Tell the loudness of what was written to a header that has a place for it."""
+        if isinstance(self._encoder, WavFile):
+            self._encoder.chunks = [
+                with_loudness(chunk, loudness) for chunk in self._encoder.chunks
+            ]
+
     def finish(self) -> None:
         """Write what is still to be written; all that the file lacks then is its name."""
         with _output_errors(self.path):
-            self._sound.close()
+            self._encoder.close()
 
     def commit(self) -> None:
         """Finish the file and give it its name."""
         try:
             self.finish()
             with _output_errors(self.path):
-                os.replace(self._temporary, self._target)
-                self._remove.detach()
+                self._part.commit()
         except BaseException:
             self._discard()
             raise
-        os.close(self._descriptor)
 
     def _discard(self) -> None:
         with contextlib.suppress(Exception):
-            self._sound.close()
-        with contextlib.suppress(OSError):
-            os.close(self._descriptor)
-        self._remove()
+            self._encoder.discard()
+        self._part.discard()
 
     def __enter__(self) -> Self:
         return self
@@ -378,11 +413,6 @@ class AudioWriter:
             self._discard()
 
 
-def _unlink(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
 def open_writer(
     path: str | os.PathLike[str],
     *,
@@ -392,13 +422,15 @@ def open_writer(
     container: str = "WAV",
     expected_frames: int = 0,
     never: tuple[str | os.PathLike[str], ...] = (),
+    like: AudioReader | None = None,
 ) -> AudioWriter:
     """Open an audio file for writing.
 
     Parameters
     ----------
     path : path-like
-        The extension chooses the container; without one it is `container`.
+        The extension chooses the container; without one it is `container`. ``-`` is standard
+        output, as WAV.
     sample_rate_hz, channels : int
         Layout of the blocks that will be written.
     subtype : str
@@ -409,17 +441,23 @@ def open_writer(
         Decides between WAV and RF64 (more than 4 GiB).
     never : tuple of path-like
         Files that must not be overwritten: the inputs.
+    like : AudioReader or None
+        Whose metadata goes along, and where the target is a video, the picture and all else.
 
     Raises
     ------
     ConfigError
-        If the target is one of `never` or its extension is unknown.
+        If the target is one of `never`, its extension is unknown, or it is a video and there is no
+        picture for it.
     OutputFileError
         If the file cannot be created.
     """
-    path = Path(path)
+    path = path_of(path)
     container = _container_for(path, container)
-    subtype = _subtype_for(container, subtype)
+    if path.suffix.lower() == ".opus":
+        subtype = _opus_for(path, sample_rate_hz)
+    elif container not in MEDIA_CONTAINERS:
+        subtype = _subtype_for(container, subtype)
     check_target(path, never)
     if container == "WAV":
         frame_bytes = channels * max(1, _PCM_BITS.get(subtype, 64) // 8)
@@ -430,11 +468,15 @@ def open_writer(
         channels=channels,
         subtype=subtype,
         container=container,
+        like=like,
     )
 
 
 def check_target(path: Path, never: tuple[str | os.PathLike[str], ...] = ()) -> None:
     """Raise `ConfigError` if a file may not be written at `path`: an input, a device, a folder."""
+    if is_standard(path):
+        check_standard_output()
+        return
     with _output_errors(path):
         if not path.exists():
             return
@@ -447,13 +489,29 @@ def check_target(path: Path, never: tuple[str | os.PathLike[str], ...] = ()) -> 
 
 
 def _container_for(path: Path, container: str) -> str:
+    if is_standard(path):
+        return "WAV"
     extension = path.suffix.lower()
+    if extension in MEDIA_FORMATS:
+        return MEDIA_FORMATS[extension]
     if extension and extension not in _WRITE_FORMATS:
+        known = ", ".join(sorted({*_WRITE_FORMATS, *MEDIA_FORMATS}))
+        raise ConfigError(f"{path}: files of type {extension} are not written; use one of {known}")
+    return _WRITE_FORMATS.get(extension, container if container in _READ_FORMATS else "WAV")
+
+
+def written_ending(ending: str) -> str:
+    """Return the ending of the output for an input: its own, or that of what holds the same."""
+    return _WRITTEN_AS.get(ending.lower(), ending)
+
+
+def _opus_for(path: Path, sample_rate_hz: int) -> str:
+    if sample_rate_hz not in _OPUS_RATES_HZ:
         raise ConfigError(
-            f"{path}: files of type {extension} are not written; "
-            f"use one of {', '.join(sorted(_WRITE_FORMATS))}"
+            f"{path}: Opus has {', '.join(map(str, _OPUS_RATES_HZ))} Hz, this sound has "
+            f"{sample_rate_hz} Hz; use .ogg or .flac"
         )
-    return _WRITE_FORMATS.get(extension, container)
+    return "OPUS"
 
 
 def _subtype_for(container: str, subtype: str) -> str:
@@ -462,6 +520,8 @@ def _subtype_for(container: str, subtype: str) -> str:
     if subtype in _FLOAT_SUBTYPES or subtype == "PCM_32":
         choices.append("PCM_24")
     choices.append("PCM_16")
+    if container in OWN_HEADERS:
+        return next(choice for choice in choices if choice in WAV_SUBTYPES)
     for choice in choices:
         if soundfile.check_format(container, choice):
             return choice
@@ -476,8 +536,12 @@ def _output_errors(path: Path) -> Iterator[None]:
     except AudioEngineError:
         raise
     except OSError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from None
-    except soundfile.LibsndfileError as error:
-        raise OutputFileError(f"{path}: cannot be written: {error.error_string}") from None
-    except AssertionError:  # soundfile's answer to a short write
-        raise OutputFileError(f"{path}: cannot be written completely; is the disk full?") from None
+        why = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            why = f"there is no folder {path.parent}"
+        raise OutputFileError(f"{path}: cannot be written: {why}") from None
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        if getattr(error, "code", _SYSTEM_ERROR) == _SYSTEM_ERROR:  # or a short write
+            text = "cannot be written completely; is the disk full?"
+            raise OutputFileError(f"{path}: {text}") from None
+        raise OutputFileError(f"{path}: cannot be written: {error}") from None

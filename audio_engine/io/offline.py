@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from audio_engine.io.echo_file import EchoStateFile, Note
 from audio_engine.io.files import AudioReader, AudioWriter, check_target, open_reader, open_writer
 from audio_engine.io.normalise import check_loudness_target
 from audio_engine.io.programme import ProgrammeOutput
+from audio_engine.io.standard import path_of
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.loudness import LoudnessMeter
 from audio_engine.processors.stats import EngineStats, LoudnessStats
@@ -99,7 +99,10 @@ def process_file(
     ----------
     source, target : path-like
         Input and output. Rate, channels and length stay; the sample format too, where the
-        target's container has it.
+        target's container has it, and what the file says beside its samples. With PyAV (the extra
+        ``media``) the input may be M4A or a video, and so may the output, if there is a picture to
+        go along: that is copied, and the sound stays in its place to the sample. ``-`` is standard
+        input or output (WAV).
     config : EngineConfig
         Settings; rate, channels and far channels are taken from the files. Without a far end the
         echo canceller does not run.
@@ -142,7 +145,7 @@ def process_file(
     started = time.perf_counter()
     never = tuple(path for path in (source, far_end, echo_state) if path is not None)
     with open_reader(source) as reader:
-        check_target(Path(target), never)
+        check_target(path_of(target), never)
         far = None if far_end is None else ConvertedReader(far_end, reader.sample_rate_hz)
         try:
             ready = _fitted(config, reader, far, two_passes=loudness_lufs is not None)
@@ -154,6 +157,7 @@ def process_file(
                 container=reader.container,
                 expected_frames=reader.frames,
                 never=never,
+                like=reader,
             )
             with contextlib.ExitStack() as stack:
                 stack.enter_context(writer)
@@ -176,6 +180,7 @@ def process_file(
                     learned = engine.has_learned_echo
                     job.notes.append(kept.save(engine.save_state, has_learned=learned))
                 output.finish(progress)
+                writer.note_loudness(output.loudness)
         finally:
             if far is not None:
                 far.close()
@@ -300,6 +305,7 @@ class _Job:
         """Return what is wrong with the files, with their names."""
         reader, far = self.reader, self.far
         lines = [f"{reader.path}: {text}" for text in file_warnings(reader)]
+        lines += [f"{self.writer.path}: {text}" for text in self.writer.warnings]
         if far is not None:
             lines += [f"{far.path}: {text}" for text in far.warnings]
             if self.no_echo_path:

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from audio_engine.errors import OutputFileError
+from audio_engine.io.standard import is_standard
 from audio_engine.processors.audio import AudioArray
 
 
@@ -25,7 +26,8 @@ class ScratchFile:
     ----------
     target : Path
         The file that is being made: the scratch file lies on the same disk, which has to have room
-        for it (4 bytes per sample), and what goes wrong is said about this name.
+        for it (4 bytes per sample), and what goes wrong is said about this name. For standard
+        output it lies in the folder for temporary files.
     channels : int
         Channels of the blocks.
     """
@@ -33,9 +35,10 @@ class ScratchFile:
     def __init__(self, target: Path, channels: int) -> None:
         self._target, self._channels = target, channels
         self.frames = 0
+        folder = None if is_standard(target) else Path(os.path.realpath(target)).parent
         try:
             self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
-                buffering=0, prefix=".audio-engine-", dir=Path(os.path.realpath(target)).parent
+                buffering=0, prefix=".audio-engine-", dir=folder
             )
         except OSError as error:
             raise self._failure(error) from None

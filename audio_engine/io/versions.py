@@ -11,15 +11,24 @@ from audio_engine.io.quiet import silent_stderr
 DISTRIBUTION = "liveroom-audio-engine"
 
 
+def package_version() -> str:
+    """Return the version of the package alone, which opens no library."""
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        return "0+unknown"
+
+
+def kernel_version() -> str:
+    """Return which build of the kernels runs here; another one may round differently."""
+    return kernel_build()
+
+
 def versions() -> dict[str, str | None]:
     """Return the versions by name; PortAudio is None where it is missing."""
-    try:
-        package = importlib.metadata.version(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-        package = "0+unknown"
     return {
-        "audio-engine": package,
-        "kernels": kernel_build(),
+        "audio-engine": package_version(),
+        "kernels": kernel_version(),
         "portaudio": _portaudio_version(),
     }
 

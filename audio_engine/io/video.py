@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_engine.errors import AudioEngineError, InputFileError
+from audio_engine.io.extras import install_command
 from audio_engine.processors.audio import AudioArray
 
 SOUND_RATE_HZ = 48000
@@ -30,6 +31,13 @@ LONGEST_HOLE_S = 600.0  # a longer jump of the stamps is no hole but a broken cl
 LONGEST_RETURN_S = 1.0  # and so is a longer jump back
 _SILENCE_S = 1.0  # holes are filled in blocks of that
 _CUT_OFF_S = 1.0  # a file that ends this much before its stated end is told to be cut off
+
+# What FFmpeg may take a file for: recordings, and no play lists, which name other files.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,m4v,h264,hevc,"
+    "asf,asf_o,ogg,mxf,dv,nut,rm,gxf,wtv,ivf,mjpeg,gif,apng,aac,amr,amrnb,amrwb,ac3,eac3,dts,"
+    "dtshd,truehd,mp3,flac,wav,w64,aiff,caf,au,wv,ape,tta,tak,oma,xwma"
+)
 
 Rgb = NDArray[np.uint8]
 
@@ -170,7 +178,7 @@ class VideoReader:
         try:
             container = open_container(self._av, self.path)
         except (self._av.FFmpegError, ValueError) as error:
-            raise InputFileError(f"{self.path}: {_not_opened(self.path, error)}") from None
+            raise InputFileError(f"{self.path}: {why_not_opened(self.path, error)}") from None
         self._open.append(container)
         return container
 
@@ -352,7 +360,7 @@ def open_video(
     InputFileError
         If the file is missing, is no video or lacks a wanted stream; one line that names the file.
     AudioEngineError
-        If PyAV is not installed; the text names the extra.
+        If PyAV is not installed; the text says what brings it.
     """
     path = Path(path)
     try:
@@ -365,19 +373,19 @@ def open_video(
     return VideoReader(path, pictures=pictures, sound=sound)
 
 
-def import_av(purpose: str) -> Any:
+def import_av(purpose: str, what: str = "videos") -> Any:
     """Return PyAV, with which videos are "read" and "written", or say what brings it."""
     try:
         import av
     except ImportError:
         raise AudioEngineError(
-            f"videos are {purpose} with PyAV, which is not installed; "
-            'pip install "liveroom-audio-engine[video]" brings it'
+            f"{what} are {purpose} with PyAV, which is not installed; install it with: "
+            f"{install_command('av')}"
         ) from None
     return av
 
 
-def _not_opened(path: Path, error: Exception) -> str:
+def why_not_opened(path: Path, error: Exception) -> str:
     """Return why a file is not opened, and what can be done."""
     with path.open("rb") as file:
         head = file.read(8)
@@ -397,10 +405,10 @@ def _said(error: Exception) -> str:
 
 
 def open_container(av: Any, path: Path) -> Any:
-    """Open a file; nothing but this very file is ever opened, no address in it."""
+    """Open a file; nothing but this very file is ever opened, no address in it, no play list."""
     return av.open(
         f"file:{path}",
-        container_options={"protocol_whitelist": "file"},
+        container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
         metadata_errors="replace",
     )
 

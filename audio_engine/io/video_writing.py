@@ -20,6 +20,12 @@ CONTAINERS = {
     ".ts": "mpegts",
     ".flv": "flv",
 }
+#: The same for sound alone; m4a is our name for an MP4 that says so.
+SOUND_CONTAINERS = {".m4a": "m4a"}
+#: Containers of one family: time stamps before zero are cut away by an edit list.
+MP4_KINDS = ("mp4", "mov", "m4a")
+#: Containers for sound alone; of pictures they hold the cover.
+SOUND_KINDS = tuple(SOUND_CONTAINERS.values())
 
 
 def container_of(output: Path) -> str:

@@ -74,11 +74,13 @@ class _WebRtcEngine:
         """Return 1 or 0: the package decides, and gives no probability."""
         if self._resampler is not None:
             block = self._resampler.process(block)
-        self._waiting = np.concatenate([self._waiting, block])
-        while len(self._waiting) >= self._frames:
-            frame, self._waiting = np.split(self._waiting, [self._frames])
-            pcm = np.clip(32768.0 * _audible(frame), -32768, 32767).astype("<i2")
-            self._speech = bool(self._vad.is_speech(pcm.tobytes(), self._rate_hz))
+            block = np.concatenate([self._waiting, block])
+        whole = len(block) // self._frames * self._frames
+        pcm = (32768.0 * _audible(block[:whole])).clip(-32768, 32767).astype("<i2")
+        for start in range(0, whole, self._frames):
+            frame = pcm[start : start + self._frames].tobytes()
+            self._speech = bool(self._vad.is_speech(frame, self._rate_hz))
+        self._waiting = block[whole:]
         return float(self._speech)
 
     def reset(self) -> None:

@@ -201,7 +201,7 @@ def _check_any(devices: Sequence[AudioDevice]) -> None:
     if not devices:
         raise DeviceError(
             "there is no sound device; plug one in or start a sound server (JACK, or PipeWire and "
-            "PulseAudio with the package libasound2-plugins)"
+            "PulseAudio with the package libasound2-plugins); a recording needs none"
         )
 
 
