@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 
 from training import spectrum
+from training.front import front
 from training.sounds import Random, ratio
 from training.spectrum import Array, Points
 
 _BIN_HZ = np.arange(spectrum.BINS) * spectrum.BIN_HZ
 _OCTAVES = np.log2(np.maximum(_BIN_HZ, spectrum.BIN_HZ) / 1000)
+
+ASIDE = 3  # features per point besides: before the classical stages, echo estimate, far end
+NOTHING = -2.0  # the feature of what is 70 dB under the level
 
 _LEAST_SPEECH = 0.05  # of a clip's hops
 
@@ -27,12 +31,13 @@ _LEAST_SPEECH = 0.05  # of a clip's hops
 class Batch:
     """One batch: (sequences, hops, ...).
 
-    hears: the nets' input, (points,). mixed, wanted: power of the mixture and of the target over
+    hears: the nets' input, (points,); aside: more of it, (points, ASIDE). mixed, wanted: power of the mixture and of the target over
     each point; shared: real part of their product. low_mixed, low_wanted: the single bins
     themselves, real and imaginary part on a last axis. speech: 1 where somebody speaks.
     """
 
     hears: Tensor
+    aside: Tensor
     mixed: Tensor
     wanted: Tensor
     shared: Tensor
@@ -78,10 +83,10 @@ def _band_limit(rng: Random) -> tuple[Array, bool]:
     """Return what a band limit leaves per bin, and whether anything over 8 kHz is left."""
     draw = rng.random()
     gain = np.ones(spectrum.BINS, np.float32)
-    if draw < 0.10:  # 8 kHz sampling
+    if draw < 0.15:  # 8 kHz sampling
         gain[rng.uniform(3300, 3950) < _BIN_HZ] = 0
         gain[128:] = 0
-    elif draw < 0.20:
+    elif draw < 0.25:
         corner_hz = rng.uniform(2500, 7800)
         gain = (1 / np.sqrt(1 + (_BIN_HZ / corner_hz) ** (2 * rng.integers(2, 10)))).astype(
             np.float32
@@ -89,7 +94,7 @@ def _band_limit(rng: Random) -> tuple[Array, bool]:
     if rng.random() < 0.3:  # a microphone or a call without bass
         corner_hz = rng.uniform(40, 350)
         gain = gain / np.sqrt(1 + (corner_hz / np.maximum(_BIN_HZ, 1)) ** (2 * rng.integers(1, 5)))
-    return np.asarray(gain, np.float32), draw >= 0.20
+    return np.asarray(gain, np.float32), draw >= 0.25
 
 
 def _products(a: Tensor, b: Tensor) -> Array:
@@ -164,22 +169,31 @@ class Mixer:
         """Return the batch of one step."""
         rng = np.random.default_rng([seed, step])
         drawn = [self._one(rng) for _ in range(sequences)]
-        mixed, target = (torch.stack([d[k] for d in drawn]) for k in (0, 1))
+        loudness = np.array([ratio(rng.uniform(-45, -8)) for _ in drawn], np.float32)
+        cleaned = [front(d[0].numpy(), gain) for d, gain in zip(drawn, loudness, strict=True)]
+        before = np.stack([power for power, _ in cleaned])
+        mixed = torch.from_numpy(np.stack([left for _, left in cleaned]))
+        target = torch.stack([d[1] for d in drawn])
         mixed_high, target_high, speech = (np.stack([d[k] for d in drawn]) for k in (2, 3, 4))
         power, wanted, shared = (
             _products(a, b) for a, b in ((mixed, mixed), (target, target), (mixed, target))
         )
         points = self.points
-        sums = points.sums(power)
-        loudness = np.array([ratio(rng.uniform(-45, -8)) ** 2 for _ in drawn], np.float32)[:, None]
-        level = spectrum.levels(power.mean(-1) * loudness) / loudness
+        sums, sums_before = points.sums(power), points.sums(before)
+        kept = (sums[..., -1:] + 1e-20) / (sums_before[..., -1:] + 1e-20)
+        before_high, mixed_high = mixed_high, mixed_high * np.minimum(kept, 1)
+        scale = loudness[:, None] ** 2
+        level = spectrum.levels(power.mean(-1) * scale) / scale
         hears = spectrum.features(points, sums, mixed_high, level)
+        aside = np.full((*hears.shape, ASIDE), NOTHING, np.float32)
+        aside[..., 0] = spectrum.features(points, sums_before, before_high, level)
 
         def joined(low: Array, high: Array) -> Tensor:
             return torch.from_numpy(np.concatenate([low, high], -1))
 
         return Batch(
             hears=torch.from_numpy(hears),
+            aside=torch.from_numpy(aside),
             mixed=joined(sums, mixed_high),
             wanted=joined(points.sums(wanted), target_high),
             shared=joined(points.sums(shared), target_high),

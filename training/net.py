@@ -18,10 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from training.gru import Gru
-from training.mix import Batch
+from training.mix import NOTHING, Batch
 from training.spectrum import BIN_HZ, HOPS_PER_S, Points
-
-NOTHING = -2.0  # the feature of what is 70 dB under the level
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from training import net, quantise
-from training.mix import Batch, Mixer
+from training.mix import ASIDE, Batch, Mixer
 from training.pause import wait_while_paused
 
 _VALID_SEED, _VALID_STEPS, _VALID_SEQUENCES = 77, 6, 16
@@ -86,11 +86,15 @@ class Run:
             options.full,
             options.layers,
             options.taps,
+            ASIDE,
         )
         torch.manual_seed(options.seed)
         self.net = net.make(self.shape)
         if options.start is not None:
-            self.net.load_state_dict(torch.load(options.start, weights_only=True)["weights"])
+            held = torch.load(options.start, weights_only=True)
+            old = net.Shape(**held["shape"])
+            weights, _ = net.widened(held["weights"], old, ASIDE - old.aside)
+            self.net.load_state_dict(weights)
         self.averaged = copy.deepcopy(self.net)
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=options.rate, weight_decay=1e-4, betas=(0.9, 0.98)
@@ -123,7 +127,7 @@ class Run:
     def losses(self, model: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the loss of a batch and its parts."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            answer = model(batch.hears, batch.low_mixed)
+            answer = model(batch.hears, batch.low_mixed, batch.aside)
         return net.loss(answer, batch, self.shape.points, self.weight)
 
     def precision(self, model: torch.nn.Module) -> AbstractContextManager[None]:

@@ -1,0 +1,52 @@
+"""The classical suppressor, run over mixed spectra: the nets hear what it leaves."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tools.echo_net.features import compile_library
+from training.spectrum import Array
+
+LIMIT_DB = 10.0  # how far the classical stages turn noise down where a net goes on
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "front.so"
+        compile_library(
+            path, Path(__file__).with_suffix(".c"), "-march=native", without="ae_suppressor"
+        )
+        return ctypes.CDLL(str(path))
+
+
+def front(mixed: Array, level: float) -> tuple[Array, Array]:
+    """Return the power that is heard, hum taken out, and what the classical stages leave.
+
+    Parameters
+    ----------
+    mixed : ndarray, shape (hops, 256, 2)
+        Real and imaginary parts of the bins to 8 kHz.
+    level : float
+        What to multiply them by to have what the microphone gives, full scale 1.
+
+    Returns
+    -------
+    before, after : ndarrays of float32, shapes (hops, 256) and (hops, 256, 2)
+        In the scale of `mixed`.
+    """
+    mixed = np.ascontiguousarray(mixed, np.float32)
+    before, after = np.empty(mixed.shape[:2], np.float32), np.empty_like(mixed)
+    planes = (ctypes.c_void_p(plane.ctypes.data) for plane in (before, after))
+    status = _library().front(
+        ctypes.c_void_p(mixed.ctypes.data), len(mixed), ctypes.c_float(level),
+        ctypes.c_float(LIMIT_DB), *planes,
+    )  # fmt: skip
+    if status != 0:
+        raise MemoryError(f"front gave status {status}")
+    return before, after
