@@ -123,7 +123,7 @@ class Piece:
         for beat in range(self.beats):
             for quarter in range(4):
                 at = beat + quarter / 4 + (quarter % 2) * self.swing / _TICKS
-                if quarter == 0 and beat % 2 == 0 or extra[(4 * beat + quarter) % 16]:
+                if (quarter == 0 and beat % 2 == 0) or extra[(4 * beat + quarter) % 16]:
                     self.note(_DRUMS, kick, at, 0.2, loud)
                 if quarter == 0 and beat % 2 == 1:
                     self.note(_DRUMS, snare, at, 0.2, loud)

@@ -123,9 +123,14 @@ class Run:
 
     def save(self) -> None:
         """Write the state and the averaged weights."""
-        state = {"net": self.net.state_dict(), "averaged": self.averaged.state_dict(),
-                 "optimisers": [o.state_dict() for o in self.optimisers], "step": self.step, "cpu_s": self.cpu_s,
-                 "frames": self.frames}  # fmt: skip
+        state = {
+            "net": self.net.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+            "cpu_s": self.cpu_s,
+            "frames": self.frames,
+        }
         weights = {"weights": self.averaged.state_dict(), "shape": net.described(self.shape)}
         for name, content in (("state.pt", state), ("net.pt", weights)):
             torch.save(content, self.folder / f".{name}")
