@@ -33,7 +33,8 @@ class Batch:
 
     hears: the nets' input, (points,); aside: more of it, (points, ASIDE). mixed, wanted: power of
     the mixture and of the target over each point; shared: real part of their product. low_mixed,
-    low_wanted: the single bins themselves, real and imaginary part on a last axis. speech: 1 where somebody speaks.
+    low_wanted: the single bins themselves, real and imaginary part on a last axis. speech: 1 where
+    somebody speaks.
     """
 
     hears: Tensor
