@@ -15,11 +15,12 @@
 
 #include "ae_net_model.h"
 
+/* ffi:begin */
 enum {
-    AE_MASK_NET_POINTS = AE_NET_POINTS,
-    AE_MASK_NET_SINGLES = AE_NET_SINGLES,
-    AE_MASK_NET_TAPS = AE_NET_TAPS,
-    AE_MASK_NET_ASIDE = AE_NET_ASIDE
+    AE_MASK_NET_POINTS = 100,
+    AE_MASK_NET_SINGLES = 64,
+    AE_MASK_NET_TAPS = 3,
+    AE_MASK_NET_ASIDE = 3
 };
 
 /* What is heard of one hop. */
@@ -33,8 +34,8 @@ typedef struct {
     float gain[AE_MASK_NET_POINTS]; /* 0 .. 1, amplitude ratio */
     /* Complex factors: the output is gain x (X + tap[0] X + tap[1] X' + tap[2] X''), X' and X''
      * being the bin one and two hops before, turned on as a tone in its middle would be. */
-    float tap_re[AE_MASK_NET_TAPS][AE_MASK_NET_SINGLES];
-    float tap_im[AE_MASK_NET_TAPS][AE_MASK_NET_SINGLES];
+    float tap_re[AE_MASK_NET_TAPS * AE_MASK_NET_SINGLES]; /* [taps][singles] */
+    float tap_im[AE_MASK_NET_TAPS * AE_MASK_NET_SINGLES];
     float speech; /* 0 .. 1 */
 } ae_mask_net_answer;
 
@@ -46,5 +47,6 @@ void ae_mask_net_destroy(ae_mask_net *self);
 void ae_mask_net_reset(ae_mask_net *self);
 /* Everything in hop must be finite; the answer then is. */
 void ae_mask_net_process(ae_mask_net *self, const ae_mask_net_hop *hop, ae_mask_net_answer *answer);
+/* ffi:end */
 
 #endif

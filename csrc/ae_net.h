@@ -29,6 +29,8 @@ typedef struct {
     const float *scale, *bias; /* [outputs] */
 } ae_net_wide;
 
+/* Where a wide layer's weight lies: in strips of 64 outputs, then of 8, [inputs][strip]. */
+int ae_net_wide_index(int outputs, int inputs, int output, int input);
 /* Outputs are kept in rows of that many values: a multiple of 8. */
 int ae_net_stride(int outputs);
 /* Rows of `in` begin in_step values apart and may overlap; those of `out` ae_net_stride(outputs).
