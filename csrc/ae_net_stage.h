@@ -27,7 +27,9 @@ typedef struct {
     float *const *re; /* [channels][bins]: behind the classical gain; changed */
     float *const *im;
     const float *power; /* [bins]: mean of the channels before the classical gain */
-    float *gain;        /* [bins]: the classical gain that was applied; multiplied by the net's */
+    const float *gain;  /* [bins]: the classical gain that was applied */
+    /* [bins]: the echo stage's whole gain, by which the limit goes down further; NULL: no echo */
+    const float *echo_gain;
     const float *echo_power, *far_power; /* [bins], in the scale of power, or NULL: none */
 } ae_net_stage_hop;
 
@@ -43,9 +45,11 @@ ae_status ae_net_stage_create(ae_net_stage **out, const ae_net_stage_config *con
 void ae_net_stage_destroy(ae_net_stage *self);
 /* As newly created, with the tier as last set. */
 void ae_net_stage_reset(ae_net_stage *self);
-/* attenuation_db, 0 .. 40: classical gain x net's gain goes no lower, and with 0 nothing changes;
- * at 40 the limit is 60. */
-void ae_net_stage_process(ae_net_stage *self, const ae_net_stage_hop *hop, float attenuation_db);
+/* attenuation_db, 0 .. 40: classical gain x net's gain goes no lower than that, and than echo_gain,
+ * together; with 0 nothing changes; at 40 the limit is 60. gain: the net's, [bins], share and limit
+ * worked in; already applied. */
+void ae_net_stage_process(ae_net_stage *self, const ae_net_stage_hop *hop, float attenuation_db,
+                          float *gain);
 void ae_net_stage_set_tier(ae_net_stage *self, int tier);
 void ae_net_stage_read(const ae_net_stage *self, ae_net_stage_report *out);
 
