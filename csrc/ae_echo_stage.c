@@ -120,6 +120,22 @@ void ae_echo_stage_reset(ae_echo_stage *self)
 
 float ae_echo_stage_near_end_presence(const ae_echo_stage *self) { return self->near_end_presence; }
 
+void ae_echo_stage_powers(const ae_echo_stage *self, float scale, float *echo, float *far_end)
+{
+    float *restrict to_echo = echo, *restrict to_far = far_end;
+    ae_zero(to_echo, self->bins);
+    ae_zero(to_far, self->bins);
+    for (int c = 0; c < self->config.channels; c++) {
+        const ae_echo_planes *planes = ae_echo_spectra_planes(self->spectra[c]);
+        const float *restrict from_echo = planes->echo, *restrict from_far = planes->far_end;
+#pragma omp simd
+        for (int k = 0; k < self->bins; k++) {
+            to_echo[k] += scale * from_echo[k];
+            to_far[k] += scale * from_far[k];
+        }
+    }
+}
+
 /* Add one channel's share of a signal's band powers. */
 static void add_bands(const ae_echo_stage *self, const float *bin_power, float *band_power)
 {

@@ -31,6 +31,9 @@ void ae_echo_stage_reset(ae_echo_stage *self);
  * channels, [bins]: noise is missing there too. */
 void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, float *const *re,
                           float *const *im, float *gain, float *taken);
+/* Power of the last hop's linear echo estimate and of the far end behind the bulk delay, [bins]
+ * each: |X|^2 summed over the channels, times scale. No overlap. */
+void ae_echo_stage_powers(const ae_echo_stage *self, float scale, float *echo, float *far_end);
 /* How much of the last hop was near end or noise, 0 (all echo) .. 1. */
 float ae_echo_stage_near_end_presence(const ae_echo_stage *self);
 

@@ -25,6 +25,7 @@ struct ae_suppressor {
     ae_comfort_noise *comfort;
     float *power, *gain, *echo_gain, *taken, *scratch; /* [bins] */
     float near_end_presence;                           /* for the report */
+    float net_share; /* 0 .. 1: how far the learned stage is faded in */
     float echo_kept;                                   /* smoothed power ratio behind the report */
 };
 
@@ -242,6 +243,21 @@ static void restore_hum(ae_suppressor *self)
     ae_hum_restore(self->hum, ae_amplitude_from_db(-down_db), self->re, self->im);
 }
 
+/* Noise gain times echo gain. Where the learned stage goes on, only half the echo gain's decibels:
+ * near end that it takes away in double talk never comes back, and the net hears the far end too.
+ * The nets were trained behind it; training/front.c runs this code. */
+static void join_gains(ae_suppressor *self, const ae_echo_view *const *echo)
+{
+    float *restrict gain = self->gain;
+    const float *restrict echo_gain = self->echo_gain;
+    float share = self->net_share;
+    for (int c = 0; c < self->config.channels; c++)
+        if (echo[c]->unheard) share = 0.0f; /* a guess that only the stage can make */
+#pragma omp simd
+    for (int k = 0; k < self->bins; k++)
+        gain[k] *= echo_gain[k] + share * (sqrtf(echo_gain[k]) - echo_gain[k]);
+}
+
 static void apply_gain(ae_suppressor *self)
 {
     for (int c = 0; c < self->config.channels; c++) {
@@ -316,8 +332,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
         hop.echo_share = find_echo_share(self);
     }
     ae_noise_stage_update(self->noise, &hop, self->gain);
-    if (has_echo)
-        for (int k = 0; k < self->bins; k++) self->gain[k] *= self->echo_gain[k];
+    if (has_echo) join_gains(self, echo);
     apply_gain(self);
     if (ae_hum_hz(self->hum) > 0.0f) restore_hum(self);
     if (has_echo) add_comfort_noise(self);

@@ -195,7 +195,7 @@ def test_near_end_alone_is_wanted_as_it_is(
     near_end = simulate.talk(np.random.default_rng(4), recordings, SAMPLE_RATE_HZ)
     near_end = np.ascontiguousarray(0.1 * near_end, np.float32)
     nothing = np.zeros_like(near_end)
-    _, gram = hearing.hear(Scene(near_end, nothing, near_end, nothing))
+    _, gram = hearing.hear(Scene(near_end, nothing, near_end, nothing, near_end))
     for product in np.split(gram, hearing.products, 1):
         assert np.allclose(product, gram[:, : hearing.bands], rtol=1e-3, atol=1e-12)
 

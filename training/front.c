@@ -2,14 +2,17 @@
  *
  * The net hears what the classical stages have already worked on, so training runs them too. The
  * suppressor is built in with its way out of the short-time spectrum tapped: `after` is what it would
- * have given to the synthesis, `before` the power that it was heard with, hum taken out. front.py compiles it with the files
- * behind the headers named here. */
+ * have given to the synthesis, without comfort noise, `before` the power that it was heard with, hum
+ * taken out. front.py compiles it with the files behind the headers named here. */
 #include "ae_comfort_noise.h"
+#include "ae_echo_filter.h"
 #include "ae_echo_stage.h"
 #include "ae_hum.h"
 #include "ae_noise_stage.h"
 #include "ae_stft.h"
 #include "ae_suppressor.h"
+
+#include <string.h>
 
 static const float *own_after_re, *own_after_im;
 
@@ -21,11 +24,30 @@ static void tapped_synthesise(ae_stft *self, const float *re, const float *im, f
     own_after_im = im;
 }
 
+enum { k_rate_hz = 16000, k_bins = 256, k_max_bins = 512 };
+
+static float heard_power[k_max_bins];
+
+static void tapped_update(ae_noise_stage *self, const ae_noise_hop *hop, float *gain)
+{
+    memcpy(heard_power, hop->power, k_bins * sizeof(float));
+    ae_noise_stage_update(self, hop, gain);
+}
+
+static int no_noise_missing(ae_comfort_noise *self, const float *gain, float least_gain,
+                            float *amplitude)
+{
+    (void)self, (void)gain, (void)least_gain, (void)amplitude;
+    return 0;
+}
+
 #define ae_stft_synthesise tapped_synthesise
+#define ae_noise_stage_update tapped_update
+#define ae_comfort_noise_missing no_noise_missing
 #include "ae_suppressor.c"
 #undef ae_stft_synthesise
-
-enum { k_rate_hz = 16000, k_bins = 256, k_max_bins = 512 };
+#undef ae_noise_stage_update
+#undef ae_comfort_noise_missing
 
 static void split(const float *pairs, float scale, float *re, float *im)
 {
@@ -67,10 +89,75 @@ int front(const float *mixed, int hops, float level, float attenuation_limit_db,
         if (t == 0) continue;
         const float undo = 1.0f / (suppressor->power_scale * scale * scale);
         for (int k = 0; k < k_bins; k++)
-            before[(size_t)(t - 1) * k_bins + k] = undo * suppressor->power[k];
+            before[(size_t)(t - 1) * k_bins + k] = undo * heard_power[k];
         join(own_after_re, own_after_im, 1.0f / scale, after + (size_t)(t - 1) * 2 * k_bins);
     }
     ae_suppressor_destroy(suppressor);
     ae_stft_destroy(stft);
+    return (int)status;
+}
+
+typedef struct {
+    int hop;
+    ae_echo_filter *filter;
+    ae_suppressor *suppressor;
+    ae_stft *stft; /* of the target */
+} scene_front;
+
+static ae_status create_scene_front(scene_front *self, float attenuation_limit_db)
+{
+    const ae_echo_filter_config filter = ae_echo_filter_default_config(k_rate_hz);
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate_hz);
+    config.attenuation_limit_db = attenuation_limit_db;
+    config.echo = 1;
+    self->hop = ae_block_frames(k_rate_hz);
+    const ae_stft_config stft = {self->hop, (int)(k_window_hops * (float)self->hop + 0.5f)};
+    ae_status status = ae_echo_filter_create(&self->filter, &filter);
+    if (status == AE_OK) status = ae_suppressor_create(&self->suppressor, &config);
+    if (status == AE_OK) status = ae_stft_create(&self->stft, &stft);
+    if (status == AE_OK) self->suppressor->net_share = 1.0f;
+    return status;
+}
+
+static void destroy_scene_front(scene_front *self)
+{
+    ae_echo_filter_destroy(self->filter);
+    ae_suppressor_destroy(self->suppressor);
+    ae_stft_destroy(self->stft);
+}
+
+/* capture, far_end, wanted: signals at 16 kHz, [hops * 160]. after, target: as `after` above; before,
+ * echo, far: [hops][256 bins], power of the filter's output, of its echo estimate and of the far
+ * end behind the bulk delay. All divided by the hop in frames. Returns an ae_status. */
+int front_scene(const float *capture, const float *far_end, const float *wanted, int hops,
+                float attenuation_limit_db, float *before, float *echo, float *far, float *after,
+                float *target)
+{
+    scene_front self = {0};
+    ae_status status = create_scene_front(&self, attenuation_limit_db);
+    const ae_fp_mode mode = ae_fp_enter();
+    float error[AE_MAX_RATE_HZ / 100 + 1], unused[AE_MAX_RATE_HZ / 100 + 1];
+    float re[k_max_bins], im[k_max_bins], echo_power[k_max_bins], far_power[k_max_bins];
+    for (int t = 0; t < hops && status == AE_OK; t++) {
+        const size_t at = (size_t)t * (size_t)self.hop, row = (size_t)t * k_bins;
+        const float *far_block = far_end + at;
+        ae_echo_filter_process(self.filter, capture + at, &far_block, error);
+        const ae_echo_view *view = ae_echo_filter_view(self.filter);
+        ae_suppressor_process(self.suppressor, (const float *[]){error}, &view,
+                              (float *[]){unused});
+        const float scale = 1.0f / (float)self.hop;
+        ae_echo_stage_powers(self.suppressor->echo, scale * scale, echo_power, far_power);
+        ae_stft_analyse(self.stft, wanted + at, re, im);
+        const float undo = scale * scale / self.suppressor->power_scale;
+        for (int k = 0; k < k_bins; k++) {
+            before[row + k] = undo * heard_power[k];
+            echo[row + k] = echo_power[k];
+            far[row + k] = far_power[k];
+        }
+        join(own_after_re, own_after_im, scale, after + 2 * row);
+        join(re, im, scale, target + 2 * row);
+    }
+    ae_fp_leave(mode);
+    destroy_scene_front(&self);
     return (int)status;
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tools.echo_net.features import compile_library
-from training.spectrum import Array
+from training.spectrum import BINS, Array
 
 LIMIT_DB = 10.0  # how far the classical stages turn noise down where a net goes on
 
@@ -50,3 +51,34 @@ def front(mixed: Array, level: float) -> tuple[Array, Array]:
     if status != 0:
         raise MemoryError(f"front gave status {status}")
     return before, after
+
+
+@dataclass(frozen=True)
+class SceneFront:
+    """What the classical stages make of a microphone beside a loudspeaker, per hop and bin.
+
+    after, target : ndarrays of float32, shape (hops, 256, 2)
+        What they leave, and the spectrum of the near end as it should be.
+    before, echo, far : ndarrays of float32, shape (hops, 256)
+        Power that is heard, that of the linear echo estimate, that of the far end behind the delay.
+    """
+
+    after: Array
+    target: Array
+    before: Array
+    echo: Array
+    far: Array
+
+
+def front_scene(capture: Array, far_end: Array, wanted: Array) -> SceneFront:
+    """Run echo filter, echo stage and noise stage over a scene at 16 kHz, whole hops of 160."""
+    hops = len(capture) // 160
+    signals = [np.ascontiguousarray(x, np.float32) for x in (capture, far_end, wanted)]
+    before, echo, far = (np.empty((hops, BINS), np.float32) for _ in range(3))
+    after, target = (np.empty((hops, BINS, 2), np.float32) for _ in range(2))
+    heard = [ctypes.c_void_p(x.ctypes.data) for x in signals]
+    kept = [ctypes.c_void_p(x.ctypes.data) for x in (before, echo, far, after, target)]
+    status = _library().front_scene(*heard, hops, ctypes.c_float(LIMIT_DB), *kept)
+    if status != 0:
+        raise MemoryError(f"front_scene gave status {status}")
+    return SceneFront(after, target, before, echo, far)

@@ -179,7 +179,7 @@ def _bent(rng: Random, x: Array) -> Array:
     )
 
 
-def _share(recordings: list[Recording], held_out: bool) -> list[Recording]:
+def share_of(recordings: list[Recording], held_out: bool) -> list[Recording]:
     """Return those held out, or the others; all of them where there are too few to hold some."""
     return [r for r in recordings if r.held_out == held_out] or recordings
 
@@ -189,8 +189,8 @@ class Maker:
 
     def __init__(self, speech: Path, noise: Path, held_out: bool) -> None:
         self.reader = Reader()
-        self.talkers = Talkers(self.reader, _share(listed(speech, noise=False), held_out))
-        self.noises = _share(listed(noise, noise=True), held_out)
+        self.talkers = Talkers(self.reader, share_of(listed(speech, noise=False), held_out))
+        self.noises = share_of(listed(noise, noise=True), held_out)
         seconds = np.array([max(8.0, len(self.reader.read(r, 16000)) / 16000) for r in self.noises])
         self.noise_shares = np.sqrt(seconds) / np.sqrt(seconds).sum()
         self.held_out = held_out

@@ -1,7 +1,8 @@
 """Mix clips of the material into batches: what the nets hear, and what they are judged by.
 
 All of it happens on spectra: levels, equalisers, band limits, steps of the noise. Powers are
-relative to the talker's level.
+relative to the talker's level. Scenes with a loudspeaker (`echo_scenes`) have been through the
+classical stages already and only get another equaliser.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ ASIDE = 3  # features per point besides: before the classical stages, echo estim
 NOTHING = -2.0  # the feature of what is 70 dB under the level
 
 _LEAST_SPEECH = 0.05  # of a clip's hops
+_SCENE_PLANES = ("spectra", "target", "before", "echo", "far")
+_SCENE_SHARE = 0.25  # of the sequences, where the material holds scenes
 
 
 @dataclass(frozen=True)
 class Batch:
     """One batch: (sequences, hops, ...).
 
-    hears: the nets' input, (points,); aside: more of it, (points, ASIDE). mixed, wanted: power of the mixture and of the target over
-    each point; shared: real part of their product. low_mixed, low_wanted: the single bins
-    themselves, real and imaginary part on a last axis. speech: 1 where somebody speaks.
+    hears: the nets' input, (points,); aside: more of it, (points, ASIDE). mixed, wanted: power of
+    the mixture and of the target over each point; shared: real part of their product. low_mixed,
+    low_wanted: the single bins themselves, real and imaginary part on a last axis. speech: 1 where
+    somebody speaks.
     """
 
     hears: Tensor
@@ -44,6 +48,73 @@ class Batch:
     low_mixed: Tensor
     low_wanted: Tensor
     speech: Tensor
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """One sequence of a batch, behind the classical stages: (hops, ...).
+
+    left, wanted: bins of what they leave and of the target. before, echo, far: power per bin of what
+    they heard, of the echo estimate and of the far end (None: no far end). *_high: powers over 8
+    kHz. loudness: what to multiply by to have what the microphone gives.
+    """
+
+    left: Tensor
+    wanted: Tensor
+    before: Array
+    echo: Array | None
+    far: Array | None
+    before_high: Array
+    wanted_high: Array
+    speech: Array
+    loudness: float
+
+
+class Scenes:
+    """Clips with a loudspeaker, mapped from disk; none where the material holds none."""
+
+    def __init__(self, folder: Path) -> None:
+        paths = sorted(folder.glob("scene[0-9]*.npz"))
+        self.parts = [
+            {n: np.load(p.with_suffix(f".{n}.npy"), mmap_mode="r") for n in _SCENE_PLANES}
+            for p in paths
+        ]
+        more = [np.load(p) for p in paths]
+        self.where = [(part, i) for part, m in enumerate(more) for i in range(len(m["level"]))]
+        self.level = [float(x) for m in more for x in m["level"]]
+        self.label = [row for m in more for row in m["label"]]
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def draw(self, rng: Random, hops: int) -> _Sequence:
+        """Return hops of one clip, as another microphone and another loudspeaker colour it."""
+        n = int(rng.integers(len(self)))
+        part, i = self.where[n]
+        start = int(rng.integers(0, len(self.label[n]) - hops + 1))
+        piece = {
+            name: np.array(plane[i, start : start + hops], np.float32)
+            for name, plane in self.parts[part].items()
+        }
+        curve, far_curve = _curve(rng, 2.0, 0.7), _curve(rng, 2.0, 0.7)
+        if rng.random() < 0.5:
+            curve = curve * _band_limit(rng)[0]
+        before, echo, far = (
+            10 ** (piece[name] / 10) * edge**2
+            for name, edge in (("before", curve), ("echo", curve), ("far", far_curve))
+        )
+        high = np.zeros((hops, spectrum.HIGH_BANDS), np.float32)
+        return _Sequence(
+            left=torch.from_numpy(piece["spectra"] * curve[:, None]),
+            wanted=torch.from_numpy(piece["target"] * curve[:, None]),
+            before=before,
+            echo=echo,
+            far=far,
+            before_high=high,
+            wanted_high=high,
+            speech=self.label[n][start : start + hops].astype(np.float32),
+            loudness=self.level[n],
+        )
 
 
 class Clips:
@@ -111,6 +182,7 @@ class Mixer:
         self.heard, self.target, self.noise = (
             Clips(folder, n) for n in ("heard", "target", "noise")
         )
+        self.scenes = Scenes(folder)
         self.spoken = np.flatnonzero(self.heard.more["label"].mean(1) > _LEAST_SPEECH)
 
     def _noise(self, rng: Random) -> tuple[Tensor, Array, bool]:
@@ -130,8 +202,14 @@ class Mixer:
         assert total is not None
         return total, high, wide
 
-    def _one(self, rng: Random) -> tuple[Tensor, Tensor, Array, Array, Array]:
-        """Return mixture, target, their high-band powers, speech."""
+    def _one(self, rng: Random) -> _Sequence:
+        """Return one sequence, a scene or a mixture."""
+        if len(self.scenes) and rng.random() < _SCENE_SHARE:
+            return self.scenes.draw(rng, self.hops)
+        return self._mixture(rng)
+
+    def _mixture(self, rng: Random) -> _Sequence:
+        """Return speech in noise, no far end."""
         hops = self.hops
         i = int(rng.choice(self.spoken))
         start = int(rng.integers(0, self.heard.high.shape[1] - hops + 1))
@@ -163,30 +241,47 @@ class Mixer:
         noise_high = noise_high * gain[:, None] ** 2
         mixed = heard.add_(noise)
         mixed_high, target_high = (heard_high + noise_high) * wide, target_high * wide
-        return mixed, target, mixed_high, target_high, speech
+        loudness = ratio(rng.uniform(-45, -8))
+        before, left = front(mixed.numpy(), loudness)
+        return _Sequence(
+            left=torch.from_numpy(left),
+            wanted=target,
+            before=before,
+            echo=None,
+            far=None,
+            before_high=mixed_high,
+            wanted_high=target_high,
+            speech=speech,
+            loudness=loudness,
+        )
 
     def batch(self, seed: int, step: int, sequences: int) -> Batch:
         """Return the batch of one step."""
         rng = np.random.default_rng([seed, step])
         drawn = [self._one(rng) for _ in range(sequences)]
-        loudness = np.array([ratio(rng.uniform(-45, -8)) for _ in drawn], np.float32)
-        cleaned = [front(d[0].numpy(), gain) for d, gain in zip(drawn, loudness, strict=True)]
-        before = np.stack([power for power, _ in cleaned])
-        mixed = torch.from_numpy(np.stack([left for _, left in cleaned]))
-        target = torch.stack([d[1] for d in drawn])
-        mixed_high, target_high, speech = (np.stack([d[k] for d in drawn]) for k in (2, 3, 4))
+        mixed, target = (torch.stack([getattr(d, n) for d in drawn]) for n in ("left", "wanted"))
+        before, before_high, target_high, speech = (
+            np.stack([getattr(d, n) for d in drawn])
+            for n in ("before", "before_high", "wanted_high", "speech")
+        )
         power, wanted, shared = (
             _products(a, b) for a, b in ((mixed, mixed), (target, target), (mixed, target))
         )
         points = self.points
         sums, sums_before = points.sums(power), points.sums(before)
         kept = (sums[..., -1:] + 1e-20) / (sums_before[..., -1:] + 1e-20)
-        before_high, mixed_high = mixed_high, mixed_high * np.minimum(kept, 1)
-        scale = loudness[:, None] ** 2
+        mixed_high = before_high * np.minimum(kept, 1)
+        scale = np.array([d.loudness for d in drawn], np.float32)[:, None] ** 2
         level = spectrum.levels(power.mean(-1) * scale) / scale
         hears = spectrum.features(points, sums, mixed_high, level)
         aside = np.full((*hears.shape, ASIDE), NOTHING, np.float32)
         aside[..., 0] = spectrum.features(points, sums_before, before_high, level)
+        for n, d in enumerate(drawn):
+            for which, beside in ((1, d.echo), (2, d.far)):
+                if beside is not None:
+                    high = np.zeros_like(d.before_high)
+                    sums_beside = points.sums(beside)
+                    aside[n, ..., which] = spectrum.features(points, sums_beside, high, level[n])
 
         def joined(low: Array, high: Array) -> Tensor:
             return torch.from_numpy(np.concatenate([low, high], -1))

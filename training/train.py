@@ -23,6 +23,7 @@ import torch
 
 from training import net, quantise
 from training.mix import ASIDE, Batch, Mixer
+from training.muon import Muon
 from training.pause import wait_while_paused
 
 _VALID_SEED, _VALID_STEPS, _VALID_SEQUENCES = 77, 6, 16
@@ -96,9 +97,14 @@ class Run:
             weights, _ = net.widened(held["weights"], old, ASIDE - old.aside)
             self.net.load_state_dict(weights)
         self.averaged = copy.deepcopy(self.net)
-        self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=options.rate, weight_decay=1e-4, betas=(0.9, 0.98)
-        )
+        named = list(self.net.named_parameters())
+        matrices = [(n, p) for n, p in named if p.ndim == 2 and min(p.shape) > 1 and n != "place"]
+        ids = {id(p) for _, p in matrices}
+        rest = [p for _, p in named if id(p) not in ids]
+        self.optimisers = [
+            Muon(matrices, options.rate),
+            torch.optim.AdamW(rest, lr=options.rate, weight_decay=1e-4, betas=(0.9, 0.98)),
+        ]
         self.weight = net.Weighting(lost=options.lost)
         self.step, self.cpu_s, self.frames = 0, 0.0, 0
         if (self.folder / "state.pt").exists():
@@ -111,14 +117,20 @@ class Run:
         state = torch.load(self.folder / "state.pt", weights_only=True)
         self.net.load_state_dict(state["net"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, held in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(held)
         self.step, self.cpu_s, self.frames = state["step"], state["cpu_s"], state["frames"]
 
     def save(self) -> None:
         """Write the state and the averaged weights."""
-        state = {"net": self.net.state_dict(), "averaged": self.averaged.state_dict(),
-                 "optimiser": self.optimiser.state_dict(), "step": self.step, "cpu_s": self.cpu_s,
-                 "frames": self.frames}  # fmt: skip
+        state = {
+            "net": self.net.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+            "cpu_s": self.cpu_s,
+            "frames": self.frames,
+        }
         weights = {"weights": self.averaged.state_dict(), "shape": net.described(self.shape)}
         for name, content in (("state.pt", state), ("net.pt", weights)):
             torch.save(content, self.folder / f".{name}")
@@ -137,16 +149,18 @@ class Run:
 
     def learn(self) -> dict[str, float]:
         """Take one step."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.step, self.options)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate_at(self.step, self.options)
+            optimiser.zero_grad()
         batch = self.mixer.batch(self.options.seed, self.step, self.options.sequences)
-        self.optimiser.zero_grad()
         with self.precision(self.net):
             parts = self.losses(self.net, batch)
             parts["loss"].backward()
         length = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if torch.isfinite(length):
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
         else:
             print(f"step {self.step}: no finite gradient, left out", flush=True)
         kept = min(0.999, (self.step + 1) / (self.step + 20))

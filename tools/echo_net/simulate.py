@@ -23,6 +23,7 @@ import soxr
 from scipy import signal
 
 SAMPLE_RATE_HZ = 16000  # the net's bands end at 8 kHz; the engine gathers them at any rate
+EARLY_S = 0.05  # later reflections blur speech
 SUFFIXES = {".flac", ".wav", ".opus"}
 
 Signal = npt.NDArray[np.floating[Any]]
@@ -35,12 +36,22 @@ class Scene:
     """What the microphone hears and what it is made of, each float32, shape (frames,).
 
     ``capture`` is the sum of echo, ``near_end`` and ``noise``, rounded to 16 bits, perhaps clipped.
+    ``early`` is the part of ``near_end`` that comes within EARLY_S of its direct sound.
     """
 
     capture: Signal
     far_end: Signal
     near_end: Signal
     noise: Signal
+    early: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How often things are drawn: a quiet room, music for the near end."""
+
+    quiet: float = 0.65
+    near_music: float = 0.06
 
 
 class Recordings:
@@ -397,6 +408,8 @@ def scrambled(rng: Random, x: Signal) -> Signal:
 
 # --- the scene ---
 
+_SHARES = Shares()
+
 
 def programme(rng: Random, frames: int) -> tuple[Signal, Signal]:
     """Return who speaks when: the activity of the far end and of the near end."""
@@ -497,7 +510,9 @@ def _through_changes(
     return echo * (1 - share) + other.echo_of(played) * share
 
 
-def make_scene(rng: Random, recordings: Recordings, seconds: float = 14.0) -> Scene:
+def make_scene(
+    rng: Random, recordings: Recordings, seconds: float = 14.0, shares: Shares = _SHARES
+) -> Scene:
     """Make up one scene.
 
     Parameters
@@ -508,6 +523,8 @@ def make_scene(rng: Random, recordings: Recordings, seconds: float = 14.0) -> Sc
         Talkers and noise.
     seconds : float
         Length. Most that happens to the echo happens before 10 s.
+    shares : Shares
+        How often what is drawn.
 
     Returns
     -------
@@ -538,26 +555,31 @@ def make_scene(rng: Random, recordings: Recordings, seconds: float = 14.0) -> Sc
     if rng.random() < 0.1:  # a microphone amplifier that clips below full scale
         echo_db, clip_at = rng.uniform(-16, -10), ratio(rng.uniform(-11, -4))
     echo = np.zeros(frames) if no_echo else echo / level(echo) * ratio(echo_db)
-    near_end = _near_end(rng, recordings, near_active)
+    near_end, early = _near_end(rng, recordings, near_active, shares.near_music)
     if np.any(near_end):
         near_dbfs = echo_db + near_db if np.any(echo) else rng.uniform(-40, -15)
-        near_end = near_end / level(near_end) * ratio(near_dbfs)
-    near_end *= min(1, 0.7 / peak(near_end))  # a talker does not clip alone
+        gain = ratio(near_dbfs) / level(near_end)
+        gain *= min(1, 0.7 / peak(gain * near_end))  # a talker does not clip alone
+        near_end, early = gain * near_end, gain * early
     # noise below the echo; mostly a quiet room, a third a fan or a street; never below -80 dBFS
-    noise_db = rng.uniform(30, 60) if rng.random() < 0.65 else rng.uniform(3, 30)
+    noise_db = rng.uniform(30, 60) if rng.random() < shares.quiet else rng.uniform(3, 30)
     background = noise(rng, recordings, frames) * ratio(max(echo_db - noise_db, -80))
     if rng.random() < 0.04:  # a gate that leaves digital silence
         background *= 0
-    return _captured(rng, far_end, [near_end, echo, background], clip_at)
+    return _captured(rng, far_end, [near_end, echo, background, early], clip_at)
 
 
-def _near_end(rng: Random, recordings: Recordings, active: Signal) -> Signal:
-    """Return the near end in its room, at any level: a talker, rarely music."""
+def _near_end(
+    rng: Random, recordings: Recordings, active: Signal, music_share: float
+) -> tuple[Signal, Signal]:
+    """Return the near end in its room, at any level, and its early part: a talker, rarely music."""
     near_end = talk(rng, recordings, len(active))
-    if rng.random() < 0.06:  # an instrument, a radio: near end as well
+    if rng.random() < music_share:  # an instrument, a radio: near end as well
         near_end = music(rng, len(active))
     response = room(rng, rng.uniform(0.15, 0.45), rng.uniform(0, 15))  # 3 m off to close by
-    return convolved(near_end * active, response)
+    first = int((EARLY_S + 0.003) * SAMPLE_RATE_HZ)  # the direct sound comes within 3 ms
+    spoken = near_end * active
+    return convolved(spoken, response), convolved(spoken, response[:first])
 
 
 def _captured(rng: Random, far_end: Signal, parts: list[Signal], clip_at: float | None) -> Scene:
@@ -569,17 +591,17 @@ def _captured(rng: Random, far_end: Signal, parts: list[Signal], clip_at: float 
     if rng.random() < 0.25:  # another microphone gain
         other = ratio(rng.uniform(-15, 3))
         gain *= min(other, 0.99 / (loudest * gain)) if clip_at is None else 1.0
-    near_end, echo, background = (gain * part for part in parts)
+    near_end, echo, background, early = (gain * part for part in parts)
     capture = near_end + echo + background
     if clip_at is not None:
         capture = np.clip(capture, -clip_at, clip_at)
     capture = np.clip(np.round(capture * 32767), -32768, 32767) / 32768
-    heard = [capture, near_end, background]
+    heard = [capture, near_end, background, early]
     if rng.random() < 0.06:  # a telephone line
         heard = [filtered(x, "low", 6, 3500) for x in heard]
         far_end = filtered(far_end, "low", 6, 3500)
     if rng.random() < 0.15:  # a device that takes away the sub-sonic part
         corner_hz = rng.uniform(50, 150)
         heard = [filtered(x, "high", 2, corner_hz) for x in heard]
-    capture, near_end, background = (np.ascontiguousarray(x, np.float32) for x in heard)
-    return Scene(capture, np.ascontiguousarray(far_end, np.float32), near_end, background)
+    capture, near_end, background, early = (np.ascontiguousarray(x, np.float32) for x in heard)
+    return Scene(capture, np.ascontiguousarray(far_end, np.float32), near_end, background, early)
