@@ -18,6 +18,7 @@
 
 #include "ae_common.h"
 #include "ae_echo_view.h"
+#include "ae_net_model.h"
 
 /* ffi:begin */
 typedef struct ae_suppressor ae_suppressor;
@@ -35,6 +36,10 @@ typedef struct {
     float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
     int transients;             /* 0, 1: take key strokes, clicks and taps away */
     int music_guard;            /* 0, 1: where music plays, hold the attenuation at 6 dB */
+    /* Nets that work on what the stages above leave; NULL: not there. They must outlive this. */
+    const ae_net_model *small_model, *large_model;
+    int tier; /* 0 (no net), 1 (small), 2 (large); one that is not there is the next lower that is
+               */
 } ae_suppressor_config;
 
 typedef struct {
@@ -48,6 +53,8 @@ typedef struct {
     int music;           /* 1: music plays, says the music guard; 0 where that is off */
     uint32_t transient_count; /* key strokes and clicks that were taken away since reset */
     float near_end_presence;  /* 0 (echo alone) .. 1 (near end; no echo filter; a silent far end) */
+    int tier;                 /* whose net runs: 0 (none), 1 (small), 2 (large) */
+    float net_share; /* 0 .. 1: how much of its work is in the output; a net is faded in and out */
 } ae_suppressor_report;
 
 ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz);
@@ -63,6 +70,8 @@ void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuati
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb);
 void ae_suppressor_set_transients(ae_suppressor *self, int transients);
 void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard);
+/* Ramps; a net that begins is heard 0.3 s later. */
+void ae_suppressor_set_tier(ae_suppressor *self, int tier);
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
 /* ffi:end */
 

@@ -178,7 +178,10 @@ C_ROWS: list[set[str]] = [
     | row("lipsync sync_delay"),
     # Parts: of the echo filter, of the suppressor, of the leveller, of the mixer, of the meter, of
     # the lip-sync estimator.
-    row("echo_align echo_stage noise_stage hum"),
+    row("echo_align echo_stage noise_stage net_stage hum"),
+    row("mask_net"),
+    row("net_model"),
+    row("net"),
     row("delay kalman residual_echo echo_net")
     | row("noise_psd speech_gain speech_presence spectral_points cepstral_snr late_reverb")
     | row("comfort_noise musical_noise rumble music_guard hum_search transients")

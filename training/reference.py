@@ -1,13 +1,13 @@
 """An exported net in plain NumPy, one hop at a time: what an implementation in C has to do.
 
-usage: python -m training.reference NET.npz VECTOR.npz    (checks it against the vector)
+usage: python -m training.reference VECTOR.npz    (checks it against the vector)
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ import numpy as np
 from training import spectrum
 from training.spectrum import Array, Points
 
-FORMAT = "audio-engine suppressor net 1"
+MAGIC, FEATURES = b"AENETv1\0", 1
+SIZES = ("singles", "channels", "full", "layers", "taps", "aside")
+HEADER = struct.Struct("<8s8I")
+NOTHING = -2.0  # the feature of no power at all
 
 
 def logistic(x: Array) -> Array:
@@ -23,39 +26,71 @@ def logistic(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
-def load(path: Path) -> tuple[dict[str, int], dict[str, Array]]:
+def tensors_of(shape: dict[str, int]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return names and shapes of a net's tensors, in the order of the file."""
+    c, full, points = shape["channels"], shape["full"], Points(shape["singles"]).count
+    bands, entries = points // 4, list[tuple[str, tuple[int, ...]]]()
+
+    def dense(name: str, outputs: int, inputs: int) -> None:
+        entries.extend([(f"{name}.weight", (outputs, inputs)), (f"{name}.bias", (outputs,))])
+
+    def recurrent(name: str, state: int) -> None:
+        for kind, size in (("weight", (3 * state, state)), ("bias", (3 * state,))):
+            entries.extend((f"{name}.{kind}_{of}_l0", size) for of in ("ih", "hh"))
+
+    entries += [("place", (bands, c)), ("up2_bias", (c,)), ("bias", (points,))]
+    dense("down1", c, 4 * (2 + 2 * (shape["taps"] > 0) + shape["aside"]))
+    dense("down2", c, 4 * c)
+    for n in range(shape["layers"]):
+        recurrent(f"layers.{n}.sub", c)
+        dense(f"layers.{n}.gather", full, bands * c)
+        recurrent(f"layers.{n}.full", full)
+        dense(f"layers.{n}.scatter", bands * c, full)
+    dense("up2", 4 * c, 2 * c)
+    dense("up1", 4, 2 * c)
+    if shape["taps"]:
+        dense("tap", 4 * shape["taps"], 2 * c)
+    dense("voice", 1, full)
+    return entries
+
+
+def load(content: bytes) -> tuple[dict[str, int], dict[str, Array]]:
     """Return an exported net's shape and tensors, matrices as (outputs, inputs)."""
-    held = np.load(path)
-    content = held["blob"].tobytes()
-    header = json.loads(held["header"].tobytes())
-    if header["format"] != FORMAT or header["sha256"] != hashlib.sha256(content).hexdigest():
-        raise ValueError(f"{path} is no net of this format, or damaged")
-    tensors = {}
-    for entry in header["tensors"]:
-        shape, at = entry["shape"], entry["offset"]
-        count = int(np.prod(shape))
-        if entry["kind"] == "int8":
-            scale = np.frombuffer(content, "<f4", shape[0], at)
-            numbers = np.frombuffer(content, np.int8, count, at + 4 * shape[0]).reshape(shape)
-            tensors[entry["name"]] = scale[:, None] * numbers
+    magic, features, *sizes, payload = HEADER.unpack_from(content)
+    end = HEADER.size + payload
+    if (magic, features) != (MAGIC, FEATURES) or (
+        content[end:] != hashlib.sha256(content[:end]).digest()
+    ):
+        raise ValueError("this is no net of this format, or damaged")
+    shape, tensors, at = dict(zip(SIZES, sizes, strict=True)), {}, HEADER.size
+    for name, size in tensors_of(shape):
+        count = int(np.prod(size))
+        if "weight" in name:
+            scale = np.frombuffer(content, "<f4", size[0], at)
+            at += 4 * size[0]
+            numbers = np.frombuffer(content, np.int8, count, at).reshape(size)
+            tensors[name] = scale[:, None] * numbers
+            at += count + -count % 4
         else:
-            tensors[entry["name"]] = np.frombuffer(content, "<f4", count, at).reshape(shape)
-    return header["shape"], tensors
+            tensors[name] = np.frombuffer(content, "<f4", count, at).reshape(size)
+            at += 4 * count
+    if at != end:
+        raise ValueError("the file's tensors are of another size than its header says")
+    return shape, tensors
 
 
 class Net:
     """A net of kind "bands" and its state."""
 
-    def __init__(self, path: Path) -> None:
-        self.shape, self.w = load(path)
+    def __init__(self, content: bytes) -> None:
+        self.shape, self.w = load(content)
         self.points = Points(self.shape["singles"])
         self.bands = self.points.count // 4
         c, full, layers = (self.shape[k] for k in ("channels", "full", "layers"))
         self.sub = [np.zeros((self.bands, c)) for _ in range(layers)]
         self.across = [np.zeros(full) for _ in range(layers)]
-        self.heard = np.full(self.points.count, -2.0)  # of the hop before
-        self.late = np.zeros((max(2, self.shape["taps"]), self.shape["singles"]), complex)
-        self.level = 0.0
+        self.heard = np.full(self.points.count, NOTHING)  # of the hop before
+        self.late = np.zeros(self.shape["singles"], complex)
 
     def _dense(self, name: str, x: Array) -> Array:
         return np.asarray(x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"])
@@ -70,31 +105,25 @@ class Net:
         new = np.tanh(from_input[..., 2 * h :] + reset * from_state[..., 2 * h :])
         return np.asarray(new + update * (state - new))
 
-    def features(self, power: Array, high: Array) -> Array:
-        """Return what is heard of one hop's bin powers (256) and high-band powers (4)."""
-        mean = max(float(power.mean()), spectrum.LEAST_LEVEL)
-        if self.level == 0.0:
-            self.level = mean
-        rise = mean > self.level
-        self.level += (spectrum.RISE if rise else spectrum.FALL) * (mean - self.level)
-        sums = self.points.sums(power[None])
-        level = np.array([self.level])
-        return np.asarray(spectrum.features(self.points, sums, high[None], level)[0])
+    def answer(self, heard: Array, aside: Array | None, bins: Array) -> tuple[Array, Array, float]:
+        """Return gains (points,), complex filters (singles, taps), and the speech probability.
 
-    def answer(self, heard: Array, bins: Array) -> tuple[Array, float, Array]:
-        """Return gains (points,), the speech probability, and the filtered single bins.
-
-        heard: features of the hop; bins: the single bins, complex.
+        heard: features of the hop; aside: further ones, (points, aside), or None: there is nothing
+        of the kind; bins: the single bins, complex.
         """
         inputs = [heard, self.heard]
         self.heard = heard
         k = np.arange(self.shape["singles"])
         turn = np.exp(2j * np.pi * k * spectrum.BIN_HZ / spectrum.HOPS_PER_S)
         if self.shape["taps"]:
-            product = bins * np.conj(self.late[0] * turn)
+            product = bins * np.conj(self.late * turn)
             product = product / (np.abs(product) + 1e-12)
             rest = (0, self.points.count - len(k))
             inputs += [np.pad(product.real, rest), np.pad(product.imag, rest)]
+        self.late = bins
+        if aside is None:
+            aside = np.full((self.points.count, self.shape["aside"]), NOTHING)
+        inputs += list(aside.T)
         a = np.maximum(self._dense("down1", _fours(np.stack(inputs, 1))), 0)
         b = np.maximum(self._dense("down2", _fours(a)) + self.w["place"], 0)
         z = b
@@ -108,20 +137,14 @@ class Net:
         d = np.concatenate([np.maximum(up + self.w["up2_bias"], 0), a], 1)
         gain = logistic(_overlapped(self._dense("up1", d))[:, 0] + self.w["bias"])
         speech = float(logistic(self._dense("voice", self.across[-1]))[0])
-        out = bins
-        if self.shape["taps"]:
-            out = self._filter(d, bins, turn)
-        self.late = np.concatenate([bins[None], self.late[:-1]])
-        return gain, speech, gain[: len(k)] * out
+        return gain, self._filters(d), speech
 
-    def _filter(self, d: Array, bins: Array, turn: Array) -> Array:
+    def _filters(self, d: Array) -> Array:
         taps, singles = self.shape["taps"], self.shape["singles"]
+        if not taps:
+            return np.zeros((singles, 0), complex)
         filters = self._dense("tap", d[: singles // 2]).reshape(singles, 2 * taps)
-        factors = filters[:, :taps] + 1j * filters[:, taps:]
-        out = bins + factors[:, 0] * bins
-        for n in range(1, taps):
-            out = out + factors[:, n] * self.late[n - 1] * turn**n
-        return np.asarray(out)
+        return np.asarray(filters[:, :taps] + 1j * filters[:, taps:])
 
 
 def _fours(x: Array) -> Array:
@@ -144,16 +167,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("net", type=Path)
     parser.add_argument("vector", type=Path)
-    options = parser.parse_args()
-    net, wanted = Net(options.net), np.load(options.vector)
-    worst = dict.fromkeys(("features", "gains", "speech", "clean"), 0.0)
-    for t, spectra in enumerate(wanted["spectra"]):
-        power = np.abs(spectra[: spectrum.BINS]) ** 2
-        heard = net.features(power, np.zeros(spectrum.HIGH_BANDS))
-        gain, speech, clean = net.answer(heard, spectra[: net.shape["singles"]])
-        found = {"features": heard, "gains": gain, "speech": speech, "clean": clean}
+    wanted = np.load(parser.parse_args().vector)
+    net = Net(wanted["model"].tobytes())
+    worst = dict.fromkeys(("gains", "filters", "speech"), 0.0)
+    for t, bins in enumerate(wanted["bins"]):
+        gain, filters, speech = net.answer(wanted["features"][t], wanted["aside"][t], bins)
+        parts = np.concatenate([filters.real, filters.imag], 1)
+        found = {"gains": gain, "filters": parts, "speech": speech}
         for name in worst:
             worst[name] = max(worst[name], float(np.max(np.abs(found[name] - wanted[name][t]))))
     print(", ".join(f"{name} within {value:.1e}" for name, value in worst.items()))

@@ -1,0 +1,121 @@
+#include "ae_net.h"
+
+/* Sizes of the tiles that stay in registers: with eight values each, ten and eight sums. */
+enum { k_rows = 5, k_pair = 16, k_single = 8, k_strip = 64 };
+
+int ae_net_stride(int outputs) { return (outputs + 7) / 8 * 8; }
+
+int ae_net_wide_index(int outputs, int inputs, int output, int input)
+{
+    const int width = output < outputs / k_strip * k_strip ? k_strip : k_single;
+    const int first = output / width * width;
+    return first * inputs + input * width + output - first;
+}
+
+/* `rows` x `width` outputs; both are constants where it is called, so the sums are registers. */
+static inline __attribute__((always_inline)) void
+multiply_tile(const float *restrict in, int in_step, int rows, const float *restrict weights,
+              int inputs, int stride, const float *restrict bias, int width, float *restrict out)
+{
+    float sum[k_rows][k_pair];
+    for (int r = 0; r < rows; r++)
+#pragma omp simd
+        for (int o = 0; o < width; o++) sum[r][o] = bias[o];
+    for (int i = 0; i < inputs; i++) {
+        const float *restrict row = weights + i * stride;
+        for (int r = 0; r < rows; r++) {
+            const float x = in[r * in_step + i];
+#pragma omp simd
+            for (int o = 0; o < width; o++) sum[r][o] += x * row[o];
+        }
+    }
+    for (int r = 0; r < rows; r++)
+#pragma omp simd
+        for (int o = 0; o < width; o++) out[r * stride + o] = sum[r][o];
+}
+
+void ae_net_dense_apply(const ae_net_dense *self, const float *in, int in_step, int rows,
+                        float *out)
+{
+    const int inputs = self->inputs, stride = ae_net_stride(self->outputs);
+    const int many = rows / k_rows * k_rows;
+    for (int o = 0; o < stride;) {
+        const int width = stride - o >= k_pair ? k_pair : k_single;
+        const float *weights = self->weights + o, *bias = self->bias + o;
+        if (width == k_pair) {
+            for (int r = 0; r < many; r += k_rows)
+                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
+                              k_pair, out + r * stride + o);
+        } else {
+            for (int r = 0; r < many; r += k_rows)
+                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
+                              k_single, out + r * stride + o);
+        }
+        for (int r = many; r < rows; r++)
+            for (int part = 0; part < width; part += k_single)
+                multiply_tile(in + r * in_step, in_step, 1, weights + part, inputs, stride,
+                              bias + part, k_single, out + r * stride + o + part);
+        o += width;
+    }
+}
+
+/* One strip of a wide layer; width is a constant where it is called. */
+static inline __attribute__((always_inline)) void
+multiply_strip(const float *restrict in, int inputs, const int8_t *restrict weights, int width,
+               const float *restrict scale, const float *restrict bias, float *restrict out)
+{
+    float sum[k_strip] = {0};
+    for (int i = 0; i < inputs; i++) {
+        const int8_t *restrict row = weights + i * width;
+        const float x = in[i];
+#pragma omp simd
+        for (int o = 0; o < width; o++) sum[o] += x * (float)row[o];
+    }
+#pragma omp simd
+    for (int o = 0; o < width; o++) out[o] = bias[o] + scale[o] * sum[o];
+}
+
+void ae_net_wide_apply(const ae_net_wide *self, const float *in, float *out)
+{
+    const int inputs = self->inputs, whole = self->outputs / k_strip * k_strip;
+    for (int o = 0; o < whole; o += k_strip)
+        multiply_strip(in, inputs, self->weights + o * inputs, k_strip, self->scale + o,
+                       self->bias + o, out + o);
+    for (int o = whole; o < self->outputs; o += k_single)
+        multiply_strip(in, inputs, self->weights + o * inputs, k_single, self->scale + o,
+                       self->bias + o, out + o);
+}
+
+void ae_net_recur(const float *from_input, const float *from_state, int rows, int count,
+                  float *state)
+{
+    for (int r = 0; r < rows; r++) {
+        const float *restrict x = from_input + r * 3 * count;
+        const float *restrict h = from_state + r * 3 * count;
+        float *restrict s = state + r * count;
+#pragma omp simd
+        for (int i = 0; i < count; i++) {
+            const float reset = ae_net_logistic(x[i] + h[i]);
+            const float update = ae_net_logistic(x[count + i] + h[count + i]);
+            const float fresh = ae_net_tanh(x[2 * count + i] + reset * h[2 * count + i]);
+            s[i] = fresh + update * (s[i] - fresh);
+        }
+    }
+}
+
+void ae_net_overlap(const float *in, int in_step, int rows, int channels, float *out, int out_step)
+{
+    for (int k = 0; k < rows; k++) {
+        const float *restrict row = in + k * in_step;
+        float *restrict even = out + 2 * k * out_step, *restrict odd = even + out_step;
+        const float *left = k > 0 ? row - in_step + 3 * channels : NULL;
+        const float *right = k + 1 < rows ? row + in_step : NULL;
+#pragma omp simd
+        for (int c = 0; c < channels; c++) {
+            even[c] = row[channels + c];
+            odd[c] = row[2 * channels + c];
+        }
+        for (int c = 0; left != NULL && c < channels; c++) even[c] += left[c];
+        for (int c = 0; right != NULL && c < channels; c++) odd[c] += right[c];
+    }
+}
