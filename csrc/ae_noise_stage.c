@@ -31,7 +31,9 @@ static const float k_decay_edges_hz[k_ae_reverb_bands + 1] = {200.0f, 500.0f, 12
 struct ae_noise_stage {
     ae_noise_stage_config config; /* the parameters as last set */
     int bins, point_count;
-    float attenuation_db; /* ramped */
+    float own_limit_db;   /* as set */
+    float attenuation_db; /* the limit, ramped */
+    float own_db;         /* what of it the gain does itself, ramped */
     ae_spectral_points *points;
     ae_transients *transients;
     ae_music_guard *music;
@@ -135,7 +137,7 @@ ae_status ae_noise_stage_create(ae_noise_stage **out, const ae_noise_stage_confi
 {
     *out = NULL;
     if (!config_is_valid(config)) return AE_ERROR_ARGUMENT;
-    ae_noise_stage shape = {.config = *config};
+    ae_noise_stage shape = {.config = *config, .own_limit_db = k_most_attenuation_db};
     ae_status status = create_points(&shape);
     if (status == AE_OK) status = create_noise_parts(&shape);
     if (status == AE_OK) status = create_speech_parts(&shape);
@@ -173,6 +175,7 @@ void ae_noise_stage_reset(ae_noise_stage *self)
     ae_speech_gain_reset(self->speech_gain);
     ae_rumble_reset(self->rumble);
     self->attenuation_db = self->config.suppress ? self->config.attenuation_limit_db : 0.0f;
+    self->own_db = ae_min(self->attenuation_db, self->own_limit_db);
     self->speech = 0.0f;
     self->strokeless = self->kept = 1.0f;
     self->report = (ae_noise_stage_report){.level_dbfs = -120.0f};
@@ -182,6 +185,11 @@ void ae_noise_stage_set_attenuation_limit_db(ae_noise_stage *self, float attenua
 {
     if (attenuation_limit_db != attenuation_limit_db) return;
     self->config.attenuation_limit_db = ae_clamp(attenuation_limit_db, 0.0f, k_most_attenuation_db);
+}
+
+void ae_noise_stage_set_own_limit_db(ae_noise_stage *self, float own_limit_db)
+{
+    self->own_limit_db = own_limit_db;
 }
 
 void ae_noise_stage_set_dereverb(ae_noise_stage *self, float dereverb)
@@ -218,7 +226,9 @@ static void ramp_attenuation(ae_noise_stage *self)
 {
     float limit_db = self->config.suppress ? self->config.attenuation_limit_db : 0.0f;
     limit_db -= ae_music_guard_presence(self->music) * ae_max(limit_db - k_music_limit_db, 0.0f);
-    self->attenuation_db += ae_one_pole(k_ramp_ms, k_hop_ms) * (limit_db - self->attenuation_db);
+    const float rate = ae_one_pole(k_ramp_ms, k_hop_ms);
+    self->attenuation_db += rate * (limit_db - self->attenuation_db);
+    self->own_db += rate * (ae_min(limit_db, self->own_limit_db) - self->own_db);
 }
 
 /* Takes strokes out of power before anything learns from it, the deeper the more noise may be
@@ -235,7 +245,7 @@ static void remove_transients(ae_noise_stage *self, const float *const *samples)
                          ae_noise_psd_power(self->noise),
                          ae_cepstral_snr_pitch_strength(self->cepstral), self->speech, gain);
     self->report.transient_count = ae_transients_count(self->transients);
-    const float least = ae_amplitude_from_db(-k_stroke_depth * self->attenuation_db);
+    const float least = ae_amplitude_from_db(-k_stroke_depth * self->own_db);
     float before = 1e-20f, after = 1e-20f;
 #pragma omp simd reduction(+ : before, after)
     for (int k = 0; k < self->point_count; k++) {
@@ -324,7 +334,7 @@ static void find_gain(ae_noise_stage *self, float near_end_presence)
 {
     const float *power = self->power, *noise = ae_noise_psd_power(self->noise);
     float *restrict interference = self->interference, *gain_log2 = self->gain;
-    const float least_log2 = -0.5f * k_ae_log2_per_db * self->attenuation_db;
+    const float least_log2 = -0.5f * k_ae_log2_per_db * self->own_db;
     for (int k = 0; k < self->point_count; k++) interference[k] += noise[k];
     ae_cepstral_snr_update(self->cepstral, power, interference, self->prior_hint);
     ae_speech_gain_update(self->speech_gain, power, interference, self->prior_hint, least_log2,

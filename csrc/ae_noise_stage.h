@@ -59,6 +59,9 @@ ae_status ae_noise_stage_create(ae_noise_stage **out, const ae_noise_stage_confi
 void ae_noise_stage_destroy(ae_noise_stage *self);
 void ae_noise_stage_reset(ae_noise_stage *self);
 void ae_noise_stage_set_attenuation_limit_db(ae_noise_stage *self, float attenuation_limit_db);
+/* The most of the limit that this stage's gain does itself, where another goes on behind it; after
+ * create: all of it. */
+void ae_noise_stage_set_own_limit_db(ae_noise_stage *self, float own_limit_db);
 void ae_noise_stage_set_dereverb(ae_noise_stage *self, float dereverb);
 void ae_noise_stage_set_transients(ae_noise_stage *self, int transients);
 void ae_noise_stage_set_music_guard(ae_noise_stage *self, int music_guard);
@@ -66,7 +69,8 @@ void ae_noise_stage_set_music_guard(ae_noise_stage *self, int music_guard);
 void ae_noise_stage_update(ae_noise_stage *self, const ae_noise_hop *hop, float *gain);
 /* The noise estimate, [bins], in the scale of the hop's power. */
 void ae_noise_stage_power(const ae_noise_stage *self, float *power);
-/* How far noise is turned down just now: the limit, ramped. */
+/* How far noise is turned down just now, by this stage and what goes on behind it: the limit,
+ * ramped. */
 float ae_noise_stage_attenuation_db(const ae_noise_stage *self);
 void ae_noise_stage_read(const ae_noise_stage *self, ae_noise_stage_report *out);
 

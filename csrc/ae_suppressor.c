@@ -4,6 +4,7 @@
 #include "ae_echo_stage.h"
 #include "ae_hum.h"
 #include "ae_math.h"
+#include "ae_net_stage.h"
 #include "ae_noise_stage.h"
 #include "ae_stft.h"
 
@@ -12,6 +13,8 @@ static const float k_meter_ms = 300.0f, k_hop_ms = 10.0f;
 /* Hum is taken out without the sound around it, so it may go far where noise may not: that far down
  * from a limit of k_hum_full_from_db on, and 1/8 further than noise above 20 dB. */
 static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.125f;
+/* How far the noise stage turns noise down where a net goes on, and where none does. */
+static const float k_before_net_db = 10.0f, k_most_attenuation_db = 40.0f;
 
 struct ae_suppressor {
     ae_suppressor_config config; /* as created */
@@ -23,10 +26,12 @@ struct ae_suppressor {
     ae_echo_stage *echo; /* NULL without the echo stage, as is comfort */
     ae_noise_stage *noise;
     ae_comfort_noise *comfort;
+    ae_net_stage *nets;                                /* NULL without any */
     float *power, *gain, *echo_gain, *taken, *scratch; /* [bins] */
+    float *net_gain, *echo_power, *far_power;          /* [bins]; for the nets alone */
     float near_end_presence;                           /* for the report */
-    float net_share; /* 0 .. 1: how far the learned stage is faded in */
-    float echo_kept;                                   /* smoothed power ratio behind the report */
+    float net_share;           /* 0 .. 1: how far the learned stage is faded in */
+    float echo_kept, net_kept; /* smoothed power ratios behind the report */
 };
 
 ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
@@ -45,15 +50,21 @@ static int config_is_valid(const ae_suppressor_config *config)
     return config->sample_rate_hz >= AE_MIN_RATE_HZ && config->sample_rate_hz <= AE_MAX_RATE_HZ &&
            config->channels >= 1 && config->first_channel >= 0 &&
            config->first_channel <= AE_MAX_CHANNELS - config->channels &&
-           (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1);
+           (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
+           config->tier >= 0 && config->tier <= 2;
+}
+
+static int has_models(const ae_suppressor_config *config)
+{
+    return config->noise && (config->small_model != NULL || config->large_model != NULL);
 }
 
 static ae_suppressor *lay_out(ae_arena *arena, const ae_suppressor *shape)
 {
     ae_suppressor *self = AE_TAKE(arena, 1, ae_suppressor);
     ae_suppressor filled = *shape;
-    float **planes[] = {&filled.power, &filled.gain, &filled.echo_gain, &filled.taken,
-                        &filled.scratch};
+    float **planes[] = {&filled.power,   &filled.gain,     &filled.echo_gain,  &filled.taken,
+                        &filled.scratch, &filled.net_gain, &filled.echo_power, &filled.far_power};
     for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
         *planes[i] = AE_TAKE(arena, shape->bins, float);
     for (int c = 0; c < shape->config.channels; c++) {
@@ -72,6 +83,7 @@ static void destroy_parts(ae_suppressor *self)
     ae_echo_stage_destroy(self->echo);
     ae_noise_stage_destroy(self->noise);
     ae_comfort_noise_destroy(self->comfort);
+    ae_net_stage_destroy(self->nets);
 }
 
 static ae_status create_channels(ae_suppressor *shape)
@@ -94,6 +106,20 @@ static ae_status create_echo_parts(ae_suppressor *shape)
     const ae_comfort_noise_config comfort = {shape->bins, k_hop_ms};
     const ae_status status = ae_echo_stage_create(&shape->echo, &echo);
     return status == AE_OK ? ae_comfort_noise_create(&shape->comfort, &comfort) : status;
+}
+
+static ae_status create_nets(ae_suppressor *shape)
+{
+    const ae_suppressor_config *config = &shape->config;
+    const ae_net_stage_config nets = {.sample_rate_hz = config->sample_rate_hz,
+                                      .channels = config->channels,
+                                      .hop_frames = shape->hop,
+                                      .fft_size = ae_stft_fft_size(shape->stft[0]),
+                                      .power_scale = shape->power_scale,
+                                      .small_model = config->small_model,
+                                      .large_model = config->large_model,
+                                      .tier = config->tier};
+    return ae_net_stage_create(&shape->nets, &nets);
 }
 
 static ae_status create_parts(ae_suppressor *shape)
@@ -122,6 +148,7 @@ static ae_status create_parts(ae_suppressor *shape)
     status = ae_hum_create(&shape->hum, &hum);
     if (status == AE_OK) status = ae_noise_stage_create(&shape->noise, &noise);
     if (status == AE_OK && config->echo) status = create_echo_parts(shape);
+    if (status == AE_OK && has_models(config)) status = create_nets(shape);
     return status;
 }
 
@@ -154,16 +181,31 @@ void ae_suppressor_destroy(ae_suppressor *self)
     ae_free(self);
 }
 
+/* The more of the net is in, the less the noise stage does. */
+static void share_with_net(ae_suppressor *self)
+{
+    ae_net_stage_report net;
+    ae_net_stage_read(self->nets, &net);
+    self->net_share = net.share;
+    const float own_limit_db =
+        k_most_attenuation_db + net.share * (k_before_net_db - k_most_attenuation_db);
+    ae_noise_stage_set_own_limit_db(self->noise, own_limit_db);
+}
+
 void ae_suppressor_reset(ae_suppressor *self)
 {
     for (int c = 0; c < self->config.channels; c++) ae_stft_reset(self->stft[c]);
     ae_hum_reset(self->hum);
+    if (self->nets != NULL) {
+        ae_net_stage_reset(self->nets);
+        share_with_net(self);
+    }
     ae_noise_stage_reset(self->noise);
     if (self->config.echo) {
         ae_echo_stage_reset(self->echo);
         ae_comfort_noise_reset(self->comfort);
     }
-    self->near_end_presence = self->echo_kept = 1.0f;
+    self->near_end_presence = self->echo_kept = self->net_kept = 1.0f;
 }
 
 int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
@@ -188,20 +230,31 @@ void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard)
     ae_noise_stage_set_music_guard(self->noise, music_guard);
 }
 
+void ae_suppressor_set_tier(ae_suppressor *self, int tier)
+{
+    if (self->nets != NULL) ae_net_stage_set_tier(self->nets, tier);
+}
+
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
 {
     ae_noise_stage_report noise;
+    ae_net_stage_report net = {0};
     ae_noise_stage_read(self->noise, &noise);
+    if (self->nets != NULL) ae_net_stage_read(self->nets, &net);
+    const float net_db = ae_max(-ae_db_from_power(self->net_kept), 0.0f);
+    const float speech = noise.speech_probability;
     *out = (ae_suppressor_report){
         .noise_level_dbfs = noise.level_dbfs,
-        .noise_reduction_db = noise.reduction_db,
+        .noise_reduction_db = noise.reduction_db + net_db,
         .echo_reduction_db = ae_max(-ae_db_from_power(self->echo_kept), 0.0f),
-        .speech_probability = noise.speech_probability,
+        .speech_probability = speech + net.share * (net.speech_probability - speech),
         .reverb_time_s = noise.reverb_time_s,
         .hum_hz = ae_hum_hz(self->hum),
         .music = noise.music,
         .transient_count = noise.transient_count,
         .near_end_presence = self->near_end_presence,
+        .tier = net.tier,
+        .net_share = net.share,
     };
 }
 
@@ -271,8 +324,42 @@ static void apply_gain(ae_suppressor *self)
     }
 }
 
-/* gain: noise and echo gain together. What the echo filter has taken of the noise in this hop is
- * missing as well. Overwrites power and gain, which are not used after this. */
+/* What the net's gain takes off the noise that the classical gain has left. */
+static void measure_net(ae_suppressor *self)
+{
+    float *restrict noise = self->scratch;
+    const float *restrict gain = self->gain, *restrict net_gain = self->net_gain;
+    float before = 1e-20f, after = 1e-20f;
+    ae_noise_stage_power(self->noise, noise);
+#pragma omp simd reduction(+ : before, after)
+    for (int k = 0; k < self->bins; k++) {
+        const float left = noise[k] * gain[k] * gain[k];
+        before += left;
+        after += left * net_gain[k] * net_gain[k];
+    }
+    self->net_kept += ae_one_pole(k_meter_ms, k_hop_ms) * (after / before - self->net_kept);
+}
+
+/* gain: becomes that of all stages together. */
+static void run_nets(ae_suppressor *self, int has_echo)
+{
+    ae_net_stage_hop hop = {
+        .re = self->re, .im = self->im, .power = self->power, .gain = self->gain};
+    if (has_echo) {
+        ae_echo_stage_powers(self->echo, self->power_scale, self->echo_power, self->far_power);
+        hop.echo_gain = self->echo_gain;
+        hop.echo_power = self->echo_power;
+        hop.far_power = self->far_power;
+    }
+    ae_net_stage_process(self->nets, &hop, ae_noise_stage_attenuation_db(self->noise),
+                         self->net_gain);
+    share_with_net(self);
+    measure_net(self);
+    for (int k = 0; k < self->bins; k++) self->gain[k] *= self->net_gain[k];
+}
+
+/* gain: noise, echo and net gain together. What the echo filter has taken of the noise in this hop
+ * is missing as well. Overwrites power and gain, which are not used after this. */
 static void add_comfort_noise(ae_suppressor *self)
 {
     const float least_gain = ae_amplitude_from_db(-ae_noise_stage_attenuation_db(self->noise));
@@ -335,6 +422,7 @@ void ae_suppressor_process(ae_suppressor *self, const float *const *in,
     if (has_echo) join_gains(self, echo);
     apply_gain(self);
     if (ae_hum_hz(self->hum) > 0.0f) restore_hum(self);
+    if (self->nets != NULL) run_nets(self, has_echo);
     if (has_echo) add_comfort_noise(self);
     for (int c = 0; c < self->config.channels; c++)
         ae_stft_synthesise(self->stft[c], self->re[c], self->im[c], out[c]);

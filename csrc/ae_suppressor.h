@@ -3,11 +3,13 @@
  *
  * Analysis, hum, echo stage, noise stage, one gain per bin = noise gain x residual-echo gain, the
  * same for all channels (it is worked out from their mean power, so the stereo picture stays),
- * comfort noise, synthesis. The parts:
+ * nets, comfort noise, synthesis. The parts:
  *   ae_stft           there and back
  *   ae_hum            mains hum, line by line, before all else
  *   ae_echo_stage     gain against residual echo
  *   ae_noise_stage    gain against noise and late reverberation, and how likely speech is
+ *   ae_net_stage      one of two nets, if there are any, works on what these leave; the noise stage
+ *                     then stops at 10 dB
  *   ae_comfort_noise  where the echo gain digs below the room's floor, noise of the same level and
  *                     colour fills the hole
  * With attenuation_limit_db = 0 and no echo the output is the input, one hop late.

@@ -8,6 +8,7 @@
 #include "ae_echo_filter.h"
 #include "ae_echo_stage.h"
 #include "ae_hum.h"
+#include "ae_net_stage.h"
 #include "ae_noise_stage.h"
 #include "ae_stft.h"
 #include "ae_suppressor.h"
