@@ -188,7 +188,7 @@ static ae_mask_net_hop play(scene *self, int t)
     for (int p = 0; p < k_points; p++) {
         self->heard[p] = ae_clamp(self->heard[p] + 0.3f * ae_random(&self->seed), -2.0f, 2.0f);
         for (int a = 0; a < AE_MASK_NET_ASIDE; a++)
-            self->aside[a][p] = self->heard[p] + 0.5f * ae_random(&self->seed);
+            self->aside[a][p] = ae_max(self->heard[p] + 0.5f * ae_random(&self->seed), -2.0f);
     }
     for (int k = 0; k < k_singles; k++) {
         self->re[k] = 0.01f * ae_random(&self->seed);
@@ -244,7 +244,7 @@ static void test_it_is_the_net_of_the_file(void)
                 }
             CHECK_NEAR(answer.speech, right.speech, 1e-4);
         }
-        CHECK(spread > 0.5); /* the net says something */
+        CHECK(spread > 0.3); /* the net says something */
         printf("largest error of a gain: %.1e\n", worst);
         ae_mask_net_destroy(self);
         ae_net_model_destroy(model);
