@@ -118,9 +118,7 @@ def make(options: argparse.Namespace) -> None:
     store = SceneStore(folder, options.part, CLIPS_PER_SCENE * options.scenes)
     for n in range(options.scenes):
         wait_while_paused()
-        rng: Random = np.random.default_rng(
-            [options.seed, options.part, options.held_out, 2, n]
-        )
+        rng: Random = np.random.default_rng([options.seed, options.part, options.held_out, 2, n])
         scene = make_scene(rng, voices, float(CLIPS_PER_SCENE * SECONDS), _SHARES)
         keep_scene(store, CLIPS_PER_SCENE * n, scene)
         if n % 20 == 19:

@@ -40,9 +40,9 @@ def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
         parts.append(part + b"\0" * (-len(part) % 4))
     payload = b"".join(parts)
     sizes = [getattr(shape, name) for name in reference.SIZES]
-    content = reference.HEADER.pack(
-        reference.MAGIC, reference.FEATURES, *sizes, len(payload)
-    ) + payload
+    content = (
+        reference.HEADER.pack(reference.MAGIC, reference.FEATURES, *sizes, len(payload)) + payload
+    )
     return content + hashlib.sha256(content).digest()
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from training import sounds, spectrum
+from training import passing_sounds, sounds, spectrum
 from training.pause import wait_while_paused
 from training.recordings import (
     NARROW_RATE_HZ,
@@ -37,6 +37,9 @@ from training.spectrum import Array
 
 SECONDS = 6
 HOPS = SECONDS * spectrum.HOPS_PER_S
+_MADE_UP = {**sounds.MADE_UP, **passing_sounds.PASSING}
+_MADE_UP_SHARES = {**sounds.SHARES, **passing_sounds.PASSING_SHARES}
+_MADE_UP_ODDS = np.array(list(_MADE_UP_SHARES.values())) / sum(_MADE_UP_SHARES.values())
 _AUDIBLE_DB, _CLOSED_HOPS, _SHORT_HOPS = 35.0, 10, 3
 
 
@@ -207,9 +210,8 @@ class Maker:
         if draw < 0.56:
             x, rate = self.talkers.babble(rng, wide)
             return x, rate, "babble"
-        names = list(sounds.SHARES)
-        kind = names[rng.choice(len(names), p=np.array([sounds.SHARES[n] for n in names]))]
-        return sounds.MADE_UP[kind](rng, SECONDS * rate, rate), rate, kind
+        kind = str(rng.choice(list(_MADE_UP_SHARES), p=_MADE_UP_ODDS))
+        return _MADE_UP[kind](rng, SECONDS * rate, rate), rate, kind
 
     def speech(self, rng: Random, wide: bool | None) -> tuple[Array, Array, Array, int]:
         """Return what is heard, the target, whether somebody speaks per hop, and the rate."""
