@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from training import passing_sounds, sounds, spectrum
+from training import near_sounds, passing_sounds, sounds, spectrum
 from training.pause import wait_while_paused
 from training.recordings import (
     NARROW_RATE_HZ,
@@ -37,8 +37,12 @@ from training.spectrum import Array
 
 SECONDS = 6
 HOPS = SECONDS * spectrum.HOPS_PER_S
-_MADE_UP = {**sounds.MADE_UP, **passing_sounds.PASSING}
-_MADE_UP_SHARES = {**sounds.SHARES, **passing_sounds.PASSING_SHARES}
+_MADE_UP = {**sounds.MADE_UP, **passing_sounds.PASSING, **near_sounds.NEAR}
+_MADE_UP_SHARES = {
+    **sounds.SHARES,
+    **passing_sounds.PASSING_SHARES,
+    **near_sounds.NEAR_SHARES,
+}
 _MADE_UP_ODDS = np.array(list(_MADE_UP_SHARES.values())) / sum(_MADE_UP_SHARES.values())
 _AUDIBLE_DB, _CLOSED_HOPS, _SHORT_HOPS = 35.0, 10, 3
 
@@ -261,7 +265,7 @@ def _joined(a: Array, b: Array, fade: int) -> Array:
 
 def noise_level(x: Array, rate: int, kind: str) -> float:
     """Return the rms; of blows the level of their loud hops."""
-    if kind == "blows":
+    if kind in ("blows", "keyboard"):
         return ratio(float(np.percentile(frame_db(x, rate), 90)))
     return float(np.sqrt(np.mean(x**2)) + 1e-9)
 
