@@ -4,6 +4,8 @@
 
 static const float k_nothing = -2.0f; /* the feature of no power at all */
 static const float k_least_size = 1e-12f;
+/* Beyond what is ever heard; a NaN or infinity that got into the state would stay there. */
+static const float k_most_feature = 8.0f, k_most_bin = 1e9f;
 static const float k_turns_per_bin = 0.3125f; /* 31.25 Hz x 10 ms: a hop's advance of phase */
 
 enum {
@@ -108,31 +110,41 @@ static void add(float *restrict to, const float *restrict more, int count)
     for (int i = 0; i < count; i++) to[i] += more[i];
 }
 
+/* A NaN gives the lower bound. */
+static inline float within(float value, float least, float most)
+{
+    return ae_min(ae_max(value, least), most);
+}
+
 /* Per point: features now and a hop before, cosine and sine of the phase's advance, the rest. */
 static void gather_inputs(ae_mask_net *self, const ae_mask_net_hop *hop)
 {
     float *restrict to = self->inputs + k_inputs;
     for (int p = 0; p < k_points; p++) {
         float *restrict at = to + p * k_inputs;
-        at[0] = hop->heard[p];
+        at[0] = within(hop->heard[p], k_nothing, k_most_feature);
         at[1] = self->heard[p];
         at[2] = at[3] = 0.0f;
-        for (int a = 0; a < k_aside; a++)
-            at[4 + a] = hop->aside[a] != NULL ? hop->aside[a][p] : k_nothing;
+        self->heard[p] = at[0];
+        for (int a = 0; a < k_aside; a++) {
+            const float *aside = hop->aside[a];
+            at[4 + a] = aside != NULL ? within(aside[p], k_nothing, k_most_feature) : k_nothing;
+        }
     }
-    ae_copy(self->heard, hop->heard, k_points);
     for (int k = 0; k < k_singles; k++) {
+        const float now_re = within(hop->re[k], -k_most_bin, k_most_bin);
+        const float now_im = within(hop->im[k], -k_most_bin, k_most_bin);
         const float late_re =
             self->late_re[k] * self->turn_re[k] - self->late_im[k] * self->turn_im[k];
         const float late_im =
             self->late_re[k] * self->turn_im[k] + self->late_im[k] * self->turn_re[k];
-        const float re = hop->re[k] * late_re + hop->im[k] * late_im;
-        const float im = hop->im[k] * late_re - hop->re[k] * late_im;
+        const float re = now_re * late_re + now_im * late_im;
+        const float im = now_im * late_re - now_re * late_im;
         const float size = sqrtf(re * re + im * im) + k_least_size;
         to[k * k_inputs + 2] = re / size;
         to[k * k_inputs + 3] = im / size;
-        self->late_re[k] = hop->re[k];
-        self->late_im[k] = hop->im[k];
+        self->late_re[k] = now_re;
+        self->late_im[k] = now_im;
     }
 }
 

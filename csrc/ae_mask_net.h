@@ -45,7 +45,7 @@ typedef struct ae_mask_net ae_mask_net;
 ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model);
 void ae_mask_net_destroy(ae_mask_net *self);
 void ae_mask_net_reset(ae_mask_net *self);
-/* Everything in hop must be finite; the answer then is. */
+/* Whatever hop holds, the answer is finite; gain and speech are 0 .. 1. */
 void ae_mask_net_process(ae_mask_net *self, const ae_mask_net_hop *hop, ae_mask_net_answer *answer);
 /* ffi:end */
 

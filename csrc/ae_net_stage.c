@@ -44,8 +44,9 @@ typedef struct {
 struct ae_net_stage {
     ae_net_stage_config config;
     int bins;
-    float scale;       /* sum over channels of |X|^2 to what the nets hear */
-    float aside_scale; /* power to the same */
+    float scale;           /* sum over channels of |X|^2 to what the nets hear */
+    float amplitude_scale; /* sum over channels of X to the same */
+    float aside_scale;     /* power to the same */
     int low_edges[k_low + 1], high_edges[k_high + 1];
     ae_mask_net *net[k_tiers]; /* [0]: NULL */
     int tier, wanted_tier;     /* that run; that shall */
@@ -127,6 +128,7 @@ ae_status ae_net_stage_create(ae_net_stage **out, const ae_net_stage_config *con
     ae_net_stage shape = {.config = *config, .bins = config->fft_size / 2 + 1};
     const float hop = (float)config->hop_frames, channels = (float)config->channels;
     shape.scale = 1.0f / (hop * hop * channels);
+    shape.amplitude_scale = 1.0f / (hop * channels);
     shape.aside_scale = shape.scale / config->power_scale;
     find_edges(&shape);
     find_turns(&shape);
@@ -198,11 +200,11 @@ static void step_share(ae_net_stage *self)
     }
 }
 
-/* Power of the spectra that are left, and the sum of the single bins. Returns the mean power. */
+/* Power of the spectra that are left, and the mean of the single bins. Returns the mean power. */
 static float listen(ae_net_stage *self, const ae_net_stage_hop *hop)
 {
     const int bins = self->bins, heard_bins = bins < k_low_bins ? bins : k_low_bins;
-    const float scale = self->scale;
+    const float scale = self->scale, amplitude = self->amplitude_scale;
     float *restrict power = self->power, *restrict mid_re = self->mid_re;
     float *restrict mid_im = self->mid_im;
     ae_zero(power, bins);
@@ -213,8 +215,8 @@ static float listen(ae_net_stage *self, const ae_net_stage_hop *hop)
 #pragma omp simd
         for (int k = 0; k < bins; k++) power[k] += scale * (re[k] * re[k] + im[k] * im[k]);
         for (int k = 0; k < k_singles; k++) {
-            mid_re[k] += re[k];
-            mid_im[k] += im[k];
+            mid_re[k] += amplitude * re[k];
+            mid_im[k] += amplitude * im[k];
         }
     }
     float sum = 0.0f;
