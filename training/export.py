@@ -6,7 +6,7 @@ OUT.aenet, little-endian: "AENETv1" and a zero byte; uint32 version of the featu
 channels, full, layers, taps, aside; uint32 bytes of the tensors; the tensors in the order of the
 net's state; SHA-256 of all before. A matrix is stored as float32 scales per output, then int8
 numbers, outputs first, padded to 4 bytes; everything else as float32. VECTOR.npz holds 200 hops:
-the file as `model`; bins, features and features aside in; gains, filters and speech probability out.
+the file as `model`; bins, features, features aside in; gains, filters, speech probability out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ECHO_DB = -20.0
 
 
 def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
-    """Return the file of a net of kind "bands"."""
+    """Return the file of a net."""
     parts = []
     for name, weight in model.state_dict().items():
         values = weight.numpy().astype(np.float32)
@@ -48,7 +48,7 @@ def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
 
 def heard_aside(points: spectrum.Points, planes: list[Array | None], level: Array) -> Array:
     """Return the features of powers (hops, 256), -2 where there is none: (hops, points, planes)."""
-    found = np.full((len(level), points.count, len(planes)), net.NOTHING, np.float32)
+    found = np.full((len(level), points.count, len(planes)), reference.NOTHING, np.float32)
     high = np.zeros((len(level), spectrum.HIGH_BANDS), np.float32)
     for n, power in enumerate(planes):
         if power is not None:

@@ -19,12 +19,16 @@ def _unit(x: Array) -> Array:
 
 def _smooth(rng: Random, frames: int, knots: int) -> Array:
     """Return a slow random curve between 0 and 1."""
-    return np.asarray(np.interp(np.linspace(0, knots - 1, frames), np.arange(knots), rng.random(knots)))
+    return np.asarray(
+        np.interp(np.linspace(0, knots - 1, frames), np.arange(knots), rng.random(knots))
+    )
 
 
 def _band(x: Array, low_hz: float, high_hz: float, rate: int) -> Array:
     high_hz = min(high_hz, 0.45 * rate)
-    sections = signal.butter(1, [min(low_hz, 0.8 * high_hz), high_hz], "band", fs=rate, output="sos")
+    sections = signal.butter(
+        1, [min(low_hz, 0.8 * high_hz), high_hz], "band", fs=rate, output="sos"
+    )
     return np.asarray(signal.sosfilt(sections, x))
 
 
@@ -64,7 +68,11 @@ def _key_sounds(rng: Random, build: _Build, count: int, rate: int) -> list[tuple
     weights = rng.uniform(0.1, 1, len(plate_hz))
     decay_s = log_uniform(rng, *build.decay_s)
     table_hz, table = rng.uniform(70, 420, 2), rng.uniform(*build.table)
-    tilt, burst_share, click = rng.uniform(-0.9, 0.8), rng.uniform(0.4, 2), rng.uniform(*build.click)
+    tilt, burst_share, click = (
+        rng.uniform(-0.9, 0.8),
+        rng.uniform(0.4, 2),
+        rng.uniform(*build.click),
+    )
     keys = []
     for _ in range(count):
         pair = []
@@ -72,7 +80,9 @@ def _key_sounds(rng: Random, build: _Build, count: int, rate: int) -> list[tuple
             burst = signal.lfilter([1, tilt], [1], rng.standard_normal(len(t)))
             sound = burst_share * burst * np.exp(-t / (0.6 * decay_s))
             for f_hz, weight in zip(plate_hz, weights, strict=True):
-                ring = np.sin(2 * np.pi * f_hz * size * rng.uniform(0.96, 1.04) * t + rng.uniform(0, 6))
+                ring = np.sin(
+                    2 * np.pi * f_hz * size * rng.uniform(0.96, 1.04) * t + rng.uniform(0, 6)
+                )
                 sound += weight * ring * np.exp(-t / (decay_s * rng.uniform(0.6, 1.5)))
             for f_hz in table_hz:
                 low = np.sin(2 * np.pi * f_hz * rng.uniform(0.97, 1.03) * t)
@@ -134,7 +144,9 @@ def water(rng: Random, frames: int, rate: int) -> Array:
     for at in rng.integers(0, frames, int(log_uniform(rng, 8, 500) * frames / rate)):
         _put(out, int(at), rng.gamma(0.8, 1) * bubbles[int(rng.integers(24))])
     flow = 0.3 + _smooth(rng, frames, int(rng.integers(2, 12)))
-    spray = _band(rng.standard_normal(frames), log_uniform(rng, 300, 2500), rng.uniform(4e3, 2e4), rate)
+    spray = _band(
+        rng.standard_normal(frames), log_uniform(rng, 300, 2500), rng.uniform(4e3, 2e4), rate
+    )
     mixed = flow * (_unit(out) + ratio(rng.uniform(-20, 8)) * _unit(spray))
     return _unit(sounds.convolved(mixed, sounds.any_room(rng, rate)[0]))
 
@@ -207,7 +219,7 @@ def buffets(rng: Random, frames: int, rate: int) -> Array:
 
 
 def preamplifier(rng: Random, frames: int, rate: int) -> Array:
-    """Return the hiss of a cheap input: pink below, tilted above, a band cut, whine, spluttering."""
+    """Return the hiss of a cheap input: pink below, tilted above, cut off, whine, spluttering."""
     f_hz = np.maximum(np.fft.rfftfreq(frames, 1 / rate), 10)
     corner_hz = log_uniform(rng, 20, 2000)
     shape = np.sqrt(1 + corner_hz / f_hz) * (1 + f_hz / rng.uniform(2e3, 2e4)) ** rng.uniform(-2, 1)

@@ -75,6 +75,7 @@ def clatter(rng: Random, frames: int, rate: int) -> Array:
 def buzz(rng: Random, frames: int, rate: int) -> Array:
     """Return a telephone in an amplifier, a dimmer, a coil, a charger, alarms and rings."""
     t = np.arange(frames) / rate
+    out: Array
     kind = int(rng.integers(4))
     if kind == 0:  # bursts of a GSM telephone: 217 Hz, every 26th missing
         phase = (t * 216.7) % 1
