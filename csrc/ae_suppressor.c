@@ -41,7 +41,8 @@ ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
                                   .noise = 1,
                                   .attenuation_limit_db = 20.0f,
                                   .dereverb = 1.0f,
-                                  .transients = 1};
+                                  .transients = 1,
+                                  .net_hears_far_end = 1};
 }
 
 /* The noise stage checks its own parameters. */
@@ -51,7 +52,8 @@ static int config_is_valid(const ae_suppressor_config *config)
            config->channels >= 1 && config->first_channel >= 0 &&
            config->first_channel <= AE_MAX_CHANNELS - config->channels &&
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
-           config->tier >= 0 && config->tier <= 2;
+           config->tier >= 0 && config->tier <= 2 &&
+           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1);
 }
 
 static int has_models(const ae_suppressor_config *config)
@@ -303,7 +305,7 @@ static void join_gains(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *restrict gain = self->gain;
     const float *restrict echo_gain = self->echo_gain;
-    float share = self->net_share;
+    float share = self->config.net_hears_far_end ? self->net_share : 0.0f;
     for (int c = 0; c < self->config.channels; c++)
         if (echo[c]->unheard) share = 0.0f; /* a guess that only the stage can make */
 #pragma omp simd
@@ -345,9 +347,9 @@ static void run_nets(ae_suppressor *self, int has_echo)
 {
     ae_net_stage_hop hop = {
         .re = self->re, .im = self->im, .power = self->power, .gain = self->gain};
-    if (has_echo) {
+    if (has_echo) hop.echo_gain = self->echo_gain;
+    if (has_echo && self->config.net_hears_far_end) {
         ae_echo_stage_powers(self->echo, self->power_scale, self->echo_power, self->far_power);
-        hop.echo_gain = self->echo_gain;
         hop.echo_power = self->echo_power;
         hop.far_power = self->far_power;
     }

@@ -28,7 +28,7 @@ _ECHO_DB = -20.0
 
 
 def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
-    """Return the file of a net of kind "bands"."""
+    """Return the file of a net."""
     parts = []
     for name, weight in model.state_dict().items():
         values = weight.numpy().astype(np.float32)

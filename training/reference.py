@@ -80,7 +80,7 @@ def load(content: bytes) -> tuple[dict[str, int], dict[str, Array]]:
 
 
 class Net:
-    """A net of kind "bands" and its state."""
+    """A net and its state."""
 
     def __init__(self, content: bytes) -> None:
         self.shape, self.w = load(content)
