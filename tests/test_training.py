@@ -184,7 +184,8 @@ def test_scenes_are_kept_level_and_half_as_precise(with_scenes: Path) -> None:
     talks = speaks.mean(1) > 0.3
     found = kept["target"].astype(np.float32)[talks]
     levels = [
-        _decibels(np.square(clip[on]).sum(-1)) for clip, on in zip(found, speaks[talks], strict=True)
+        _decibels(np.square(clip[on]).sum(-1))
+        for clip, on in zip(found, speaks[talks], strict=True)
     ]
     assert levels
     assert all(abs(level_db - unit_db) < 6 for level_db in levels)

@@ -1,8 +1,8 @@
 /* front.c - what the classical suppressor leaves of a spectrum that was mixed for training.
  *
  * The net hears what the classical stages have already worked on, so training runs them too. The
- * suppressor is built in with its way out of the short-time spectrum tapped: `after` is what it would
- * have given to the synthesis, without comfort noise, `before` the power that it was heard with, hum
+ * suppressor is built in with its way out of the short-time spectrum tapped: `after` is what it
+ * would have given to the synthesis, without comfort noise, `before` the power that it heard, hum
  * taken out. front.py compiles it with the files behind the headers named here. */
 #include "ae_comfort_noise.h"
 #include "ae_echo_filter.h"
@@ -127,9 +127,9 @@ static void destroy_scene_front(scene_front *self)
     ae_stft_destroy(self->stft);
 }
 
-/* capture, far_end, wanted: signals at 16 kHz, [hops * 160]. after, target: as `after` above; before,
- * echo, far: [hops][256 bins], power of the filter's output, of its echo estimate and of the far
- * end behind the bulk delay. All divided by the hop in frames. Returns an ae_status. */
+/* capture, far_end, wanted: signals at 16 kHz, [hops * 160]. after, target: as `after` above;
+ * before, echo, far: [hops][256 bins], power of the filter's output, of its echo estimate and of
+ * the far end behind the bulk delay. All divided by the hop in frames. Returns an ae_status. */
 int front_scene(const float *capture, const float *far_end, const float *wanted, int hops,
                 float attenuation_limit_db, float *before, float *echo, float *far, float *after,
                 float *target)
@@ -160,5 +160,35 @@ int front_scene(const float *capture, const float *far_end, const float *wanted,
     }
     ae_fp_leave(mode);
     destroy_scene_front(&self);
+    return (int)status;
+}
+
+/* x: a signal, [hops * frames of a hop]. before, gain: [hops][bins]: the power that is heard, hum
+ * taken out, and what the stages multiply by; after: [hops][bins][re, im], what they leave. Divided
+ * by the hop in frames. Returns an ae_status. */
+int front_signal(const float *x, int hops, int rate_hz, float attenuation_limit_db, float *before,
+                 float *gain, float *after)
+{
+    ae_suppressor_config config = ae_suppressor_default_config(rate_hz);
+    config.attenuation_limit_db = attenuation_limit_db;
+    ae_suppressor *suppressor = NULL;
+    const ae_status status = ae_suppressor_create(&suppressor, &config);
+    const ae_fp_mode mode = ae_fp_enter();
+    float unused[AE_MAX_RATE_HZ / 100 + 1];
+    for (int t = 0; t < hops && status == AE_OK; t++) {
+        const int hop = ae_block_frames(rate_hz), bins = suppressor->bins;
+        const float *block = x + (size_t)t * (size_t)hop;
+        ae_suppressor_process(suppressor, &block, NULL, (float *[]){unused});
+        const float scale = 1.0f / (float)hop;
+        for (int k = 0; k < bins; k++) {
+            const size_t at = (size_t)t * (size_t)bins + (size_t)k;
+            before[at] = scale * scale / suppressor->power_scale * suppressor->power[k];
+            gain[at] = suppressor->gain[k];
+            after[2 * at] = scale * own_after_re[k];
+            after[2 * at + 1] = scale * own_after_im[k];
+        }
+    }
+    ae_fp_leave(mode);
+    ae_suppressor_destroy(suppressor);
     return (int)status;
 }
