@@ -46,7 +46,8 @@ ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
                                   .attenuation_limit_db = 20.0f,
                                   .unaided_limit_db = k_most_attenuation_db,
                                   .dereverb = 1.0f,
-                                  .transients = 1};
+                                  .transients = 1,
+                                  .net_hears_far_end = 1};
 }
 
 /* The noise stage checks its own parameters. */
@@ -56,8 +57,9 @@ static int config_is_valid(const ae_suppressor_config *config)
            config->channels >= 1 && config->first_channel >= 0 &&
            config->first_channel <= AE_MAX_CHANNELS - config->channels &&
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
-           config->tier >= 0 && config->tier <= k_most_tier && config->unaided_limit_db >= 0.0f &&
-           config->unaided_limit_db <= k_most_attenuation_db;
+           config->tier >= 0 && config->tier <= k_most_tier &&
+           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1) &&
+           config->unaided_limit_db >= 0.0f && config->unaided_limit_db <= k_most_attenuation_db;
 }
 
 static int has_models(const ae_suppressor_config *config)
@@ -332,7 +334,7 @@ static void join_gains(ae_suppressor *self, const ae_echo_view *const *echo)
 {
     float *restrict gain = self->gain;
     const float *restrict echo_gain = self->echo_gain;
-    float share = self->net_share;
+    float share = self->config.net_hears_far_end ? self->net_share : 0.0f;
     for (int c = 0; c < self->config.channels; c++)
         if (echo[c]->unheard) share = 0.0f; /* a guess that only the stage can make */
 #pragma omp simd
@@ -377,9 +379,9 @@ static void run_nets(ae_suppressor *self, int has_echo)
                             .power = self->power,
                             .gain = self->gain,
                             .music = ae_noise_stage_music(self->noise)};
-    if (has_echo) {
+    if (has_echo) hop.echo_gain = self->echo_gain;
+    if (has_echo && self->config.net_hears_far_end) {
         ae_echo_stage_powers(self->echo, self->power_scale, self->echo_power, self->far_power);
-        hop.echo_gain = self->echo_gain;
         hop.echo_power = self->echo_power;
         hop.far_power = self->far_power;
     }

@@ -43,6 +43,8 @@ typedef struct {
     const ae_net_model *small_model, *large_model;
     int tier; /* 0 (no net), 1 (small), 2 (large); one that is not there is the next lower that is
                */
+    int net_hears_far_end; /* 0, 1: a net takes residual echo too, where there is one, and the echo
+                              stage does half; 0: the echo stage alone, the net hears no far end */
 } ae_suppressor_config;
 
 typedef struct {

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from audio_engine import _kernels
-from training import sounds, spectrum
+from training import echo_scenes, sounds, spectrum
+from training.front import front_scene
 from training.material import main as make_material
 from training.spectrum import Points
 
@@ -112,6 +113,99 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setattr("sys.argv", ["material", *arguments])
             make_material()
     return out
+
+
+def _syllables(seed: int, seconds: float) -> spectrum.Array:
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(int(seconds * 16000)) / 16000
+    return np.asarray(0.05 * rng.standard_normal(len(time_s)) * (np.sin(6 * np.pi * time_s) > 0))
+
+
+def _decibels(power: spectrum.Array) -> float:
+    return float(10 * np.log10(np.mean(power) + 1e-20))
+
+
+def test_without_a_far_end_a_scene_is_heard_as_it_is() -> None:
+    voice = _syllables(5, 3.0)
+    heard = front_scene(voice, np.zeros_like(voice), 0.5 * voice)
+    truth = spectrum.analyse(voice, 16000)[:, : spectrum.BINS]
+    target = heard.target[..., 0] + 1j * heard.target[..., 1]
+    assert np.allclose(target, 0.5 * truth, atol=1e-5)
+    assert np.allclose(heard.before, np.abs(truth) ** 2, atol=1e-5 * np.max(np.abs(truth) ** 2))
+    assert not heard.far.any()
+    assert not heard.echo.any()
+
+
+def test_of_an_echo_alone_its_estimate_is_heard_and_little_else() -> None:
+    far = _syllables(6, 5.0)
+    echo = 0.5 * np.concatenate([np.zeros(400), far])[: len(far)]
+    heard = front_scene(echo, far, np.zeros_like(far))
+    late = slice(300, None)
+    loud = _decibels(np.abs(spectrum.analyse(echo, 16000)[late, : spectrum.BINS]) ** 2)
+    assert _decibels(heard.echo[late]) == pytest.approx(loud, abs=0.5)
+    assert _decibels(heard.far[late]) == pytest.approx(loud + 6.0, abs=1.0)
+    assert _decibels(heard.before[late]) < loud - 20
+    assert _decibels(np.square(heard.after[late]).sum(-1)) < loud - 40
+    assert not heard.target.any()
+
+
+@pytest.fixture(scope="module")
+def with_scenes(material: Path) -> Path:
+    """The material and scenes of the same voices."""
+    recordings = material.parent
+    for more in ([], ["--held-out"]):
+        with pytest.MonkeyPatch.context() as patch:
+            arguments = [f"--{kind}={recordings / kind}" for kind in ("speech", "noise")]
+            arguments += ["--out", str(material), "--scenes", "2", *more]
+            patch.setattr("sys.argv", ["echo_scenes", *arguments])
+            echo_scenes.main()
+    return material
+
+
+def test_scenes_are_kept_level_and_half_as_precise(with_scenes: Path) -> None:
+    store = with_scenes / "train" / "scene0"
+    kept = {
+        name: np.load(store.with_suffix(f".{name}.npy"))
+        for name in ("spectra", "target", *echo_scenes.POWERS)
+    }
+    more = np.load(store.with_suffix(".npz"))
+    clips = 2 * echo_scenes.CLIPS_PER_SCENE
+    assert all(plane.shape[:3] == (clips, 600, spectrum.BINS) for plane in kept.values())
+    assert all(plane.dtype == np.float16 and np.isfinite(plane).all() for plane in kept.values())
+    for name in echo_scenes.POWERS:
+        assert kept[name].min() >= echo_scenes.LEAST_DB - 0.1
+    assert kept["far"].max() > -40  # somebody is there
+    speaks = more["label"].astype(bool)
+    power = np.square(kept["target"].astype(np.float32)).sum((2, 3))
+    assert power[speaks].mean() > 100 * power[~speaks].mean()
+    # A talker of level 1: noise of power 1 has this in a bin.
+    window = spectrum.windows(160, 512)[0]
+    unit_db = 10 * np.log10(np.sum(window**2) / 160**2)
+    talks = speaks.mean(1) > 0.3
+    found = kept["target"].astype(np.float32)[talks]
+    levels = [
+        _decibels(np.square(clip[on]).sum(-1)) for clip, on in zip(found, speaks[talks], strict=True)
+    ]
+    assert levels
+    assert all(abs(level_db - unit_db) < 6 for level_db in levels)
+
+
+def test_batches_hold_scenes_where_there_are_some(with_scenes: Path) -> None:
+    pytest.importorskip("torch")
+    from training.mix import NOTHING, Mixer
+
+    mixer = Mixer(with_scenes / "train", Points(), 100)
+    batch = mixer.batch(1, 0, 24)
+    assert batch.aside.shape == (24, 100, Points().count, 3)
+    far = (batch.aside[..., 2] > NOTHING + 1e-3).any(-1).any(-1)
+    assert 0 < int(far.sum()) < 18
+    assert bool((batch.aside[..., 0] > NOTHING + 1e-3).any(-1).any(-1).all())
+    assert all(
+        bool(getattr(batch, name).isfinite().all())
+        for name in ("hears", "aside", "mixed", "wanted", "shared")
+    )
+    again = mixer.batch(1, 0, 24)
+    assert bool((batch.aside == again.aside).all())
 
 
 def test_a_toy_training_learns_and_goes_on(material: Path, tmp_path: Path) -> None:

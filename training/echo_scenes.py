@@ -2,9 +2,9 @@
 
 A scene of tools/echo_net/simulate.py lasts 12 s and gives two clips of 6 s: one in which the echo
 filter begins to learn, one in which it has learned and things change. Echo filter and classical
-stages hear the signals as in the engine (front.c), so nothing can be mixed in later: a clip is what
-the net hears as it is. Beside the spectra of what is heard and of the target it keeps the powers per
-bin that the net hears aside.
+stages hear the signals as in the engine (front.c), so nothing can be mixed in later: a clip is
+what the net hears as it is. Beside the spectra of what is heard and of the target it keeps the
+powers per bin that the net hears aside.
 
 usage: python -m training.echo_scenes --speech DIR --noise DIR --out DIR --part 0 [--scenes 100]
        python -m training.echo_scenes --speech DIR --noise DIR --out DIR --held-out [--scenes 12]
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class SceneStore:
         self.level = np.ones(clips, np.float32)
         self.label = np.zeros((clips, HOPS), np.uint8)
 
-    def _file(self, name: str, shape: tuple[int, ...]) -> Array:
+    def _file(self, name: str, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
         return np.lib.format.open_memmap(f"{self.path}.{name}.npy", "w+", np.float16, shape)
 
     def put(self, i: int, heard: SceneFront, hops: slice, level: float, label: Array) -> None:
@@ -118,9 +119,7 @@ def make(options: argparse.Namespace) -> None:
     store = SceneStore(folder, options.part, CLIPS_PER_SCENE * options.scenes)
     for n in range(options.scenes):
         wait_while_paused()
-        rng: Random = np.random.default_rng(
-            [options.seed, options.part, options.held_out, 2, n]
-        )
+        rng: Random = np.random.default_rng([options.seed, options.part, options.held_out, 2, n])
         scene = make_scene(rng, voices, float(CLIPS_PER_SCENE * SECONDS), _SHARES)
         keep_scene(store, CLIPS_PER_SCENE * n, scene)
         if n % 20 == 19:

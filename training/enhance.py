@@ -1,4 +1,4 @@
-"""Run a trained net over a signal as the engine would: spectrum, features, gains, back.
+"""Run a trained net over a signal as the engine does: classical stages, features, net, back.
 
 usage: python -m training.enhance NET IN.wav OUT.wav
 """
@@ -13,47 +13,71 @@ import soundfile
 import torch
 
 from training import net, spectrum
+from training.front import front_signal
+from training.mix import NOTHING
 from training.spectrum import Array
+
+LEAST_GAIN_DB = -60.0  # classical stages and net together, where nobody asks for less
 
 
 class Enhancer:
-    """A net with its weights. One hop (10 ms) of delay besides the block of 10 ms."""
+    """A net with its weights, behind the classical stages. One hop (10 ms) of delay."""
 
-    def __init__(self, path: Path, least_gain_db: float = -60.0) -> None:
-        held = torch.load(path, weights_only=True)
-        self.shape = net.Shape(**held["shape"])
-        self.net = net.make(self.shape)
-        self.net.load_state_dict(held["weights"])
-        self.net.eval()
+    def __init__(self, path: Path, least_gain_db: float = LEAST_GAIN_DB) -> None:
+        self.net = net.load(path)
+        self.shape = self.net.shape
         self.least = 10 ** (least_gain_db / 20)
 
-    def hears(self, spectra: Array, rate_hz: int) -> Array:
-        """Return the features of spectra (hops, bins)."""
-        low = np.zeros((len(spectra), spectrum.BINS), np.float32)
-        count = min(spectrum.BINS, spectra.shape[1])
-        low[:, :count] = np.abs(spectra[:, :count]) ** 2
-        level = spectrum.levels(low.mean(-1))
+    def hears(self, left: Array, before: Array, rate_hz: int) -> tuple[Array, Array]:
+        """Return features and features aside, no far end, of what the stages left and heard."""
         points = self.shape.points
-        high = spectrum.high_powers(spectra, rate_hz)
-        return spectrum.features(points, points.sums(low), high, level)
+        power = np.square(left.real) + np.square(left.imag)
+        level = spectrum.levels(_below_8_khz(power).mean(-1))
+        after, heard = (
+            spectrum.features(
+                points, points.sums(_below_8_khz(p)), spectrum.high_sums(p, rate_hz), level
+            )
+            for p in (power, before)
+        )
+        aside = np.full((*after.shape, self.shape.aside), NOTHING, np.float32)
+        aside[..., 0] = heard
+        return after, aside
+
+    def behind(
+        self, left: Array, before: Array, rate_hz: int, gain: Array | float = 1.0
+    ) -> tuple[Array, Array]:
+        """Return what the net makes of the stages' output, and the speech probability per hop.
+
+        Parameters
+        ----------
+        left : ndarray of complex64, shape (hops, bins)
+            What the classical stages leave.
+        before, gain : ndarrays of float32, shape (hops, bins)
+            Power that they heard, and their gain; the least gain is for both together.
+        """
+        hears, aside = self.hears(left, before, rate_hz)
+        singles = self.shape.singles
+        low = torch.view_as_real(torch.from_numpy(left[:, :singles].copy()))[None]
+        with torch.no_grad():
+            logits, voice, filters = self.net(
+                torch.from_numpy(hears)[None], low, torch.from_numpy(aside)[None]
+            )
+            per_bin = self._per_bin(torch.sigmoid(logits)[0].numpy(), left.shape[1], rate_hz)
+            per_bin = np.maximum(per_bin, np.minimum(1, self.least / np.maximum(gain, 1e-6)))
+            out = left * per_bin
+            if filters is not None:
+                sharp = torch.from_numpy(per_bin[None, :, :singles].astype(np.float32))
+                clean = net.filtered(low, filters, sharp)[0].contiguous()
+                out[:, :singles] = torch.view_as_complex(clean).numpy()
+        return np.asarray(out, np.complex64), torch.sigmoid(voice)[0].numpy()
 
     def process(self, x: Array, rate_hz: int) -> tuple[Array, Array]:
         """Return the enhanced signal, one hop late, and the speech probability per hop."""
         hop = rate_hz // spectrum.HOPS_PER_S
-        padded = np.concatenate([x, np.zeros(-len(x) % hop, np.float32)]).astype(np.float32)
-        spectra = spectrum.analyse(padded, rate_hz)
-        points = self.shape.points
-        low = torch.view_as_real(torch.from_numpy(spectra[:, : points.singles].copy()))[None]
-        with torch.no_grad():
-            logits, voice, filters = self.net(
-                torch.from_numpy(self.hears(spectra, rate_hz))[None], low
-            )
-            gain = torch.sigmoid(logits).clamp_min(self.least)
-        out = spectra * self._per_bin(gain[0].numpy(), spectra.shape[1], rate_hz)
-        if filters is not None:
-            clean = net.filtered(low, filters, gain[..., : points.singles])[0]
-            out[:, : points.singles] = torch.view_as_complex(clean.contiguous()).numpy()
-        return spectrum.synthesise(out, rate_hz)[: len(x)], torch.sigmoid(voice)[0].numpy()
+        padded = np.concatenate([x, np.zeros(-len(x) % hop)])
+        heard = front_signal(padded, rate_hz)
+        out, voice = self.behind(heard.after, heard.before, rate_hz, heard.gain)
+        return spectrum.synthesise(out, rate_hz)[: len(x)], voice
 
     def _per_bin(self, gain: Array, bins: int, rate_hz: int) -> Array:
         """Return the gain of each bin; the last point reached goes on to the end."""
@@ -66,6 +90,13 @@ class Enhancer:
             for band, start_hz in enumerate(spectrum.HIGH_EDGES_HZ[:-1]):
                 per_bin[:, round(start_hz / bin_hz) :] = gain[:, self.shape.points.low + band, None]
         return per_bin
+
+
+def _below_8_khz(power: Array) -> Array:
+    out = np.zeros((len(power), spectrum.BINS), np.float32)
+    count = min(spectrum.BINS, power.shape[1])
+    out[:, :count] = power[:, :count]
+    return out
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 
 usage: python -m training.evaluate NET --material DIR
 
-For each kind of noise and SNR: by how much the waveform gets nearer to the target (dB), how far
-noise goes down where nobody speaks (dB), how much of loud speech is lost (dB), and how well the
-speech probability tells speech from pauses (area under the curve).
+For each kind of noise and SNR, of classical stages and net together: by how much the waveform gets
+nearer to the target (dB; in brackets what the classical stages alone give), how far noise goes down
+where nobody speaks (dB), how much of loud speech is lost (dB), and how well the net's speech
+probability tells speech from pauses (area under the curve). Below 8 kHz, no far end.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from training import net
 from training.enhance import Enhancer
+from training.front import front
 from training.mix import Clips
 from training.sounds import ratio
 from training.spectrum import Array
@@ -44,19 +45,11 @@ class Judge:
         )
         self.kinds = [str(kind) for kind in self.noise.more["kinds"]]
 
-    def spectra(self, mixed: Array) -> tuple[Array, Array]:
-        """Return output spectra (hops, bins) and the speech probability for spectra to 8 kHz."""
-        points = self.enhancer.shape.points
-        low = torch.view_as_real(torch.from_numpy(mixed[:, : points.singles].copy()))[None]
-        hears = torch.from_numpy(self.enhancer.hears(mixed, 16000))[None]
-        with torch.no_grad():
-            logits, voice, filters = self.enhancer.net(hears, low)
-        gain = torch.sigmoid(logits)
-        out = mixed * points.spread(gain[0].numpy())
-        if filters is not None:
-            clean = net.filtered(low, filters, gain[..., : points.singles])[0].contiguous()
-            out[:, : points.singles] = torch.view_as_complex(clean).numpy()
-        return out, torch.sigmoid(voice)[0].numpy()
+    def spectra(self, mixed: Array) -> tuple[Array, Array, Array]:
+        """Return what the classical stages leave, what the net makes of it, and its probability."""
+        before, after = front(np.stack([mixed.real, mixed.imag], -1), 1.0)
+        left = (after[..., 0] + 1j * after[..., 1]).astype(np.complex64)
+        return left, *self.enhancer.behind(left, before, 16000)
 
     def one(self, i: int, j: int, snr_db: float) -> dict[str, Array | float]:
         """Mix one clip of speech with one of noise and measure what the net makes of it."""
@@ -67,15 +60,18 @@ class Judge:
         )
         mixed = 0.05 * (heard + ratio(-snr_db) * noise)
         target = 0.05 * target
-        out, voice = self.spectra(mixed)
+        left, out, voice = self.spectra(mixed)
         speech = self.heard.more["label"][i] > 0
         wanted = np.abs(target) ** 2
         loud = wanted > _SHARE * wanted.max()
         pause = ~speech
         pause[:20] = False
-        error_before, error = np.abs(mixed - target) ** 2, np.abs(out - target) ** 2
+        error_before, error_left, error = (
+            (np.abs(x - target) ** 2).sum() for x in (mixed, left, out)
+        )
         found: dict[str, Array | float] = {
-            "nearer": _db(error_before.sum() / error.sum()),
+            "nearer": _db(error_before / error),
+            "classical": _db(error_before / error_left),
             "lost": _db(wanted[loud].sum() / (np.abs(out[loud]) ** 2).sum()),
             "voice": voice,
             "speech": speech,
@@ -102,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     judge = Judge(options.net, options.material)
     rng = np.random.default_rng(9)
-    print(f"{'noise':34s} snr_db nearer_db down_db lost_db  auc")
+    print(f"{'noise':34s} snr_db nearer_db (alone) down_db lost_db  auc")
     for kind in sorted(set(judge.kinds)):
         mine = [j for j, k in enumerate(judge.kinds) if k == kind]
         for snr_db in _SNRS_DB:
@@ -110,14 +106,15 @@ def main() -> None:
                 judge.one(int(rng.integers(len(judge.heard))), mine[n % len(mine)], snr_db)
                 for n in range(options.each)
             ]
-            near, down, lost = (
+            near, alone, down, lost = (
                 float(np.mean([f[key] for f in found if key in f]))
-                for key in ("nearer", "down", "lost")
+                for key in ("nearer", "classical", "down", "lost")
             )
             area = area_under_curve(
                 *(np.concatenate([f[k] for f in found]) for k in ("voice", "speech"))
             )
-            print(f"{kind:34s} {snr_db:6d} {near:9.1f} {down:7.1f} {lost:7.2f} {area:5.3f}")
+            row = f"{kind:34s} {snr_db:6d} {near:9.1f} ({alone:5.1f}) {down:7.1f} {lost:7.2f}"
+            print(f"{row} {area:5.3f}")
 
 
 if __name__ == "__main__":

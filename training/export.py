@@ -5,8 +5,8 @@ usage: python -m training.export NET OUT.aenet [--vector VECTOR.npz]
 OUT.aenet, little-endian: "AENETv1" and a zero byte; uint32 version of the features; uint32 singles,
 channels, full, layers, taps, aside; uint32 bytes of the tensors; the tensors in the order of the
 net's state; SHA-256 of all before. A matrix is stored as float32 scales per output, then int8
-numbers, outputs first, padded to 4 bytes; everything else as float32. VECTOR.npz holds 200 hops:
-the file as `model`; bins, features and features aside in; gains, filters and speech probability out.
+numbers, outputs first, padded to 4 bytes; everything else as float32. VECTOR.npz holds 30 hops:
+bins, features and features aside in; gains, filters and speech probability out.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from training import net, quantise, reference, sounds, spectrum
 from training.enhance import Enhancer
 from training.spectrum import Array
 
-_VECTOR_HOPS = 200
+_VECTOR_HOPS = 30
 _ECHO_DB = -20.0
 
 
 def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
-    """Return the file of a net of kind "bands"."""
+    """Return the file of a net."""
     parts = []
     for name, weight in model.state_dict().items():
         values = weight.numpy().astype(np.float32)
@@ -40,15 +40,15 @@ def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
         parts.append(part + b"\0" * (-len(part) % 4))
     payload = b"".join(parts)
     sizes = [getattr(shape, name) for name in reference.SIZES]
-    content = reference.HEADER.pack(
-        reference.MAGIC, reference.FEATURES, *sizes, len(payload)
-    ) + payload
+    content = (
+        reference.HEADER.pack(reference.MAGIC, reference.FEATURES, *sizes, len(payload)) + payload
+    )
     return content + hashlib.sha256(content).digest()
 
 
 def heard_aside(points: spectrum.Points, planes: list[Array | None], level: Array) -> Array:
     """Return the features of powers (hops, 256), -2 where there is none: (hops, points, planes)."""
-    found = np.full((len(level), points.count, len(planes)), net.NOTHING, np.float32)
+    found = np.full((len(level), points.count, len(planes)), reference.NOTHING, np.float32)
     high = np.zeros((len(level), spectrum.HIGH_BANDS), np.float32)
     for n, power in enumerate(planes):
         if power is not None:
@@ -74,7 +74,6 @@ def vector(model: torch.nn.Module, shape: net.Shape) -> dict[str, Any]:
             torch.from_numpy(hears)[None], low, torch.from_numpy(aside)[None]
         )
     return {
-        "model": np.frombuffer(exported(model, shape), np.uint8),
         "bins": spectra[:, : shape.singles],
         "features": hears,
         "aside": aside,

@@ -162,3 +162,33 @@ int front_scene(const float *capture, const float *far_end, const float *wanted,
     destroy_scene_front(&self);
     return (int)status;
 }
+
+/* x: a signal, [hops * frames of a hop]. before, gain: [hops][bins]: the power that is heard, hum
+ * taken out, and what the stages multiply by; after: [hops][bins][re, im], what they leave. Divided
+ * by the hop in frames. Returns an ae_status. */
+int front_signal(const float *x, int hops, int rate_hz, float attenuation_limit_db, float *before,
+                 float *gain, float *after)
+{
+    ae_suppressor_config config = ae_suppressor_default_config(rate_hz);
+    config.attenuation_limit_db = attenuation_limit_db;
+    ae_suppressor *suppressor = NULL;
+    const ae_status status = ae_suppressor_create(&suppressor, &config);
+    const ae_fp_mode mode = ae_fp_enter();
+    float unused[AE_MAX_RATE_HZ / 100 + 1];
+    for (int t = 0; t < hops && status == AE_OK; t++) {
+        const int hop = ae_block_frames(rate_hz), bins = suppressor->bins;
+        const float *block = x + (size_t)t * (size_t)hop;
+        ae_suppressor_process(suppressor, &block, NULL, (float *[]){unused});
+        const float scale = 1.0f / (float)hop;
+        for (int k = 0; k < bins; k++) {
+            const size_t at = (size_t)t * (size_t)bins + (size_t)k;
+            before[at] = scale * scale / suppressor->power_scale * suppressor->power[k];
+            gain[at] = suppressor->gain[k];
+            after[2 * at] = scale * own_after_re[k];
+            after[2 * at + 1] = scale * own_after_im[k];
+        }
+    }
+    ae_fp_leave(mode);
+    ae_suppressor_destroy(suppressor);
+    return (int)status;
+}

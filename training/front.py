@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.echo_net.features import compile_library
-from training.spectrum import BINS, Array
+from training.spectrum import BINS, Array, shape
 
 LIMIT_DB = 10.0  # how far the classical stages turn noise down where a net goes on
 
@@ -82,3 +82,32 @@ def front_scene(capture: Array, far_end: Array, wanted: Array) -> SceneFront:
     if status != 0:
         raise MemoryError(f"front_scene gave status {status}")
     return SceneFront(after, target, before, echo, far)
+
+
+@dataclass(frozen=True)
+class SignalFront:
+    """What the classical stages make of a signal, per hop and bin, at any rate.
+
+    after : ndarray of complex64, shape (hops, bins)
+        What they leave.
+    before, gain : ndarrays of float32, shape (hops, bins)
+        Power that is heard, and what they multiply by.
+    """
+
+    after: Array
+    before: Array
+    gain: Array
+
+
+def front_signal(x: Array, rate_hz: int, limit_db: float = LIMIT_DB) -> SignalFront:
+    """Run hum and noise stage over a signal of whole hops."""
+    hop, _, size = shape(rate_hz)
+    hops, bins = len(x) // hop, size // 2 + 1
+    x = np.ascontiguousarray(x, np.float32)
+    after = np.empty((hops, bins), np.complex64)
+    before, gain = (np.empty((hops, bins), np.float32) for _ in range(2))
+    heard, *kept = (ctypes.c_void_p(plane.ctypes.data) for plane in (x, before, gain, after))
+    status = _library().front_signal(heard, hops, rate_hz, ctypes.c_float(limit_db), *kept)
+    if status != 0:
+        raise MemoryError(f"front_signal gave status {status}")
+    return SignalFront(after, before, gain)

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from training import sounds, spectrum
+from training import near_sounds, passing_sounds, sounds, spectrum
 from training.pause import wait_while_paused
 from training.recordings import (
     NARROW_RATE_HZ,
@@ -37,6 +37,13 @@ from training.spectrum import Array
 
 SECONDS = 6
 HOPS = SECONDS * spectrum.HOPS_PER_S
+_MADE_UP = {**sounds.MADE_UP, **passing_sounds.PASSING, **near_sounds.NEAR}
+_MADE_UP_SHARES = {
+    **sounds.SHARES,
+    **passing_sounds.PASSING_SHARES,
+    **near_sounds.NEAR_SHARES,
+}
+_MADE_UP_ODDS = np.array(list(_MADE_UP_SHARES.values())) / sum(_MADE_UP_SHARES.values())
 _AUDIBLE_DB, _CLOSED_HOPS, _SHORT_HOPS = 35.0, 10, 3
 
 
@@ -207,9 +214,8 @@ class Maker:
         if draw < 0.56:
             x, rate = self.talkers.babble(rng, wide)
             return x, rate, "babble"
-        names = list(sounds.SHARES)
-        kind = names[rng.choice(len(names), p=np.array([sounds.SHARES[n] for n in names]))]
-        return sounds.MADE_UP[kind](rng, SECONDS * rate, rate), rate, kind
+        kind = str(rng.choice(list(_MADE_UP_SHARES), p=_MADE_UP_ODDS))
+        return _MADE_UP[kind](rng, SECONDS * rate, rate), rate, kind
 
     def speech(self, rng: Random, wide: bool | None) -> tuple[Array, Array, Array, int]:
         """Return what is heard, the target, whether somebody speaks per hop, and the rate."""
@@ -259,7 +265,7 @@ def _joined(a: Array, b: Array, fade: int) -> Array:
 
 def noise_level(x: Array, rate: int, kind: str) -> float:
     """Return the rms; of blows the level of their loud hops."""
-    if kind == "blows":
+    if kind in ("blows", "keyboard"):
         return ratio(float(np.percentile(frame_db(x, rate), 90)))
     return float(np.sqrt(np.mean(x**2)) + 1e-9)
 

@@ -54,9 +54,9 @@ class Batch:
 class _Sequence:
     """One sequence of a batch, behind the classical stages: (hops, ...).
 
-    left, wanted: bins of what they leave and of the target. before, echo, far: power per bin of what
-    they heard, of the echo estimate and of the far end (None: no far end). *_high: powers over 8
-    kHz. loudness: what to multiply by to have what the microphone gives.
+    left, wanted: bins of what they leave and of the target. before, echo, far: power per bin of
+    what they heard, of the echo estimate and of the far end (None: no far end). *_high: powers
+    over 8 kHz. loudness: what to multiply by to have what the microphone gives.
     """
 
     left: Tensor

@@ -37,7 +37,7 @@ class Muon(torch.optim.Optimizer):
         groups = [{"params": [p], "gates": 3 if "_l0" in name else 1} for name, p in parameters]
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator,unused-ignore]
     def step(self, closure: Any = None) -> None:
         """Take one step."""
         del closure

@@ -6,12 +6,16 @@ each single bin went on since the hop before, and filter each single bin over it
 phase is what a gain alone leaves, and it costs more quality than anything else. Only dense layers,
 strided convolutions over frequency and gated recurrent layers (the form with the reset gate behind
 the product) are used.
+
+Shaped like the sub-band and full-band nets of Hao et al. 2021 (FullSubNet) and Schröter et al. 2022
+(DeepFilterNet, complex filters for single bins), but much smaller, and behind classical stages.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,16 +28,14 @@ from training.spectrum import BIN_HZ, HOPS_PER_S, Points
 
 @dataclass(frozen=True)
 class Shape:
-    """What kind of net and how wide.
+    """How wide a net is.
 
-    kind "dense": a dense layer, `layers` recurrent layers of `full`, a dense layer.
-    kind "bands": convolutions to a quarter of the points with `channels` each; `layers` times a
-    recurrent layer shared by all sub-bands, then one of `full` across them; convolutions back.
+    Convolutions to a quarter of the points with `channels` each; `layers` times a recurrent layer
+    shared by all sub-bands, then one of `full` across them; convolutions back.
     taps: complex filter taps for each single bin besides the gain (0: none).
-    aside: further features per point of kind "bands", as of the echo estimate and the far end.
+    aside: further features per point, as of the echo estimate and the far end.
     """
 
-    kind: str = "bands"
     singles: int = 64
     channels: int = 16
     full: int = 48
@@ -45,29 +47,6 @@ class Shape:
     def points(self) -> Points:
         """The net's points."""
         return Points(self.singles)
-
-
-class DenseNet(nn.Module):
-    """Dense, recurrent, dense."""
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        count = shape.points.count
-        self.into = nn.Linear(2 * count, shape.full)
-        self.grus = nn.ModuleList(Gru(shape.full, shape.full) for _ in range(shape.layers))
-        self.out = nn.Linear(2 * shape.full, count)
-        self.voice = nn.Linear(shape.full, 1)
-        nn.init.constant_(self.out.bias, 1.0)
-
-    def forward(self, hears: Tensor, bins: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Return the gain's logits and the speech probability's, for (sequences, hops, points)."""
-        del bins
-        z = torch.tanh(self.into(torch.cat([hears, before(hears)], -1)))
-        h = z.transpose(0, 1)
-        for gru in self.grus:
-            h = gru(h)
-        h = h.transpose(0, 1)
-        return self.out(torch.cat([z, h], -1)), self.voice(h)[..., 0], None
 
 
 def before(x: Tensor) -> Tensor:
@@ -231,21 +210,24 @@ def overlapped(x: Tensor, channels: int) -> Tensor:
     return torch.stack([even, odd], -2).reshape(*lead, 2 * n, channels)
 
 
-def make(shape: Shape) -> nn.Module:
-    """Return a new net."""
-    return DenseNet(shape) if shape.kind == "dense" else BandNet(shape)
+def kept(net: BandNet) -> dict[str, Any]:
+    """Return weights and shape as `load` reads them."""
+    return {"weights": net.state_dict(), "shape": asdict(net.shape)}
 
 
-def described(shape: Shape) -> dict[str, Any]:
-    """Return the shape as plain data."""
-    return asdict(shape)
+def load(path: Path) -> BandNet:
+    """Return the net that a training has left in a file."""
+    held = torch.load(path, weights_only=True)
+    known = {field.name for field in fields(Shape)}
+    net = BandNet(Shape(**{k: v for k, v in held["shape"].items() if k in known}))
+    net.load_state_dict(held["weights"])
+    net.eval()
+    return net
 
 
 def multiplications(shape: Shape) -> int:
     """Return how many multiplications a hop takes."""
     p, c, f = shape.points.count, shape.channels, shape.full
-    if shape.kind == "dense":
-        return 2 * p * f + shape.layers * 6 * f * f + 2 * f * p + f
     s = p // 4
     down = 2 * s * c * 4 * (2 + 2 * (shape.taps > 0) + shape.aside) + s * c * 4 * c
     up = s * 2 * c * 4 * c + 2 * s * 2 * c * 4 + (shape.singles // 2) * 2 * c * 4 * shape.taps

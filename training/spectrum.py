@@ -127,9 +127,13 @@ def synthesise(spectra: Array, rate_hz: int) -> Array:
 
 def high_powers(spectra: Array, rate_hz: int) -> Array:
     """Return the powers of the bands over 8 kHz, (hops, 4); 0 where the rate does not reach."""
+    return high_sums(np.abs(spectra) ** 2, rate_hz)
+
+
+def high_sums(power: Array, rate_hz: int) -> Array:
+    """Return what is given per bin, (hops, bins), summed over the bands over 8 kHz."""
     _, _, size = shape(rate_hz)
-    out = np.zeros((len(spectra), HIGH_BANDS), np.float32)
-    power = np.abs(spectra) ** 2
+    out = np.zeros((len(power), HIGH_BANDS), np.float32)
     for band, (low_hz, high_hz) in enumerate(pairwise(HIGH_EDGES_HZ)):
         a, b = (round(hz * size / rate_hz) for hz in (low_hz, high_hz))
         if b < power.shape[1]:

@@ -36,7 +36,6 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("--material", type=Path, required=True)
-    parser.add_argument("--kind", default="bands", choices=("dense", "bands"))
     parser.add_argument("--singles", type=int, default=64)
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--full", type=int, default=48)
@@ -81,20 +80,13 @@ class Run:
         self.folder: Path = options.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.shape = net.Shape(
-            options.kind,
-            options.singles,
-            options.channels,
-            options.full,
-            options.layers,
-            options.taps,
-            ASIDE,
+            options.singles, options.channels, options.full, options.layers, options.taps, ASIDE
         )
         torch.manual_seed(options.seed)
-        self.net = net.make(self.shape)
+        self.net = net.BandNet(self.shape)
         if options.start is not None:
-            held = torch.load(options.start, weights_only=True)
-            old = net.Shape(**held["shape"])
-            weights, _ = net.widened(held["weights"], old, ASIDE - old.aside)
+            old = net.load(options.start)
+            weights, _ = net.widened(old.state_dict(), old.shape, ASIDE - old.shape.aside)
             self.net.load_state_dict(weights)
         self.averaged = copy.deepcopy(self.net)
         named = list(self.net.named_parameters())
@@ -131,8 +123,7 @@ class Run:
             "cpu_s": self.cpu_s,
             "frames": self.frames,
         }
-        weights = {"weights": self.averaged.state_dict(), "shape": net.described(self.shape)}
-        for name, content in (("state.pt", state), ("net.pt", weights)):
+        for name, content in (("state.pt", state), ("net.pt", net.kept(self.averaged))):
             torch.save(content, self.folder / f".{name}")
             os.replace(self.folder / f".{name}", self.folder / name)
 

@@ -113,7 +113,7 @@ class Talk:
         """Turn every exception into a message and an exit code."""
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = self._show  # type: ignore[assignment]
+                warnings.showwarning = self._show
                 yield
             sys.stdout.flush()
         except (typer.Exit, typer.BadParameter, SystemExit):

@@ -343,6 +343,36 @@ static void test_channels_share_one_gain(void)
     tear_down(&two);
 }
 
+/* What is told of echo and far end is their power by a transform of its own, over the channels. */
+static void test_powers_are_those_of_echo_and_far_end(void)
+{
+    static const float levels[k_channels] = {1.0f, 0.25f};
+    const float scale = 0.125f;
+    bench self;
+    set_up(&self, 48000, 2);
+    const ae_echo_stage_config config = config_of(48000, 1);
+    const ae_stft_config shape = {config.hop_frames, config.window_frames};
+    ae_stft *stft[k_channels + 1] = {NULL};
+    for (int i = 0; i <= k_channels; i++) CHECK(ae_stft_create(&stft[i], &shape) == AE_OK);
+    for (int t = 0; t < 20; t++) {
+        static float re[k_channels + 1][k_max_bins], im[k_channels + 1][k_max_bins];
+        static float echo[k_max_bins], far_end[k_max_bins];
+        hear(&self, 0.3f, 0.2f, levels);
+        for (int c = 0; c < k_channels; c++) ae_stft_analyse(stft[c], self.echo[c], re[c], im[c]);
+        ae_stft_analyse(stft[k_channels], self.far_end, re[k_channels], im[k_channels]);
+        ae_echo_stage_powers(self.stage, scale, echo, far_end);
+        for (int k = 0; k < self.bins; k++) {
+            double of[k_channels + 1];
+            for (int i = 0; i <= k_channels; i++)
+                of[i] = (double)re[i][k] * (double)re[i][k] + (double)im[i][k] * (double)im[i][k];
+            CHECK_NEAR(echo[k], 0.125 * (of[0] + of[1]), 1e-4 * (1.0 + of[0]));
+            CHECK_NEAR(far_end[k], 0.125 * 2.0 * of[2], 1e-4 * (1.0 + of[2])); /* one per channel */
+        }
+    }
+    for (int i = 0; i <= k_channels; i++) ae_stft_destroy(stft[i]);
+    tear_down(&self);
+}
+
 /* Bad signals in every plane, NaN and infinity too: 100 ms later all is finite; reset is new; two
  * objects side by side do not disturb each other; nothing is allocated. */
 static void test_bad_weather_and_reset(void)
@@ -405,6 +435,7 @@ int main(void)
     test_the_unheard_is_held_back();
     test_the_mix_is_a_share_of_the_step();
     test_channels_share_one_gain();
+    test_powers_are_those_of_echo_and_far_end();
     test_bad_weather_and_reset();
     return AE_TEST_RESULT();
 }
