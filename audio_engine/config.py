@@ -409,6 +409,15 @@ def setting_names() -> list[str]:
     return names
 
 
+def setting_text(value: object) -> str:
+    """Return a setting's value as `EngineConfig.with_settings` reads it."""
+    if value is None:
+        return AUTO
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def _with_setting(config: Any, name: str, text: str) -> Any:
     if name not in setting_names():
         raise ConfigError(_unknown(name, setting_names()))
@@ -420,13 +429,13 @@ def _with_setting(config: Any, name: str, text: str) -> Any:
     except ConfigError as error:
         raise ConfigError(f"{section_name}.{error}" if section_name else str(error)) from None
     except (ValueError, KeyError):
-        words = {"bool": "true or false", "int": "a whole number", _OPTIONAL: f"a number or {AUTO}"}
-        wanted = words.get(str(kind), "a number")
+        wanted = _WANTED.get(str(kind), "a number")
         raise ConfigError(f"{name}={text!r} cannot be read; use {wanted}") from None
     return replace(config, **{section_name: changed}) if section_name else changed
 
 
 _OPTIONAL = "float | None"
+_WANTED = {"bool": "true or false", "int": "a whole number", _OPTIONAL: f"a number or {AUTO}"}
 
 
 def _parse(text: str, kind: str) -> bool | int | float | str | None:

@@ -57,9 +57,9 @@ static int config_is_valid(const ae_suppressor_config *config)
            config->channels >= 1 && config->first_channel >= 0 &&
            config->first_channel <= AE_MAX_CHANNELS - config->channels &&
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
-           config->tier >= 0 && config->tier <= k_most_tier && config->unaided_limit_db >= 0.0f &&
-           config->unaided_limit_db <= k_most_attenuation_db &&
-           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1);
+           config->tier >= 0 && config->tier <= k_most_tier &&
+           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1) &&
+           config->unaided_limit_db >= 0.0f && config->unaided_limit_db <= k_most_attenuation_db;
 }
 
 static int has_models(const ae_suppressor_config *config)

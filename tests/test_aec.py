@@ -217,7 +217,7 @@ def erle_after(aec: ae.EchoCanceller, made: Scene, late_by: int) -> float:
 
 
 def in_the_chain(of: Scene, *settings: str) -> Signal:
-    """The output of the whole chain with nothing but echo and noise to do, its latency taken off."""
+    """The output of the chain with only echo and noise to do, its latency taken off."""
     config = ae.EngineConfig(sample_rate_hz=RATE_HZ).with_settings(
         {
             "highpass.enabled": "false",
