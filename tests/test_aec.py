@@ -253,7 +253,7 @@ def test_residual_says_what_there_is() -> None:
     with pytest.raises(ae.ConfigError, match="residual='both' is not known; use classical, net"):
         ae.EchoConfig(residual="both")
     without = [in_the_chain(scene(), f"echo.residual={each}") for each in ("net", "classical")]
-    assert np.array_equal(*without)  # no net: all of it is the echo stage's
+    assert np.array_equal(without[0], without[1])  # no net: all of it is the echo stage's
 
 
 @pytest.mark.parametrize("loop_gain_db", [-12.0, -3.0, 3.0])
