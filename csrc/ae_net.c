@@ -5,11 +5,31 @@ enum { k_rows = 5, k_pair = 16, k_single = 8, k_strip = 64 };
 
 int ae_net_stride(int outputs) { return (outputs + 7) / 8 * 8; }
 
-int ae_net_wide_index(int outputs, int inputs, int output, int input)
+/* In strips of 64 outputs, then of 8: [strip][inputs][width / 2] words, the first half of the
+ * strip's outputs in the lower halves, the second in the upper ones. */
+static int word_of(int outputs, int inputs, int output, int input, int *is_upper)
 {
     const int width = output < outputs / k_strip * k_strip ? k_strip : k_single;
-    const int first = output / width * width;
-    return first * inputs + input * width + output - first;
+    const int within = output % width, half = width / 2;
+    *is_upper = within >= half;
+    return (output - within) * inputs / 2 + input * half + within % half;
+}
+
+void ae_net_wide_put(uint32_t *weights, int outputs, int inputs, int output, int input,
+                     int8_t number)
+{
+    int is_upper = 0;
+    const int word = word_of(outputs, inputs, output, input, &is_upper);
+    const uint32_t upper = (uint32_t)ae_bits_of((float)number); /* 8 bits: the lower half is 0 */
+    weights[word] |= is_upper ? upper : upper >> 16;
+}
+
+float ae_net_wide_number(const ae_net_wide *self, int output, int input)
+{
+    int is_upper = 0;
+    const int word = word_of(self->outputs, self->inputs, output, input, &is_upper);
+    const uint32_t both = self->weights[word];
+    return ae_float_of((int32_t)(is_upper ? both & 0xffff0000u : both << 16));
 }
 
 /* `rows` x `width` outputs; both are constants where it is called, so the sums are registers. */
@@ -59,30 +79,36 @@ void ae_net_dense_apply(const ae_net_dense *self, const float *in, int in_step, 
     }
 }
 
-/* One strip of a wide layer; width is a constant where it is called. */
+/* One strip of a wide layer; half of its width is a constant where it is called. */
 static inline __attribute__((always_inline)) void
-multiply_strip(const float *restrict in, int inputs, const int8_t *restrict weights, int width,
+multiply_strip(const float *restrict in, int inputs, const uint32_t *restrict weights, int half,
                const float *restrict scale, const float *restrict bias, float *restrict out)
 {
-    float sum[k_strip] = {0};
+    float low[k_strip / 2] = {0}, high[k_strip / 2] = {0};
     for (int i = 0; i < inputs; i++) {
-        const int8_t *restrict row = weights + i * width;
+        const uint32_t *restrict row = weights + i * half;
         const float x = in[i];
 #pragma omp simd
-        for (int o = 0; o < width; o++) sum[o] += x * (float)row[o];
+        for (int o = 0; o < half; o++) {
+            low[o] += x * ae_float_of((int32_t)(row[o] << 16));
+            high[o] += x * ae_float_of((int32_t)(row[o] & 0xffff0000u));
+        }
     }
 #pragma omp simd
-    for (int o = 0; o < width; o++) out[o] = bias[o] + scale[o] * sum[o];
+    for (int o = 0; o < half; o++) {
+        out[o] = bias[o] + scale[o] * low[o];
+        out[half + o] = bias[half + o] + scale[half + o] * high[o];
+    }
 }
 
 void ae_net_wide_apply(const ae_net_wide *self, const float *in, float *out)
 {
     const int inputs = self->inputs, whole = self->outputs / k_strip * k_strip;
     for (int o = 0; o < whole; o += k_strip)
-        multiply_strip(in, inputs, self->weights + o * inputs, k_strip, self->scale + o,
+        multiply_strip(in, inputs, self->weights + o * inputs / 2, k_strip / 2, self->scale + o,
                        self->bias + o, out + o);
     for (int o = whole; o < self->outputs; o += k_single)
-        multiply_strip(in, inputs, self->weights + o * inputs, k_single, self->scale + o,
+        multiply_strip(in, inputs, self->weights + o * inputs / 2, k_single / 2, self->scale + o,
                        self->bias + o, out + o);
 }
 
