@@ -1,7 +1,7 @@
 #include "ae_net.h"
 
-/* Sizes of the tiles that stay in registers: with eight values each, ten and eight sums. */
-enum { k_rows = 5, k_pair = 16, k_single = 8, k_strip = 64 };
+/* Sizes of the tiles that stay in registers: ten sums of eight values each, or eight in a strip. */
+enum { k_rows = 5, k_pair = 16, k_more_rows = 10, k_single = 8, k_strip = 64 };
 
 int ae_net_stride(int outputs) { return (outputs + 7) / 8 * 8; }
 
@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) void
 multiply_tile(const float *restrict in, int in_step, int rows, const float *restrict weights,
               int inputs, int stride, const float *restrict bias, int width, float *restrict out)
 {
-    float sum[k_rows][k_pair];
+    float sum[k_more_rows][k_pair];
     for (int r = 0; r < rows; r++)
 #pragma omp simd
         for (int o = 0; o < width; o++) sum[r][o] = bias[o];
@@ -54,29 +54,34 @@ multiply_tile(const float *restrict in, int in_step, int rows, const float *rest
         for (int o = 0; o < width; o++) out[r * stride + o] = sum[r][o];
 }
 
+/* `width` outputs, a constant, of all rows: in tiles of `tall` rows, then of 5, then of 1. */
+static inline __attribute__((always_inline)) void
+multiply_rows(const float *in, int in_step, int rows, int tall, const float *weights, int inputs,
+              int stride, const float *bias, int width, float *out)
+{
+    int r = 0;
+    for (; r + tall <= rows; r += tall)
+        multiply_tile(in + r * in_step, in_step, tall, weights, inputs, stride, bias, width,
+                      out + r * stride);
+    for (; r + k_rows <= rows; r += k_rows)
+        multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias, width,
+                      out + r * stride);
+    for (; r < rows; r++)
+        multiply_tile(in + r * in_step, in_step, 1, weights, inputs, stride, bias, width,
+                      out + r * stride);
+}
+
 void ae_net_dense_apply(const ae_net_dense *self, const float *in, int in_step, int rows,
                         float *out)
 {
     const int inputs = self->inputs, stride = ae_net_stride(self->outputs);
-    const int many = rows / k_rows * k_rows;
-    for (int o = 0; o < stride;) {
-        const int width = stride - o >= k_pair ? k_pair : k_single;
-        const float *weights = self->weights + o, *bias = self->bias + o;
-        if (width == k_pair) {
-            for (int r = 0; r < many; r += k_rows)
-                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
-                              k_pair, out + r * stride + o);
-        } else {
-            for (int r = 0; r < many; r += k_rows)
-                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
-                              k_single, out + r * stride + o);
-        }
-        for (int r = many; r < rows; r++)
-            for (int part = 0; part < width; part += k_single)
-                multiply_tile(in + r * in_step, in_step, 1, weights + part, inputs, stride,
-                              bias + part, k_single, out + r * stride + o + part);
-        o += width;
-    }
+    int o = 0;
+    for (; o + k_pair <= stride; o += k_pair)
+        multiply_rows(in, in_step, rows, k_rows, self->weights + o, inputs, stride, self->bias + o,
+                      k_pair, out + o);
+    if (o < stride)
+        multiply_rows(in, in_step, rows, k_more_rows, self->weights + o, inputs, stride,
+                      self->bias + o, k_single, out + o);
 }
 
 /* One strip of a wide layer; half of its width is a constant where it is called. */
