@@ -36,7 +36,7 @@ test-video: .venv/.installed .venv/.developer .venv/.video .venv/.system-video #
 
 # PyTorch, the CPU build and no other (the default one brings gigabytes for GPUs), is laid over .venv.
 test-training: .venv/.installed .venv/.developer .venv/.training .venv/.system-training ## run the tests of the training, where PyTorch can be had
-	$(IN_VENV) PYTHONPATH=.venv/training $(BIN)/python -m pytest tests/test_training_torch.py
+	$(IN_VENV) PYTHONPATH=.venv/training TORCH_EXTENSIONS_DIR=$(CURDIR)/build/torch $(BIN)/python -m pytest tests/test_training_torch.py
 
 test-asan test-tsan: test-%: build/%/.built ## run the C tests under the address, or thread, sanitizer
 	$(IN_VENV) tools/run_ctest.sh $*

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from audio_engine import _kernels
-from training import echo_scenes, near_sounds, orchestra, passing_sounds, sounds, spectrum
+from training import (
+    echo_scenes,
+    model_cards,
+    near_sounds,
+    orchestra,
+    passing_sounds,
+    sounds,
+    spectrum,
+)
 from training.front import front, front_scene, front_signal
 from training.spectrum import Points
 from training_material import make_clips, make_scenes, write_recordings
@@ -250,3 +260,54 @@ def test_scenes_are_kept_level_and_half_as_precise(recordings: Path, tmp_path: P
     ]
     assert levels
     assert all(abs(level_db - unit_db) < 6 for level_db in levels)
+
+
+def _run(folder: Path, losses: list[float]) -> Path:
+    folder.mkdir()
+    lines: list[dict[str, object]] = [
+        {"step": 0, "parameters": 10, "multiplications": 20, "clips": 3}
+    ]
+    for n, loss in enumerate(losses, 1):
+        parts = {"loss": loss, "magnitude": 0.01, "phase": 0.02, "voice": 0.3}
+        line = {"step": n, "frames": 1e6 * n, "cpu_min": 2.0 * n, "train": parts, "valid": parts}
+        lines.append(line)
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "options.json").write_text(json.dumps({"seed": 7, "lost": 3.0, "minutes": None}))
+    return folder
+
+
+def test_model_cards_tell_what_runs_have_logged(tmp_path: Path) -> None:
+    first, second = _run(tmp_path / "A", [0.5, 0.4]), _run(tmp_path / "B", [0.3])
+    nets = {"small": [model_cards.read_run(first), model_cards.read_run(second)]}
+    head, *rows = model_cards.run_rows(nets)
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["run"] for row in told] == ["A", "B", "all"]
+    assert told[0]["seed"] == "7"
+    assert told[0]["loss held out"] == "0.4000"
+    assert told[-1]["CPU-minutes"] == "6.0"
+    assert told[-1]["million hops"] == "3.0"
+    assert model_cards.option_rows(nets)[1][2] == "`--seed 7 --lost 3.0`"
+    drawn = model_cards.curves(nets)
+    assert [x for _, points in drawn for x, _ in points] == [2.0, 4.0, 6.0]  # run after run
+    root = ElementTree.fromstring(model_cards.picture(drawn))
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    heights = [
+        float(pair.split(",")[1]) for line in lines for pair in line.attrib["points"].split()
+    ]
+    assert len(lines) == 2
+    assert heights == sorted(heights)  # a lower loss is drawn lower
+
+
+def test_model_cards_tell_where_recordings_are_from(recordings: Path) -> None:
+    rows = model_cards.data_rows(recordings / "speech", noise=False)
+    assert rows[1][:2] == ("made up", "CC0-1.0")
+    assert rows[-1][0] == "all"
+    assert float(rows[-1][-1]) == pytest.approx(8 / 60, abs=0.06)
+
+
+def test_the_page_has_room_for_all_of_it() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    for name in ("sizes", "speech", "noise", "material", "runs", "options"):
+        assert "| new |" in model_cards.put_between(page, name, "| new |")
+    with pytest.raises(ValueError, match="no marks for nothing"):
+        model_cards.put_between(page, "nothing", "")

@@ -22,6 +22,12 @@ import numpy as np
 from training.material import SECONDS
 from training.recordings import NARROW_RATE_HZ, Reader, Recording, listed
 
+# What stands for nothing worth saying: train.py's defaults, and what is the same in all runs.
+_DEFAULTS = {
+    "singles": 64, "layers": 2, "hops": 300, "least_rate": 2e-5, "warm_up": 100, "start": None,
+    "bfloat16": False, "quantised_share": 0.1, "log_every": 250, "minutes": None, "run": None,
+    "material": None,
+}  # fmt: skip
 Row = tuple[str, ...]
 Curve = tuple[str, list[tuple[float, float]]]
 _MARKS = "<!-- {}: made by training/model_cards.py -->", "<!-- end of {} -->"
@@ -150,14 +156,15 @@ def run_rows(nets: dict[str, list[Run]]) -> list[Row]:
 
 
 def option_rows(nets: dict[str, list[Run]]) -> list[Row]:
-    """Return what each run was called with."""
-    rows: list[Row] = [("run", "clips of speech", "options")]
+    """Return what each run was called with; what stays at its default is left out."""
+    rows: list[Row] = [("run", "clips of speech", "options", "")]
     for run in {run.name: run for runs in nets.values() for run in runs}.values():
-        left = {k: v for k, v in run.options.items() if v not in (None, False) and k != "run"}
+        left = {k: v for k, v in run.options.items() if k != "note" and v != _DEFAULTS.get(k)}
         words = " ".join(
             f"--{k.replace('_', '-')}" + ("" if v is True else f" {v}") for k, v in left.items()
         )
-        rows.append((run.name, str(run.head["clips"]), f"`{words}`" if words else "not kept"))
+        note = str(run.options.get("note", ""))
+        rows.append((run.name, str(run.head["clips"]), f"`{words}`" if words else "", note))
     return rows
 
 
