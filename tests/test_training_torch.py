@@ -55,7 +55,7 @@ def _logged(run: Path) -> list[dict[str, Any]]:
 
 
 def _weights(run: Path) -> dict[str, Any]:
-    return net.load(run / "net.pt").state_dict()
+    return dict(net.load(run / "net.pt").state_dict())
 
 
 def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:

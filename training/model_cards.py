@@ -73,18 +73,18 @@ def data_rows(folder: Path, noise: bool) -> list[Row]:
     sources = _by_source(Reader(), listed(folder, noise), not noise)
     what = ("kinds",) if noise else ("languages", "speakers")
     rows: list[Row] = [("source", "licence", *what, "held out", "recordings", "minutes")]
-    for name, s in sorted(sources.items()):
-        voices = (str(len(s.voices)),)
-        if not noise:
-            voices = (", ".join(sorted(s.languages)), *voices)
-        minutes = f"{s.seconds / 60:.1f}"
-        rows.append((name, s.licence, *voices, str(len(s.held_out)), str(s.recordings), minutes))
-    every = sources.values()
-    voices = (str(sum(len(s.voices) for s in every)),)
-    voices = voices if noise else ("", *voices)
-    count, minutes = sum(s.recordings for s in every), sum(s.seconds for s in every) / 60
-    held = str(sum(len(s.held_out) for s in every))
-    return [*rows, ("all", "", *voices, held, str(count), f"{minutes:.1f}")]
+
+    def add(name: str, licence: str, languages: str, some: list[_Source]) -> None:
+        spoken = () if noise else (languages,)
+        numbers = (len(s.voices) for s in some), (len(s.held_out) for s in some)
+        counts = (str(sum(n)) for n in (*numbers, (s.recordings for s in some)))
+        minutes = f"{sum(s.seconds for s in some) / 60:.1f}"
+        rows.append((name, licence, *spoken, *counts, minutes))
+
+    for name, source in sorted(sources.items()):
+        add(name, source.licence, ", ".join(sorted(source.languages)), [source])
+    add("all", "", "", list(sources.values()))
+    return rows
 
 
 def noise_rows(material: Path) -> list[Row]:
