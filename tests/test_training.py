@@ -229,7 +229,7 @@ def test_a_seed_makes_the_same_clips(recordings: Path, tmp_path: Path) -> None:
     label = np.load(tmp_path / "first" / "train" / "heard0.npz")["label"].astype(bool)
     target = np.square(kept[0][-1].astype(np.float32)).sum((2, 3))
     assert 0.05 < label.mean() < 0.95
-    assert target[label].mean() > 100 * target[~label].mean()
+    assert target[label].mean() > 10 * target[~label].mean()  # windows and rooms reach on
 
 
 def test_scenes_are_kept_level_and_half_as_precise(recordings: Path, tmp_path: Path) -> None:
@@ -305,9 +305,20 @@ def test_model_cards_tell_where_recordings_are_from(recordings: Path) -> None:
     assert float(rows[-1][-1]) == pytest.approx(8 / 60, abs=0.06)
 
 
+def test_model_cards_tell_scores_side_by_side(tmp_path: Path) -> None:
+    keys = {key for keys in model_cards.METRICS.values() for key in keys}
+    for name, value in (("none", 1.0), ("large", 2.5)):
+        summary = {"summary": {name: dict.fromkeys(keys, value)}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(summary))
+    rows = model_cards.score_rows([tmp_path / "none.json", tmp_path / "large.json"])
+    assert rows[0] == ("", "input", "large")
+    assert ("PESQ", "1.00", "2.50") in rows
+    assert ("babble: OVRL / PESQ", "1.00 / 1.00", "2.50 / 2.50") in rows
+
+
 def test_the_page_has_room_for_all_of_it() -> None:
     page = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
-    for name in ("sizes", "speech", "noise", "material", "runs", "options"):
+    for name in ("sizes", "speech", "noise", "material", "runs", "options", "scores"):
         assert "| new |" in model_cards.put_between(page, name, "| new |")
     with pytest.raises(ValueError, match="no marks for nothing"):
         model_cards.put_between(page, "nothing", "")

