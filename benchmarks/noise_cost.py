@@ -21,10 +21,13 @@ from benchmarks.scene import double_talk
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
+    "small": {"model": "small"},
+    "large": {"model": "large"},
     "no_dereverb": {"dereverb": 0.0},
     "no_transients": {"transients": False},
     "music_guard": {"music_guard": True},
     "two_channels": {"channels": 2},
+    "two_channels_small": {"channels": 2, "model": "small"},
     "two_channels_each": {"channels": 2, "link_channels": False},
 }
 

@@ -6,7 +6,7 @@
  * for single channel speech enhancement"); complex filters over a bin's last hops after
  * DeepFilterNet (Schroeter et al. 2022). Different from them: the recurrence over frequency is one
  * dense layer in and out, so a hop needs no loop over bands that waits for itself; hearing is the
- * power of 100 points and how the phase of single bins went on; 0.1 to 0.25 million weights.
+ * power of 100 points and how the phase of single bins went on; 0.23 or 0.65 million weights.
  * training/ makes the weights, training/reference.py is the same net in NumPy.
  * Latency: none of its own. Cost: 0.6 (small) or 1.3 (large) million multiplications per hop.
  * Thread: audio; no allocation after create. */
