@@ -43,7 +43,7 @@ struct ae_mask_net {
 static ae_mask_net *lay_out(ae_arena *arena, const ae_mask_net *shape)
 {
     const int c = shape->channels, full = shape->full;
-    const int gates = 3 * (full > k_bands * c ? full : k_bands * c);
+    const int gates = ae_net_room(3 * (full > k_bands * c ? full : k_bands * c));
     ae_mask_net *self = AE_TAKE(arena, 1, ae_mask_net);
     ae_mask_net filled = *shape;
     filled.sub = AE_TAKE(arena, shape->layers * k_bands * c, float);
@@ -56,8 +56,8 @@ static ae_mask_net *lay_out(ae_arena *arena, const ae_mask_net *shape)
     filled.from_state = AE_TAKE(arena, gates, float);
     filled.joined = AE_TAKE(arena, k_halves * 2 * c, float);
     filled.up = AE_TAKE(arena, k_halves * 4 * c + k_singles * k_tap_stride, float);
-    filled.gathered = AE_TAKE(arena, full, float);
-    filled.scattered = AE_TAKE(arena, k_bands * c, float);
+    filled.gathered = AE_TAKE(arena, ae_net_room(full), float);
+    filled.scattered = AE_TAKE(arena, ae_net_room(k_bands * c), float);
     if (self == NULL) return NULL;
     *self = filled;
     return self;

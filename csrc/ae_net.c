@@ -1,15 +1,18 @@
 #include "ae_net.h"
 
 /* Sizes of the tiles that stay in registers: ten sums of eight values each, or eight in a strip. */
-enum { k_rows = 5, k_pair = 16, k_more_rows = 10, k_single = 8, k_strip = 64 };
+enum { k_rows = 5, k_pair = 16, k_more_rows = 10, k_single = 8, k_strip = 64, k_half_strip = 32 };
 
 int ae_net_stride(int outputs) { return (outputs + 7) / 8 * 8; }
 
-/* In strips of 64 outputs, then of 8: [strip][inputs][width / 2] words, the first half of the
+int ae_net_room(int outputs) { return (outputs + k_half_strip - 1) / k_half_strip * k_half_strip; }
+
+/* In strips of 64 outputs, then one of 32: [strip][inputs][width / 2] words, the first half of the
  * strip's outputs in the lower halves, the second in the upper ones. */
 static int word_of(int outputs, int inputs, int output, int input, int *is_upper)
 {
-    const int width = output < outputs / k_strip * k_strip ? k_strip : k_single;
+    const int whole = ae_net_room(outputs) / k_strip * k_strip;
+    const int width = output < whole ? k_strip : k_half_strip;
     const int within = output % width, half = width / 2;
     *is_upper = within >= half;
     return (output - within) * inputs / 2 + input * half + within % half;
@@ -108,13 +111,14 @@ multiply_strip(const float *restrict in, int inputs, const uint32_t *restrict we
 
 void ae_net_wide_apply(const ae_net_wide *self, const float *in, float *out)
 {
-    const int inputs = self->inputs, whole = self->outputs / k_strip * k_strip;
+    const int inputs = self->inputs, room = ae_net_room(self->outputs);
+    const int whole = room / k_strip * k_strip;
     for (int o = 0; o < whole; o += k_strip)
         multiply_strip(in, inputs, self->weights + o * inputs / 2, k_strip / 2, self->scale + o,
                        self->bias + o, out + o);
-    for (int o = whole; o < self->outputs; o += k_single)
-        multiply_strip(in, inputs, self->weights + o * inputs / 2, k_single / 2, self->scale + o,
-                       self->bias + o, out + o);
+    if (whole < room)
+        multiply_strip(in, inputs, self->weights + whole * inputs / 2, k_half_strip / 2,
+                       self->scale + whole, self->bias + whole, out + whole);
 }
 
 void ae_net_recur(const float *from_input, const float *from_state, int rows, int count,

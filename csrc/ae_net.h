@@ -26,11 +26,13 @@ typedef struct {
 
 /* out = bias + scale (in . weights) */
 typedef struct {
-    int inputs, outputs;       /* outputs: a multiple of 8 */
-    const uint32_t *weights;   /* [outputs * inputs / 2], see ae_net_wide_put */
-    const float *scale, *bias; /* [outputs] */
+    int inputs, outputs;
+    const uint32_t *weights;   /* [room * inputs / 2], see ae_net_wide_put */
+    const float *scale, *bias; /* [room], room: ae_net_room(outputs) */
 } ae_net_wide;
 
+/* Wide layers' outputs are kept in so many values: a multiple of 32. */
+int ae_net_room(int outputs);
 /* Puts a wide layer's number where ae_net_wide_apply expects it, into words that were 0. */
 void ae_net_wide_put(uint32_t *weights, int outputs, int inputs, int output, int input,
                      int8_t number);
@@ -42,7 +44,7 @@ int ae_net_stride(int outputs);
  * out overlaps nothing. */
 void ae_net_dense_apply(const ae_net_dense *self, const float *in, int in_step, int rows,
                         float *out);
-/* in: [inputs], out: [outputs]; they must not overlap. */
+/* in: [inputs], out: [ae_net_room(outputs)]; they must not overlap. */
 void ae_net_wide_apply(const ae_net_wide *self, const float *in, float *out);
 /* The next state of `rows` recurrent rows from the two dense layers' outputs, [rows][3 count] each,
  * in the order reset, update, new. state: [rows][count], count a multiple of 8. */

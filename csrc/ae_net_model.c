@@ -96,8 +96,9 @@ static void read_dense(reader *from, ae_net_dense *layer, int outputs, int input
 
 static void read_wide_matrix(reader *from, ae_net_wide *layer, int outputs, int inputs)
 {
-    uint32_t *to = AE_TAKE(from->arena, inputs * outputs / 2, uint32_t);
-    float *scale = AE_TAKE(from->arena, outputs, float);
+    const int room = ae_net_room(outputs);
+    uint32_t *to = AE_TAKE(from->arena, inputs * room / 2, uint32_t);
+    float *scale = AE_TAKE(from->arena, room, float);
     const packed matrix = read_packed(from, outputs, inputs);
     *layer = (ae_net_wide){inputs, outputs, to, scale, layer->bias};
     if (to == NULL || !from->is_sound) return;
@@ -111,7 +112,7 @@ static void read_wide_matrix(reader *from, ae_net_wide *layer, int outputs, int 
 static void read_wide(reader *from, ae_net_wide *layer, int outputs, int inputs)
 {
     read_wide_matrix(from, layer, outputs, inputs);
-    layer->bias = read_floats(from, outputs, outputs);
+    layer->bias = read_floats(from, outputs, ae_net_room(outputs));
 }
 
 static void read_layer(reader *from, ae_net_layer *layer, int channels, int full)
@@ -124,8 +125,8 @@ static void read_layer(reader *from, ae_net_layer *layer, int channels, int full
     read_wide(from, &layer->gather, full, all);
     read_wide_matrix(from, &layer->full_input, 3 * full, full);
     read_wide_matrix(from, &layer->full_state, 3 * full, full);
-    layer->full_input.bias = read_floats(from, 3 * full, 3 * full);
-    layer->full_state.bias = read_floats(from, 3 * full, 3 * full);
+    layer->full_input.bias = read_floats(from, 3 * full, ae_net_room(3 * full));
+    layer->full_state.bias = read_floats(from, 3 * full, ae_net_room(3 * full));
     read_wide(from, &layer->scatter, all, full);
 }
 

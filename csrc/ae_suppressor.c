@@ -16,7 +16,7 @@ static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.
 /* How far the noise stage turns noise down where a net goes on, and where none does. */
 static const float k_before_net_db = 10.0f, k_most_attenuation_db = 40.0f;
 
-enum { k_most_tier = 2 };
+enum { k_most_tier = 2, k_measured_hops = 4 };
 
 struct ae_suppressor {
     ae_suppressor_config config; /* as created */
@@ -34,6 +34,7 @@ struct ae_suppressor {
     int wanted_tier, held_tier;                        /* as set; the most that time allows */
     float unaided_limit_db;                            /* as set */
     float near_end_presence;                           /* for the report */
+    int unmeasured_hops;                               /* since net_kept was measured */
     float net_share;           /* 0 .. 1: how far the learned stage is faded in */
     float echo_kept, net_kept; /* smoothed power ratios behind the report */
 };
@@ -216,6 +217,7 @@ void ae_suppressor_reset(ae_suppressor *self)
         ae_comfort_noise_reset(self->comfort);
     }
     self->near_end_presence = self->echo_kept = self->net_kept = 1.0f;
+    self->unmeasured_hops = 0;
 }
 
 int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; }
@@ -355,9 +357,12 @@ static void apply_gain(ae_suppressor *self)
     }
 }
 
-/* What the net's gain takes off the noise that the classical gain has left. */
+/* What the net's gain takes off the noise that the classical gain has left. Every fourth hop is
+ * enough for a mean over 300 ms. */
 static void measure_net(ae_suppressor *self)
 {
+    if (++self->unmeasured_hops < k_measured_hops) return;
+    self->unmeasured_hops = 0;
     float *restrict noise = self->scratch;
     const float *restrict gain = self->gain, *restrict net_gain = self->net_gain;
     float before = 1e-20f, after = 1e-20f;
@@ -368,7 +373,8 @@ static void measure_net(ae_suppressor *self)
         before += left;
         after += left * net_gain[k] * net_gain[k];
     }
-    self->net_kept += ae_one_pole(k_meter_ms, k_hop_ms) * (after / before - self->net_kept);
+    const float step_ms = (float)k_measured_hops * k_hop_ms;
+    self->net_kept += ae_one_pole(k_meter_ms, step_ms) * (after / before - self->net_kept);
 }
 
 /* gain: becomes that of all stages together. */

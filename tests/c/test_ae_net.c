@@ -48,8 +48,8 @@ static void test_wide_layers_are_products(void)
         const int inputs = sizes[n][0], outputs = sizes[n][1];
         static double plain[1024][1024];
         memset(numbers, 0, sizeof numbers);
-        randomise(scale, outputs, &seed);
-        randomise(bias, outputs, &seed);
+        randomise(scale, ae_net_room(outputs), &seed);
+        randomise(bias, ae_net_room(outputs), &seed);
         randomise(in, inputs, &seed);
         for (int o = 0; o < outputs; o++)
             for (int i = 0; i < inputs; i++) {
@@ -58,7 +58,11 @@ static void test_wide_layers_are_products(void)
                 plain[o][i] = (double)number;
             }
         const ae_net_wide layer = {inputs, outputs, numbers, scale, bias};
+        const int room = ae_net_room(outputs);
+        CHECK(room >= outputs && room < outputs + 32 && room % 32 == 0);
+        out[room] = 7.0f;
         ae_net_wide_apply(&layer, in, out);
+        CHECK(out[room] == 7.0f);
         for (int o = 0; o < outputs; o++) {
             double sum = 0.0;
             for (int i = 0; i < inputs; i++) {
