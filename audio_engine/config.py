@@ -103,6 +103,10 @@ class HighPassConfig(_Checked):
     cutoff_hz: float = _number(80.0, 20.0, 300.0, "Hz", "frequency at which the level is -3 dB")
 
 
+#: What can take the echo that the filter leaves.
+RESIDUALS = ("classical", "net")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoConfig(_Checked):
     """Echo canceller: removes the loudspeaker from the microphone when a far end is given."""
@@ -112,6 +116,12 @@ class EchoConfig(_Checked):
         240, 40, 480, "ms", "length of the modelled echo path; half more in a ringing room"
     )
     max_delay_ms: int = _number(1000, 0, 1000, "ms", "longest loudspeaker-to-microphone delay")
+    residual: str = _choice(
+        RESIDUALS[1],
+        RESIDUALS,
+        "what takes the echo that the filter leaves: the echo stage alone, or half of it the noise "
+        "suppressor's net, where that has one",
+    )
 
 
 #: What the noise suppressor can work with; a number elsewhere is the place in this row.

@@ -184,14 +184,17 @@ class _Compiler:
                     make=make,
                 )
             case NoiseConfig():
-                behind_echo = graph.nearest(node.source, EchoConfig) == node.source
+                echo = graph.nodes[node.source].config if node.source in graph.nodes else None
+                if not isinstance(echo, EchoConfig):
+                    echo = None
                 return suppressor_step(
                     with_usable_model(node.config),
                     rate_hz,
                     channels,
                     bus=bus,
                     output_bus=output_bus,
-                    echo_step_index=step_of[node.source] if behind_echo else -1,
+                    echo_step_index=-1 if echo is None else step_of[node.source],
+                    residual=EchoConfig().residual if echo is None else echo.residual,
                     lighter=True,
                     make=make,
                 )

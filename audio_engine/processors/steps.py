@@ -15,6 +15,7 @@ from dataclasses import replace
 from audio_engine._native import Kernel, KernelValue, Step, net_model
 from audio_engine.config import (
     NOISE_MODELS,
+    RESIDUALS,
     AgcConfig,
     EchoConfig,
     HighPassConfig,
@@ -145,6 +146,7 @@ def suppressor_step(
     bus: int,
     output_bus: int,
     echo_step_index: int = -1,
+    residual: str = RESIDUALS[1],
     noise: bool = True,
     lighter: bool = False,
     make: MakeKernel = Kernel,
@@ -152,8 +154,8 @@ def suppressor_step(
     """Make the suppressor step; with an echo step it removes the residual echo too.
 
     Without `noise` it does only that, and gives no speech probability. Where the channels are not
-    linked, each has a suppressor of its own. `lighter`: it can do with a smaller net, or none,
-    while time is short.
+    linked, each has a suppressor of its own. `residual`: as in `EchoConfig`. `lighter`: it can do
+    with a smaller net, or none, while time is short.
     """
     count = 1 if config.link_channels else channels
     models = model_values(config, lighter=lighter) if noise else {}
@@ -165,6 +167,7 @@ def suppressor_step(
             first_channel=c,
             echo=int(echo_step_index >= 0),
             noise=int(noise),
+            net_hears_far_end=RESIDUALS.index(residual),
             **suppressor_values(config),
             **models,
         )

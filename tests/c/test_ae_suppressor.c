@@ -69,8 +69,8 @@ static void test_white_noise_falls_to_the_limit(void)
 
 static void test_create_checks_every_field(void)
 {
-    ae_suppressor_config bad[17];
-    for (int i = 0; i < 17; i++) bad[i] = ae_suppressor_default_config(16000);
+    ae_suppressor_config bad[18];
+    for (int i = 0; i < 18; i++) bad[i] = ae_suppressor_default_config(16000);
     bad[0].sample_rate_hz = 7999;
     bad[1].sample_rate_hz = 96001;
     bad[2].channels = 0;
@@ -88,7 +88,8 @@ static void test_create_checks_every_field(void)
     bad[14].unaided_limit_db = -0.1f;
     bad[15].unaided_limit_db = 40.1f;
     bad[16].unaided_limit_db = NAN;
-    for (int i = 0; i < 17; i++) {
+    bad[17].net_hears_far_end = 2;
+    for (int i = 0; i < 18; i++) {
         ae_suppressor *self = (ae_suppressor *)&bad;
         CHECK(ae_suppressor_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
@@ -244,6 +245,22 @@ static rig make_rig_with_net(int noise, const ae_net_model *model)
 
 static rig make_rig(int noise) { return make_rig_with_net(noise, NULL); }
 
+/* As make_rig(1), with a net of that model, if any. */
+static rig make_net_rig(const ae_net_model *model, int hears_far_end, float attenuation_limit_db)
+{
+    rig self = make_rig(1);
+    ae_suppressor_destroy(self.suppressor);
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    CHECK(config.net_hears_far_end == 1);
+    config.echo = 1;
+    config.attenuation_limit_db = attenuation_limit_db;
+    config.small_model = model;
+    config.tier = model != NULL ? 1 : 0;
+    config.net_hears_far_end = hears_far_end;
+    CHECK(ae_suppressor_create(&self.suppressor, &config) == AE_OK);
+    return self;
+}
+
 static void destroy_rig(rig *self)
 {
     ae_echo_filter_destroy(self->filter);
@@ -314,6 +331,77 @@ static void test_an_echo_is_taken_away(void)
         CHECK(report.near_end_presence > 0.99f && report.echo_reduction_db < 0.1f);
         destroy_rig(&self);
     }
+}
+
+/* A view made by hand: an echo 6 dB below the far end, of which the filter leaves a tenth. */
+static double taken_from_echo_db(const ae_net_model *model, int hears_far_end, float limit_db)
+{
+    rig self = make_net_rig(model, hears_far_end, limit_db);
+    float far[k_block], echo[k_block], prior_echo[k_block], misadjustment[k_block + 1] = {0};
+    const ae_echo_view view = {.frames = k_block,
+                               .capture = self.capture,
+                               .far_end = far,
+                               .echo = echo,
+                               .prior_echo = prior_echo,
+                               .misadjustment_power = misadjustment,
+                               .misadjustment_bins = k_block + 1,
+                               .far_active = 1,
+                               .lag_found = 1,
+                               .trust = 1.0f};
+    const ae_echo_view *views = &view;
+    double before = 1e-12, after = 1e-12;
+    for (int b = 0; b < 500; b++, self.at += k_block) {
+        for (int i = 0; i < k_block; i++) {
+            far[i] = talk(&self, i, &self.low, 0, 110.0f);
+            self.capture[i] = 0.5f * far[i] + 1e-5f * ae_random(&self.seed);
+            echo[i] = prior_echo[i] = 0.45f * far[i];
+            self.error[i] = self.capture[i] - echo[i];
+        }
+        ae_suppressor_process(self.suppressor, (const float *[]){self.error}, &views,
+                              (float *[]){self.out});
+        before += b < 200 ? 0.0 : (double)ae_energy(self.error, k_block);
+        after += b < 200 ? 0.0 : (double)ae_energy(self.out, k_block);
+    }
+    destroy_rig(&self);
+    return 10.0 * log10(before / after);
+}
+
+/* Beside a net that hears the far end, and here lets all pass, residual echo is turned down by half
+ * the decibels; beside one that does not, as without a net. The noise stage's 10 dB come on top. */
+static void test_the_echo_stage_leaves_half_to_a_net(void)
+{
+    ae_net_model *model = make_model(
+        (net_recipe){.channels = 8, .full = 8, .layers = 1, .gain_bias = 30.0f, .seed = 1});
+    CHECK_NEAR(taken_from_echo_db(model, 0, 10.0f), taken_from_echo_db(NULL, 1, 10.0f), 0.01);
+    const double whole_db = taken_from_echo_db(model, 0, 40.0f) - 10.0;
+    const double half_db = taken_from_echo_db(model, 1, 40.0f) - 10.0;
+    printf("taken from residual echo: %.1f dB behind a deaf net, %.1f before one that hears\n",
+           whole_db, half_db);
+    CHECK(whole_db > 10.0 && half_db > 0.35 * whole_db && half_db < 0.65 * whole_db);
+    ae_net_model_destroy(model);
+}
+
+/* A far end that is silent is none: the net answers as if it heard none. */
+static void test_a_silent_far_end_is_none_to_the_net(void)
+{
+    ae_net_model *model = make_model((net_recipe){
+        .channels = 8, .full = 16, .layers = 1, .size = 0.6f, .gain_bias = 0.5f, .seed = 3});
+    rig hearing = make_net_rig(model, 1, 20.0f), deaf = make_net_rig(model, 0, 20.0f);
+    double near_difference = 0.0, echo_difference = 0.0, near = 0.0, echo = 0.0;
+    for (int b = 0; b < 400; b++) {
+        step(&hearing, b < 200 ? 0.0f : 0.8f, 0.4f, 1e-4f);
+        step(&deaf, b < 200 ? 0.0f : 0.8f, 0.4f, 1e-4f);
+        for (int i = 0; i < k_block; i++) {
+            const double difference = pow((double)(hearing.out[i] - deaf.out[i]), 2.0);
+            *(b < 200 ? &near_difference : &echo_difference) += difference;
+            *(b < 200 ? &near : &echo) += pow((double)deaf.out[i], 2.0);
+        }
+    }
+    CHECK(near > 0.0 && near_difference < 1e-6 * near);
+    CHECK(echo_difference > 1e-3 * echo);
+    destroy_rig(&hearing);
+    destroy_rig(&deaf);
+    ae_net_model_destroy(model);
 }
 
 /* Without the noise stage and without a far end there is nothing to do: the output is the input,
@@ -605,6 +693,8 @@ int main(void)
     test_white_noise_falls_to_the_limit();
     test_an_echo_is_taken_away();
     test_without_noise_and_far_end_it_is_a_delay();
+    test_the_echo_stage_leaves_half_to_a_net();
+    test_a_silent_far_end_is_none_to_the_net();
     test_the_noise_level_is_reported_without_the_noise_stage();
     test_the_noise_is_known_behind_an_echo();
     test_the_hole_is_filled_with_the_rooms_noise();
