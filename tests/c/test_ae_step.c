@@ -443,6 +443,13 @@ static float make_voice(float *to, int block)
     return jump;
 }
 
+static float share_heard(const net_plan *self)
+{
+    ae_suppressor_report report;
+    ae_suppressor_read(self->suppressor, &report);
+    return report.net_share;
+}
+
 static int tier_heard(const net_plan *self)
 {
     ae_suppressor_report report;
@@ -450,7 +457,8 @@ static int tier_heard(const net_plan *self)
     return report.net_share == 1.0f ? report.tier : report.net_share == 0.0f ? 0 : -1;
 }
 
-/* One second of a voice; returns its energy at the output, and widens the jumps. */
+/* One second of a voice; returns its energy at the output, and widens the jumps. A net comes and
+ * goes in steps of a fifth. */
 static double run_voice(const net_plan *self, int *block, float *jump_in, float *jump_out)
 {
     static float last;
@@ -460,7 +468,9 @@ static double run_voice(const net_plan *self, int *block, float *jump_in, float 
     double energy = 0.0;
     for (int b = 0; b < 100; b++, ++*block) {
         *jump_in = ae_max(*jump_in, make_voice(x, *block));
+        const float share = share_heard(self);
         ae_graph_process(self->graph, in, out);
+        CHECK(fabsf(share_heard(self) - share) < 0.201f);
         for (int n = 0; n < k_block; n++) {
             if (*block + n > 0) *jump_out = ae_max(*jump_out, fabsf(y[n] - last));
             last = y[n];
@@ -519,6 +529,7 @@ static void test_load_limits_what_is_set(void)
     CHECK(tier_heard(&self) == 1);
     CHECK(ae_graph_post(self.graph, &large) == AE_OK);
     ae_graph_reset(self.graph); /* the load is still there */
+    CHECK(share_heard(&self) == 1.0f);
     run_voice(&self, &block, &jump_in, &jump_out);
     CHECK(tier_heard(&self) == 1);
     ae_graph_set_shed(self.graph, 0);

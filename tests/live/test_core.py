@@ -327,6 +327,37 @@ def test_another_process_runs_it_and_is_killed(rig: Rig) -> None:
         rig.graph = new
 
 
+def test_another_process_hears_with_the_nets() -> None:
+    """Weights and states lie in the block; an address of this process alone would end the host."""
+    block = SharedBlock(1 << 24)
+    rig = Rig(block, CONFIG.with_settings({"ns.model": "large"}))
+    step = rig.graph.step_of["ns"]
+    assert rig.graph.plan.live_report().steps[step].suppressor.net_share == 0.0, "nothing ran yet"
+    place = [block.descriptor, block.size_bytes, block.address, rig.core.address]
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, *map(str, place)],
+        pass_fds=[block.descriptor],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"ready\n"
+        until = time.monotonic() + 30.0
+        heard = 0.0  # a busy machine may soon be too slow for the large net, and then for any
+        while rig.core.read().callback.callbacks < 50 or heard == 0.0:
+            heard = max(heard, rig.graph.plan.live_report().steps[step].suppressor.net_share)
+            assert host.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.001)
+    finally:
+        host.kill()
+        host.communicate()
+    rig.core.recover()
+    rig.core.idle(FRAME)
+    rig.close()
+    block.close()
+
+
 def test_making_and_closing_leaves_nothing() -> None:
     config = EngineConfig(sample_rate_hz=8000, ns=NoiseConfig(enabled=False))
     with shared_block() as block:
