@@ -32,6 +32,8 @@ from audio_engine.errors import (
     DeviceError,
     FormatError,
     InputFileError,
+    ModelError,
+    ModelWarning,
     StateError,
     StreamError,
 )
@@ -197,6 +199,8 @@ __all__ = [
     "MeterConfig",
     "MixReport",
     "MixedParticipant",
+    "ModelError",
+    "ModelWarning",
     "MouthTracker",
     "NoiseConfig",
     "NoiseStats",

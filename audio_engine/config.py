@@ -31,6 +31,16 @@ def _number(default: float, low: float, high: float, unit: str, text: str) -> An
     return field(default=default, metadata={"low": low, "high": high, "unit": unit, "text": text})
 
 
+def _number_or_auto(low: float, high: float, unit: str, text: str) -> Any:
+    """Declare a numeric field that is None, written ``auto``, where other fields choose it."""
+    limits = {"low": low, "high": high, "unit": unit, "text": text, "auto": True}
+    return field(default=None, metadata=limits)
+
+
+def _choice(default: str, choices: tuple[str, ...], text: str) -> Any:
+    return field(default=default, metadata={"choices": choices, "unit": "", "text": text})
+
+
 def _switch(default: bool, text: str) -> Any:
     return field(default=default, metadata={"unit": "", "text": text})
 
@@ -42,12 +52,16 @@ class _Checked:
 
     def __post_init__(self) -> None:
         for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if value is None and "auto" in item.metadata:
+                continue
             if "low" in item.metadata:
-                _check_number(item.name, getattr(self, item.name), item.metadata, item.type)
-            elif item.type == "bool" and not isinstance(getattr(self, item.name), bool):
-                raise ConfigError(
-                    f"{item.name}={getattr(self, item.name)!r} is not a switch; use true or false"
-                )
+                _check_number(item.name, value, item.metadata, item.type)
+            elif item.type == "bool" and not isinstance(value, bool):
+                raise ConfigError(f"{item.name}={value!r} is not a switch; use true or false")
+            elif value not in item.metadata.get("choices", (value,)):
+                choices = ", ".join(item.metadata["choices"])
+                raise ConfigError(f"{item.name}={value!r} is not known; use {choices}")
 
 
 def _check_number(name: str, value: object, limits: Mapping[str, Any], kind: object) -> None:
@@ -89,6 +103,10 @@ class HighPassConfig(_Checked):
     cutoff_hz: float = _number(80.0, 20.0, 300.0, "Hz", "frequency at which the level is -3 dB")
 
 
+#: What can take the echo that the filter leaves.
+RESIDUALS = ("classical", "net")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoConfig(_Checked):
     """Echo canceller: removes the loudspeaker from the microphone when a far end is given."""
@@ -98,15 +116,37 @@ class EchoConfig(_Checked):
         240, 40, 480, "ms", "length of the modelled echo path; half more in a ringing room"
     )
     max_delay_ms: int = _number(1000, 0, 1000, "ms", "longest loudspeaker-to-microphone delay")
+    residual: str = _choice(
+        RESIDUALS[1],
+        RESIDUALS,
+        "what takes the echo that the filter leaves: the echo stage alone, or half of it the noise "
+        "suppressor's net, where that has one",
+    )
+
+
+#: What the noise suppressor can work with; a number elsewhere is the place in this row.
+NOISE_MODELS = ("classical", "small", "large")
+AUTO = "auto"  # how None is written where there is no None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseConfig(_Checked):
-    """Noise suppressor: steady noise, hum, key strokes, late reverberation."""
+    """Noise suppressor: steady noise, hum, key strokes, late reverberation; with a net, all noise.
+
+    The model is one of `NOISE_MODELS`: what is worked out by formulas alone, or that and a small
+    or large net behind it.
+    """
 
     enabled: bool = _switch(True, "suppress noise and late reverberation")
-    attenuation_limit_db: float = _number(
-        20.0, 0.0, 40.0, "dB", "how far noise may be turned down; 0 leaves it alone"
+    model: str = _choice(
+        NOISE_MODELS[0], NOISE_MODELS, "formulas alone, or a small or large net behind them"
+    )
+    attenuation_limit_db: float | None = _number_or_auto(
+        0.0,
+        40.0,
+        "dB",
+        "how far noise may be turned down; 0 leaves it alone; auto: 20, with a net 40, which is as "
+        "far as the net goes",
     )
     dereverb: float = _number(1.0, 0.0, 1.0, "", "strength of late-reverberation removal")
     transients: bool = _switch(True, "take key strokes, clicks and taps away")
@@ -116,6 +156,18 @@ class NoiseConfig(_Checked):
         "all channels share one gain per frequency, so the stereo picture stays; false: each "
         "channel is cleaned by itself, for microphones of different people on one interface",
     )
+
+    @property
+    def limit_db(self) -> float:
+        """`attenuation_limit_db`, or what stands for None there."""
+        if self.attenuation_limit_db is not None:
+            return self.attenuation_limit_db
+        return 20.0 if self.model == NOISE_MODELS[0] else 40.0
+
+    @property
+    def unaided_limit_db(self) -> float:
+        """The same where the net rests because computing time is short."""
+        return 20.0 if self.attenuation_limit_db is None else self.attenuation_limit_db
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +335,7 @@ class EngineConfig(_Checked):
         """Return the configuration as a TOML document."""
         import tomli_w
 
-        return tomli_w.dumps(self.to_dict())
+        return tomli_w.dumps(_without_none(self.to_dict()))
 
     def with_settings(self, settings: Mapping[str, str]) -> Self:
         """Return a copy with dotted fields replaced by parsed text.
@@ -304,6 +356,13 @@ class EngineConfig(_Checked):
         return changed
 
 
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_none(each) if isinstance(each, dict) else AUTO if each is None else each
+        for name, each in values.items()
+    }
+
+
 def _table(values: object, where: str) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} is {values!r}; a table of fields is expected")
@@ -319,6 +378,8 @@ def _build(cls: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
         section = None if prefix else SECTIONS.get(name)
         if section is not None:
             ready[name] = _build(section, _table(value, name), f"{name}.")
+        elif value == AUTO and "auto" in known[name].metadata:
+            ready[name] = None
         else:
             ready[name] = float(value) if _whole_for_float(known[name].type, value) else value
     try:
@@ -328,7 +389,7 @@ def _build(cls: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
 
 
 def _whole_for_float(kind: object, value: object) -> bool:
-    return kind == "float" and isinstance(value, int) and not isinstance(value, bool)
+    return str(kind).startswith("float") and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -348,6 +409,15 @@ def setting_names() -> list[str]:
     return names
 
 
+def setting_text(value: object) -> str:
+    """Return a setting's value as `EngineConfig.with_settings` reads it."""
+    if value is None:
+        return AUTO
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def _with_setting(config: Any, name: str, text: str) -> Any:
     if name not in setting_names():
         raise ConfigError(_unknown(name, setting_names()))
@@ -359,12 +429,20 @@ def _with_setting(config: Any, name: str, text: str) -> Any:
     except ConfigError as error:
         raise ConfigError(f"{section_name}.{error}" if section_name else str(error)) from None
     except (ValueError, KeyError):
-        wanted = {"bool": "true or false", "int": "a whole number"}.get(str(kind), "a number")
+        wanted = _WANTED.get(str(kind), "a number")
         raise ConfigError(f"{name}={text!r} cannot be read; use {wanted}") from None
     return replace(config, **{section_name: changed}) if section_name else changed
 
 
-def _parse(text: str, kind: str) -> bool | int | float:
+_OPTIONAL = "float | None"
+_WANTED = {"bool": "true or false", "int": "a whole number", _OPTIONAL: f"a number or {AUTO}"}
+
+
+def _parse(text: str, kind: str) -> bool | int | float | str | None:
+    if kind == "str":
+        return text.strip()
+    if kind == _OPTIONAL and text.strip().lower() == AUTO:
+        return None
     if kind == "bool":
         return {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}[
             text.strip().lower()

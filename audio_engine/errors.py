@@ -30,6 +30,14 @@ class StateError(AudioEngineError, ValueError):
         self.reason = reason
 
 
+class ModelError(AudioEngineError):
+    """A net's model file is missing, damaged, or of another version."""
+
+
+class ModelWarning(UserWarning):
+    """A net's model file cannot be used, and work goes on with less."""
+
+
 class InputFileError(FormatError):
     """A file cannot be read as audio."""
 

@@ -21,16 +21,69 @@ def aec(mic_int16: NDArray[np.int16], far_int16: NDArray[np.int16], rate: int) -
         return processor.process(mic_int16, far_int16)
 
 
-def ns(x: Signal, rate: int) -> Signal:
+def _aec_before(model: str, mic: NDArray[np.int16], far: NDArray[np.int16], rate: int) -> Signal:
+    """Cancel echo and suppress noise with a net, as the engine's chain does, and nothing else."""
+    config = ae.EngineConfig(sample_rate_hz=rate)
+    config = replace(
+        config,
+        highpass=replace(config.highpass, enabled=False),
+        ns=replace(config.ns, model=model),
+        agc=replace(config.agc, enabled=False),
+        limiter=replace(config.limiter, enabled=False),
+        meter=replace(config.meter, enabled=False),
+    )
+    with ae.Engine(config) as processor:
+        return processor.process(mic, far)
+
+
+def aec_small(mic_int16: NDArray[np.int16], far_int16: NDArray[np.int16], rate: int) -> Signal:
+    """Like `aec`, with the noise stage and the small net behind the echo filter."""
+    return _aec_before("small", mic_int16, far_int16, rate)
+
+
+def aec_large(mic_int16: NDArray[np.int16], far_int16: NDArray[np.int16], rate: int) -> Signal:
+    """Like `aec`, with the noise stage and the large net behind the echo filter."""
+    return _aec_before("large", mic_int16, far_int16, rate)
+
+
+def ns(x: Signal, rate: int, model: str = "classical") -> Signal:
     """Suppress noise and late reverberation with the default settings."""
-    with ae.NoiseSuppressor(sample_rate_hz=rate) as processor:
+    with ae.NoiseSuppressor(sample_rate_hz=rate, model=model) as processor:
         return ae.process_whole(processor, x)
 
 
-def vad(x: Signal, rate: int = 16000) -> tuple[NDArray[np.float64], float]:
+def ns_small(x: Signal, rate: int) -> Signal:
+    """Like `ns`, with the small net."""
+    return ns(x, rate, "small")
+
+
+def ns_large(x: Signal, rate: int) -> Signal:
+    """Like `ns`, with the large net."""
+    return ns(x, rate, "large")
+
+
+ns_learned = ns_large
+
+
+def vad(
+    x: Signal, rate: int = 16000, model: str = "classical"
+) -> tuple[NDArray[np.float64], float]:
     """Return a speech probability per hop, and the hop in seconds."""
-    with ae.VoiceActivityDetector(sample_rate_hz=rate) as detector:
+    with ae.VoiceActivityDetector(sample_rate_hz=rate, model=model) as detector:
         return np.asarray(detector.process(x), np.float64), 0.01
+
+
+def vad_small(x: Signal, rate: int = 16000) -> tuple[NDArray[np.float64], float]:
+    """Like `vad`, with the small net."""
+    return vad(x, rate, "small")
+
+
+def vad_large(x: Signal, rate: int = 16000) -> tuple[NDArray[np.float64], float]:
+    """Like `vad`, with the large net."""
+    return vad(x, rate, "large")
+
+
+vad_learned = vad_large
 
 
 def leveller(x: Signal, fs: int, target_lufs: float, ceiling_dbtp: float) -> Signal:

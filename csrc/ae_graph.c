@@ -389,7 +389,34 @@ void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *
     ae_fp_leave(mode);
 }
 
-void ae_graph_set_shed(ae_graph *self, int level) { self->shed_level = ae_clamp_int(level, 0, 3); }
+void ae_graph_set_shed(ae_graph *self, int level)
+{
+    const int held = ae_clamp_int(level, 0, AE_SHED_SUPPRESSOR);
+    if (held == self->shed_level) return;
+    self->shed_level = held;
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step_verbs *verbs = ae_step_verbs_of(self->steps[s].kind);
+        if (verbs->ease != NULL) verbs->ease(&self->steps[s], held);
+    }
+}
+
+static int leaves_more_out(const ae_graph *self, int level)
+{
+    for (int s = 0; s < self->step_count; s++) {
+        const ae_step_verbs *verbs = ae_step_verbs_of(self->steps[s].kind);
+        if (verbs->shed_level == level) return 1;
+        if (verbs->eases != NULL && verbs->eases(&self->steps[s], level)) return 1;
+    }
+    return 0;
+}
+
+int ae_graph_idle_levels(const ae_graph *self)
+{
+    int idle = 0;
+    for (int level = 1; level <= AE_SHED_SUPPRESSOR; level++)
+        idle |= !leaves_more_out(self, level) << level;
+    return idle;
+}
 
 /* ---- change of plan ---- */
 
@@ -436,7 +463,7 @@ static void inherit(const ae_graph *self, const ae_graph *old)
 
 void ae_graph_take_over(ae_graph *self, const ae_graph *old)
 {
-    self->shed_level = old->shed_level;
+    ae_graph_set_shed(self, old->shed_level);
     self->has_begun = 1;
     for (int s = 0; s < self->step_count; s++) {
         const int theirs = same_step(old, &self->steps[s]);
@@ -466,7 +493,7 @@ void ae_graph_process_following(ae_graph *self, ae_graph *leader, const float *c
                                 float *const *outputs)
 {
     const ae_fp_mode mode = ae_fp_enter();
-    self->shed_level = leader->shed_level;
+    ae_graph_set_shed(self, leader->shed_level);
     take_inputs(self, inputs);
     for (int s = 0; s < self->step_count; s++) {
         const int theirs = same_step(leader, &self->steps[s]);

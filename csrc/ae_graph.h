@@ -9,7 +9,8 @@
  * Switches: a stage that is not active (AE_PARAMETER_ACTIVE) passes its input on, as late as its
  * output would be; its kernel goes on listening, so that it is adapted when it comes back. An echo
  * step that is not active is not shown to the suppressor either. The same way around is taken by a
- * stage that is shed because time is short. Both fade over one block.
+ * stage that is shed because time is short. Both fade over one block. Between its nets, which go
+ * first, the suppressor fades by itself.
  *
  * Changing the plan: kernel objects are borrowed, so the next graph may have the same ones along a
  * common prefix, and an adapted filter survives. On the audio thread:
@@ -67,9 +68,17 @@ int ae_graph_latency_frames(const ae_graph *self); /* of the first output */
 /* One block. inputs: a channel pointer for every channel of every input bus in order, NULL for
  * silence; outputs likewise, never NULL. An output may equal an input. */
 void ae_graph_process(ae_graph *self, const float *const *inputs, float *const *outputs);
-/* Leave work out from the next block on: 0 none; 1 meters; 2 and the leveller holds its gain; 3 and
- * the suppressor passes its input on. Coming back, the suppressor listens 50 ms unheard. */
+/* Leave work out from the next block on:
+ *   0 none
+ *   1 the large net; the small one takes its place
+ *   2 and the small one: the suppressor does what it does without nets
+ *   3 and the meters
+ *   4 and the leveller, which holds its gain
+ *   5 and the suppressor, which passes its input on
+ * Coming back, the suppressor listens 50 ms unheard, and a net 0.3 s. */
 void ae_graph_set_shed(ae_graph *self, int level);
+/* Bit n: level n leaves no more out than the level before. */
+int ae_graph_idle_levels(const ae_graph *self);
 /* Go on where `old` stands: switches and delays of the steps whose kernels both have, and the
  * memory of a sync delay that is made anew. */
 void ae_graph_take_over(ae_graph *self, const ae_graph *old);

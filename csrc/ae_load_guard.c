@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    k_deepest_level = 3,
+    k_deepest_level = AE_SHED_SUPPRESSOR,
     k_least_over = 2, /* blocks: one alone is a stall of the machine */
 };
 
@@ -17,15 +17,17 @@ static const double k_over_share = 0.01; /* p99 */
 
 void ae_load_guard_open(ae_load_guard *self, double block_s)
 {
-    const int level = self->report.shed_level;
+    const int level = self->report.shed_level, idle_levels = self->idle_levels;
     memset(self, 0, sizeof *self);
     self->report.block_us = (float)(1e6 * block_s);
     self->report.shed_level = level;
+    self->idle_levels = idle_levels;
 }
 
 static int step(ae_load_guard *self, int by)
 {
-    const int level = self->report.shed_level + by;
+    int level = self->report.shed_level + by;
+    while (level > 0 && level <= k_deepest_level && (self->idle_levels >> level & 1)) level += by;
     self->window_blocks = self->window_over = self->calm_blocks = 0;
     if (level < 0 || level > k_deepest_level) return 0;
     self->report.shed_level = level;

@@ -52,6 +52,7 @@ struct ae_net_stage {
     int tier, wanted_tier;     /* that run; that shall */
     int heard_hops;            /* since this net began, to k_settling_hops */
     float share, speech;
+    float music; /* as the hops say, ramped */
     float level; /* 0: nothing was heard yet */
     float turn_re[k_late][k_singles], turn_im[k_late][k_singles];
     past *past;   /* [channels] */
@@ -172,6 +173,7 @@ void ae_net_stage_reset(ae_net_stage *self)
     begin(self);
     self->heard_hops = k_settling_hops;
     self->share = self->tier > 0 ? 1.0f : 0.0f;
+    self->music = 0.0f;
 }
 
 void ae_net_stage_set_tier(ae_net_stage *self, int tier)
@@ -181,9 +183,17 @@ void ae_net_stage_set_tier(ae_net_stage *self, int tier)
     self->wanted_tier = held;
 }
 
+static float share_heard(const ae_net_stage *self) { return self->share * (1.0f - self->music); }
+
 void ae_net_stage_read(const ae_net_stage *self, ae_net_stage_report *out)
 {
-    *out = (ae_net_stage_report){self->tier, self->share, self->speech};
+    *out = (ae_net_stage_report){self->tier, share_heard(self), self->speech};
+}
+
+static void follow_music(ae_net_stage *self, float music)
+{
+    const float step = music - self->music;
+    self->music += ae_clamp(step, -k_fade_in, k_fade_in);
 }
 
 static void step_share(ae_net_stage *self)
@@ -309,7 +319,7 @@ static void hold(const ae_net_stage_hop *hop, float attenuation_db, int bins, fl
 static void filter(ae_net_stage *self, int channel, float *restrict re, float *restrict im,
                    const float *restrict gain, float depth)
 {
-    const float share = self->share;
+    const float share = share_heard(self);
     const ae_mask_net_answer *answer = &self->answer;
     past *restrict held = &self->past[channel];
     float now_re[k_singles], now_im[k_singles], sum_re[k_singles], sum_im[k_singles];
@@ -350,7 +360,7 @@ static void filter(ae_net_stage *self, int channel, float *restrict re, float *r
 static void apply(ae_net_stage *self, const ae_net_stage_hop *hop, float attenuation_db,
                   float *restrict gain)
 {
-    const float share = self->share;
+    const float share = share_heard(self);
     const float depth = ae_min(attenuation_db / k_filters_from_db, 1.0f);
     for (int c = 0; c < self->config.channels; c++)
         filter(self, c, hop->re[c], hop->im[c], gain, depth);
@@ -371,6 +381,7 @@ void ae_net_stage_process(ae_net_stage *self, const ae_net_stage_hop *hop, float
 {
     ae_fill(gain, 1.0f, self->bins);
     step_share(self);
+    follow_music(self, hop->music);
     if (self->tier == 0) return;
     const float mean = listen(self, hop);
     if (!(mean <= k_most_level)) { /* or not a number: no sound, and none that may be learned */

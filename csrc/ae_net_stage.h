@@ -31,6 +31,7 @@ typedef struct {
     /* [bins]: the echo stage's whole gain, by which the limit goes down further; NULL: no echo */
     const float *echo_gain;
     const float *echo_power, *far_power; /* [bins], in the scale of power, or NULL: none */
+    float music;                         /* 0 .. 1: so far a net leaves the sound as it is */
 } ae_net_stage_hop;
 
 typedef struct {

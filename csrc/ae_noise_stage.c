@@ -216,6 +216,11 @@ void ae_noise_stage_power(const ae_noise_stage *self, float *power)
 
 float ae_noise_stage_attenuation_db(const ae_noise_stage *self) { return self->attenuation_db; }
 
+float ae_noise_stage_music(const ae_noise_stage *self)
+{
+    return ae_music_guard_presence(self->music);
+}
+
 void ae_noise_stage_read(const ae_noise_stage *self, ae_noise_stage_report *out)
 {
     *out = self->report;

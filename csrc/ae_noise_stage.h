@@ -72,6 +72,8 @@ void ae_noise_stage_power(const ae_noise_stage *self, float *power);
 /* How far noise is turned down just now, by this stage and what goes on behind it: the limit,
  * ramped. */
 float ae_noise_stage_attenuation_db(const ae_noise_stage *self);
+/* 0 .. 1: how sure it is that music plays; 0 with the music guard off. */
+float ae_noise_stage_music(const ae_noise_stage *self);
 void ae_noise_stage_read(const ae_noise_stage *self, ae_noise_stage_report *out);
 
 #endif

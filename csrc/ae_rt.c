@@ -438,7 +438,7 @@ static void measure(ae_rt *self)
                              self->config.sample_rate_hz);
         to[i]->peak = level->peak.peak;
         to[i]->held_peak = level->peak.held;
-        if (self->load.report.shed_level > 0) continue;
+        if (self->load.report.shed_level >= AE_SHED_METERS) continue;
         ae_loudness_process(level->loudness, rows, self->block_frames);
         if (turn != i) continue;
         ae_loudness_report loudness;
@@ -535,6 +535,8 @@ static void guard_load(ae_rt *self, double busy_s, int frames)
 {
     const int announced = guarded_frames(self);
     const double time_s = frames > announced ? busy_s * announced / frames : busy_s;
+    /* The level meters are this file's own. */
+    self->load.idle_levels = ae_graph_idle_levels(self->graph) & ~(1 << AE_SHED_METERS);
     if (!ae_load_guard_update(&self->load, time_s)) return;
     ae_graph_set_shed(self->graph, self->load.report.shed_level);
     note(self, AE_RT_LOG_SHED, self->load.report.shed_level);

@@ -114,6 +114,25 @@ static void suppressor_reset(const ae_step *step, int channels)
     for (int c = 0; c < count; c++) ae_suppressor_reset(step->nodes[c]);
 }
 
+/* The nets that a level leaves. */
+static int tier_at(int shed_level)
+{
+    return shed_level < AE_SHED_LARGE_NET ? 2 : shed_level < AE_SHED_NETS ? 1 : 0;
+}
+
+static void suppressor_ease(const ae_step *step, int shed_level)
+{
+    const int count = ae_step_node_count(step);
+    for (int c = 0; c < count; c++) ae_suppressor_hold_tier(step->nodes[c], tier_at(shed_level));
+}
+
+static int suppressor_eases(const ae_step *step, int shed_level)
+{
+    const int most = ae_suppressor_most_tier(step->nodes[0]);
+    return shed_level > 0 && most >= tier_at(shed_level - 1) &&
+           tier_at(shed_level) < tier_at(shed_level - 1);
+}
+
 static int suppressor_latency(const ae_step *step)
 {
     return ae_suppressor_latency_frames(step->nodes[0]);
@@ -128,6 +147,7 @@ static void join_findings(ae_suppressor_report *all, const ae_suppressor_report 
     all->music = all->music || one->music;
     all->transient_count += one->transient_count;
     all->near_end_presence = ae_max(all->near_end_presence, one->near_end_presence);
+    all->net_share = ae_max(all->net_share, one->net_share);
 }
 
 /* Reductions are those of the noise of all channels together, and of as much echo in each. */
@@ -266,8 +286,9 @@ static void sync_delay_blend(const ae_step *step, const ae_step *old, float shar
     ae_sync_delay_blend_newest(step->nodes[0], old->nodes[0], 0.0f, share);
 }
 
-/* Meters go first: nobody hears them. Then the gain stands still, then noise and residual echo
- * stay. The echo filter is never shed: it is what keeps a room from howling. */
+/* The nets go first: they cost most, and what they leave is still cleaned. Then the meters, which
+ * nobody hears. Then the gain stands still, then noise and residual echo stay. The echo filter is
+ * never shed: it is what keeps a room from howling. */
 static const ae_step_verbs k_verbs[] = {
     [AE_STEP_HIGHPASS] = {.process = highpass_process,
                           .reset = highpass_reset,
@@ -283,8 +304,10 @@ static const ae_step_verbs k_verbs[] = {
                             .reset = suppressor_reset,
                             .latency_frames = suppressor_latency,
                             .read = suppressor_read,
+                            .ease = suppressor_ease,
+                            .eases = suppressor_eases,
                             .has_switch = 1,
-                            .shed_level = 3,
+                            .shed_level = AE_SHED_SUPPRESSOR,
                             .warm_up_blocks = 5}, /* window of 3.2 blocks, overlap of 2 */
     [AE_STEP_LEVELLER] = {.process = leveller_process,
                           .reset = leveller_reset,
@@ -292,7 +315,7 @@ static const ae_step_verbs k_verbs[] = {
                           .read = leveller_read,
                           .hold = leveller_hold,
                           .has_switch = 1,
-                          .shed_level = 2},
+                          .shed_level = AE_SHED_LEVELLER},
     [AE_STEP_LIMITER] = {.process = limiter_process,
                          .reset = limiter_reset,
                          .latency_frames = limiter_latency,
@@ -301,7 +324,7 @@ static const ae_step_verbs k_verbs[] = {
                           .reset = loudness_reset,
                           .latency_frames = no_latency,
                           .read = loudness_read,
-                          .shed_level = 1},
+                          .shed_level = AE_SHED_METERS},
     [AE_STEP_SYNC_DELAY] = {.process = sync_delay_process,
                             .reset = sync_delay_reset,
                             .latency_frames = sync_delay_latency,
@@ -328,6 +351,10 @@ static void set_suppressor(ae_suppressor *node, int parameter, float value)
         ae_suppressor_set_transients(node, value >= 0.5f);
     } else if (parameter == AE_PARAMETER_MUSIC_GUARD) {
         ae_suppressor_set_music_guard(node, value >= 0.5f);
+    } else if (parameter == AE_PARAMETER_UNAIDED_LIMIT_DB) {
+        ae_suppressor_set_unaided_limit_db(node, value);
+    } else if (parameter == AE_PARAMETER_TIER) {
+        ae_suppressor_set_tier(node, (int)(ae_clamp(value, 0.0f, 2.0f) + 0.5f));
     }
 }
 

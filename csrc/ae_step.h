@@ -13,6 +13,7 @@
 #include "ae_highpass.h"
 #include "ae_leveller.h"
 #include "ae_limiter.h"
+#include "ae_load_guard.h"
 #include "ae_loudness.h"
 #include "ae_suppressor.h"
 #include "ae_sync_delay.h"
@@ -48,6 +49,8 @@ typedef enum {
     AE_PARAMETER_TRANSIENTS = 6,  /* 0, 1: suppressor */
     AE_PARAMETER_MUSIC_GUARD = 7, /* 0, 1: suppressor */
     AE_PARAMETER_DELAY_MS = 8,    /* sync delay */
+    AE_PARAMETER_TIER = 9,        /* 0, 1, 2: suppressor */
+    AE_PARAMETER_UNAIDED_LIMIT_DB = 10, /* suppressor */
 } ae_parameter;
 
 typedef struct {
@@ -100,8 +103,12 @@ typedef struct {
      * `share` (0 or 1) of the own. NULL: a short run beside the old plan fills the memory. */
     void (*take_over)(const ae_step *step, const ae_step *old);
     void (*blend)(const ae_step *step, const ae_step *old, float share);
+    /* Do with less work, the deeper the shed level, or with all of it again; ramped. `eases`:
+     * whether this level is lighter than the one before. NULL: it has one way to work. */
+    void (*ease)(const ae_step *step, int shed_level);
+    int (*eases)(const ae_step *step, int shed_level);
     int has_switch;     /* 1: AE_PARAMETER_ACTIVE applies */
-    int shed_level;     /* its work is left out from this level on; 0: never */
+    int shed_level;     /* its work is left out from this ae_shed_level on; 0: never */
     int warm_up_blocks; /* after a pause, until the output holds nothing from before it */
 } ae_step_verbs;
 

@@ -16,6 +16,8 @@ static const float k_hum_db = 22.5f, k_hum_full_from_db = 0.5f, k_hum_depth = 1.
 /* How far the noise stage turns noise down where a net goes on, and where none does. */
 static const float k_before_net_db = 10.0f, k_most_attenuation_db = 40.0f;
 
+enum { k_most_tier = 2 };
+
 struct ae_suppressor {
     ae_suppressor_config config; /* as created */
     int hop, bins;
@@ -29,6 +31,8 @@ struct ae_suppressor {
     ae_net_stage *nets;                                /* NULL without any */
     float *power, *gain, *echo_gain, *taken, *scratch; /* [bins] */
     float *net_gain, *echo_power, *far_power;          /* [bins]; for the nets alone */
+    int wanted_tier, held_tier;                        /* as set; the most that time allows */
+    float unaided_limit_db;                            /* as set */
     float near_end_presence;                           /* for the report */
     float net_share;           /* 0 .. 1: how far the learned stage is faded in */
     float echo_kept, net_kept; /* smoothed power ratios behind the report */
@@ -40,6 +44,7 @@ ae_suppressor_config ae_suppressor_default_config(int sample_rate_hz)
                                   .channels = 1,
                                   .noise = 1,
                                   .attenuation_limit_db = 20.0f,
+                                  .unaided_limit_db = k_most_attenuation_db,
                                   .dereverb = 1.0f,
                                   .transients = 1,
                                   .net_hears_far_end = 1};
@@ -52,8 +57,9 @@ static int config_is_valid(const ae_suppressor_config *config)
            config->channels >= 1 && config->first_channel >= 0 &&
            config->first_channel <= AE_MAX_CHANNELS - config->channels &&
            (config->echo == 0 || config->echo == 1) && (config->noise == 0 || config->noise == 1) &&
-           config->tier >= 0 && config->tier <= 2 &&
-           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1);
+           config->tier >= 0 && config->tier <= k_most_tier &&
+           (config->net_hears_far_end == 0 || config->net_hears_far_end == 1) &&
+           config->unaided_limit_db >= 0.0f && config->unaided_limit_db <= k_most_attenuation_db;
 }
 
 static int has_models(const ae_suppressor_config *config)
@@ -158,7 +164,11 @@ ae_status ae_suppressor_create(ae_suppressor **out, const ae_suppressor_config *
 {
     *out = NULL;
     if (!config_is_valid(config)) return AE_ERROR_ARGUMENT;
-    ae_suppressor shape = {.config = *config, .hop = ae_block_frames(config->sample_rate_hz)};
+    ae_suppressor shape = {.config = *config,
+                           .hop = ae_block_frames(config->sample_rate_hz),
+                           .unaided_limit_db = config->unaided_limit_db,
+                           .wanted_tier = config->tier,
+                           .held_tier = k_most_tier};
     ae_status status = create_parts(&shape);
     ae_arena arena = {0};
     if (status == AE_OK) {
@@ -186,11 +196,11 @@ void ae_suppressor_destroy(ae_suppressor *self)
 /* The more of the net is in, the less the noise stage does. */
 static void share_with_net(ae_suppressor *self)
 {
-    ae_net_stage_report net;
-    ae_net_stage_read(self->nets, &net);
+    ae_net_stage_report net = {0};
+    if (self->nets != NULL) ae_net_stage_read(self->nets, &net);
     self->net_share = net.share;
     const float own_limit_db =
-        k_most_attenuation_db + net.share * (k_before_net_db - k_most_attenuation_db);
+        self->unaided_limit_db + net.share * (k_before_net_db - self->unaided_limit_db);
     ae_noise_stage_set_own_limit_db(self->noise, own_limit_db);
 }
 
@@ -198,10 +208,8 @@ void ae_suppressor_reset(ae_suppressor *self)
 {
     for (int c = 0; c < self->config.channels; c++) ae_stft_reset(self->stft[c]);
     ae_hum_reset(self->hum);
-    if (self->nets != NULL) {
-        ae_net_stage_reset(self->nets);
-        share_with_net(self);
-    }
+    if (self->nets != NULL) ae_net_stage_reset(self->nets);
+    share_with_net(self);
     ae_noise_stage_reset(self->noise);
     if (self->config.echo) {
         ae_echo_stage_reset(self->echo);
@@ -215,6 +223,13 @@ int ae_suppressor_latency_frames(const ae_suppressor *self) { return self->hop; 
 void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuation_limit_db)
 {
     ae_noise_stage_set_attenuation_limit_db(self->noise, attenuation_limit_db);
+}
+
+void ae_suppressor_set_unaided_limit_db(ae_suppressor *self, float unaided_limit_db)
+{
+    if (unaided_limit_db != unaided_limit_db) return;
+    self->unaided_limit_db = ae_clamp(unaided_limit_db, 0.0f, k_most_attenuation_db);
+    share_with_net(self);
 }
 
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb)
@@ -234,7 +249,21 @@ void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard)
 
 void ae_suppressor_set_tier(ae_suppressor *self, int tier)
 {
-    if (self->nets != NULL) ae_net_stage_set_tier(self->nets, tier);
+    self->wanted_tier = tier;
+    if (self->nets == NULL) return;
+    ae_net_stage_set_tier(self->nets, tier < self->held_tier ? tier : self->held_tier);
+}
+
+void ae_suppressor_hold_tier(ae_suppressor *self, int most)
+{
+    self->held_tier = most;
+    ae_suppressor_set_tier(self, self->wanted_tier);
+}
+
+int ae_suppressor_most_tier(const ae_suppressor *self)
+{
+    if (self->nets == NULL) return 0;
+    return self->config.large_model != NULL ? 2 : 1;
 }
 
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)
@@ -345,8 +374,11 @@ static void measure_net(ae_suppressor *self)
 /* gain: becomes that of all stages together. */
 static void run_nets(ae_suppressor *self, int has_echo)
 {
-    ae_net_stage_hop hop = {
-        .re = self->re, .im = self->im, .power = self->power, .gain = self->gain};
+    ae_net_stage_hop hop = {.re = self->re,
+                            .im = self->im,
+                            .power = self->power,
+                            .gain = self->gain,
+                            .music = ae_noise_stage_music(self->noise)};
     if (has_echo) hop.echo_gain = self->echo_gain;
     if (has_echo && self->config.net_hears_far_end) {
         ae_echo_stage_powers(self->echo, self->power_scale, self->echo_power, self->far_power);

@@ -35,6 +35,7 @@ typedef struct {
                            at two thirds of the cost, speech_probability stays 0 */
     float attenuation_limit_db; /* 0 .. 40: how far noise and reverberation may be turned down; from
                                    0.5 on mains hum goes by 22.5 dB at least */
+    float unaided_limit_db;     /* 0 .. 40: the most of that where no net is at work */
     float dereverb;             /* 0 .. 1: strength of late-reverberation removal */
     int transients;             /* 0, 1: take key strokes, clicks and taps away */
     int music_guard;            /* 0, 1: where music plays, hold the attenuation at 6 dB */
@@ -71,6 +72,7 @@ int ae_suppressor_latency_frames(const ae_suppressor *self); /* ae_block_frames(
 void ae_suppressor_process(ae_suppressor *self, const float *const *in,
                            const ae_echo_view *const *echo, float *const *out);
 void ae_suppressor_set_attenuation_limit_db(ae_suppressor *self, float attenuation_limit_db);
+void ae_suppressor_set_unaided_limit_db(ae_suppressor *self, float unaided_limit_db);
 void ae_suppressor_set_dereverb(ae_suppressor *self, float dereverb);
 void ae_suppressor_set_transients(ae_suppressor *self, int transients);
 void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard);
@@ -78,5 +80,10 @@ void ae_suppressor_set_music_guard(ae_suppressor *self, int music_guard);
 void ae_suppressor_set_tier(ae_suppressor *self, int tier);
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
 /* ffi:end */
+
+/* While time is short: no tier above this runs, whatever is set. 2: no limit. */
+void ae_suppressor_hold_tier(ae_suppressor *self, int most);
+/* The highest tier that there is a net for. */
+int ae_suppressor_most_tier(const ae_suppressor *self);
 
 #endif

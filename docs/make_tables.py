@@ -15,8 +15,10 @@ from typing import Any
 from drawing import table
 
 from audio_engine.config import (
+    AUTO,
     SECTIONS,
     EngineConfig,
+    setting_text,
 )
 from audio_engine.preset_files import preset_description, preset_names, preset_text
 
@@ -76,18 +78,15 @@ them does the same on every machine; `preset_names()` lists these. Saving over a
 """
 
 
-def shown(value: object) -> str:
-    """Return a value as TOML writes it."""
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
-
-
 def parameter_row(prefix: str, item: Any) -> tuple[str, ...]:
     """Return name, default, range with unit, and meaning of one configuration field."""
     limits = item.metadata
     allowed = "true, false"
     if "low" in limits:
         allowed = f"{limits['low']:g} .. {limits['high']:g} {limits['unit']}".rstrip()
-    return f"`{prefix}{item.name}`", shown(item.default), allowed, limits["text"]
+        allowed += f", {AUTO}" if "auto" in limits else ""
+    allowed = ", ".join(limits.get("choices", [allowed]))
+    return f"`{prefix}{item.name}`", setting_text(item.default), allowed, limits["text"]
 
 
 def parameters_page() -> str:

@@ -216,6 +216,46 @@ def erle_after(aec: ae.EchoCanceller, made: Scene, late_by: int) -> float:
     return erle_db(late(made.mic, late_by), out, (2, 6))
 
 
+def in_the_chain(of: Scene, *settings: str) -> Signal:
+    """The output of the chain with only echo and noise to do, its latency taken off."""
+    config = ae.EngineConfig(sample_rate_hz=RATE_HZ).with_settings(
+        {
+            "highpass.enabled": "false",
+            "agc.enabled": "false",
+            "limiter.enabled": "false",
+            **dict(each.split("=") for each in settings),
+        }
+    )
+    with ae.Engine(config) as engine:
+        out = np.concatenate([engine.process(of.mic, of.played), engine.flush()])
+        return np.asarray(out[engine.latency_frames :][: len(of.mic)])
+
+
+@pytest.mark.parametrize("model", ["small", "large"])
+def test_a_net_takes_residual_echo_if_it_may(model: str) -> None:
+    made = scene(off=False)
+    net = in_the_chain(made, f"ns.model={model}")
+    classical = in_the_chain(made, f"ns.model={model}", "echo.residual=classical")
+    late_alone = (3.0, 6.0)
+    assert erle_db(made.mic, net, late_alone) > 40.0
+    assert erle_db(made.mic, classical, late_alone) > 40.0
+    assert level_db((net - classical)[cut(BOTH_S)]) > -60.0  # it heard the far end
+    silent = Scene(made.near, np.zeros_like(made.played), np.zeros_like(made.echo))
+    alone = [
+        in_the_chain(silent, f"ns.model={model}", f"echo.residual={residual}")
+        for residual in ("net", "classical")
+    ]
+    assert level_db(alone[0]) > -50.0
+    assert level_db(alone[0] - alone[1]) < level_db(alone[0]) - 60.0
+
+
+def test_residual_says_what_there_is() -> None:
+    with pytest.raises(ae.ConfigError, match="residual='both' is not known; use classical, net"):
+        ae.EchoConfig(residual="both")
+    without = [in_the_chain(scene(), f"echo.residual={each}") for each in ("net", "classical")]
+    assert np.array_equal(without[0], without[1])  # no net: all of it is the echo stage's
+
+
 @pytest.mark.parametrize("loop_gain_db", [-12.0, -3.0, 3.0])
 def test_a_closed_loop_dies_away(loop_gain_db: float) -> None:
     """What goes out comes back as far end 150 ms later; without the canceller it may howl."""

@@ -42,7 +42,7 @@ def test_settings_are_offered_with_their_defaults(command: str) -> None:
     assert [each.partition("=")[0] for each in found] == setting_names()
     pairs = dict(each.split("=", 1) for each in found)
     assert EngineConfig().with_settings(pairs) == EngineConfig()
-    assert offered(f"audio-engine {command} --set ns.att") == ["ns.attenuation_limit_db=20"]
+    assert offered(f"audio-engine {command} --set ns.att") == ["ns.attenuation_limit_db=auto"]
 
 
 def test_commands_are_offered() -> None:

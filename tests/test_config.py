@@ -11,6 +11,7 @@ from audio_engine.config import (
     EngineConfig,
     NoiseConfig,
     setting_names,
+    setting_text,
 )
 from audio_engine.errors import ConfigError
 from audio_engine.preset_files import preset_description, preset_names, preset_text
@@ -56,7 +57,7 @@ def test_every_setting_can_be_set_to_its_default() -> None:
     for name in setting_names():
         section, _, field = name.rpartition(".")
         value = getattr(getattr(config, section) if section else config, field)
-        assert config.with_settings({name: str(value).lower()}) == config
+        assert config.with_settings({name: setting_text(value)}) == config
 
 
 @pytest.mark.parametrize(

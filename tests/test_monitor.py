@@ -775,7 +775,7 @@ def test_advice_on_breaks_counts_those_of_ten_seconds() -> None:
         ({"state": "lost"}, "goes on by itself"),
         ({"muted": True}, "Muted"),
         ({"bypass": True}, "raw microphone"),
-        ({"load": replace(STATS.load, shed_level=3)}, "too slow: noise is not removed"),
+        ({"load": replace(STATS.load, shed_level=5)}, "too slow: noise is not removed"),
         ({"engine": replace(STATS.engine, agc=FULL_GAIN)}, "very quiet"),
     ],
 )

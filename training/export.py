@@ -5,8 +5,8 @@ usage: python -m training.export NET OUT.aenet [--vector VECTOR.npz]
 OUT.aenet, little-endian: "AENETv1" and a zero byte; uint32 version of the features; uint32 singles,
 channels, full, layers, taps, aside; uint32 bytes of the tensors; the tensors in the order of the
 net's state; SHA-256 of all before. A matrix is stored as float32 scales per output, then int8
-numbers, outputs first, padded to 4 bytes; everything else as float32. VECTOR.npz holds 200 hops:
-the file as `model`; bins, features, features aside in; gains, filters, speech probability out.
+numbers, outputs first, padded to 4 bytes; everything else as float32. VECTOR.npz holds 30 hops:
+bins, features and features aside in; gains, filters and speech probability out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training import net, quantise, reference, sounds, spectrum
 from training.enhance import Enhancer
 from training.spectrum import Array
 
-_VECTOR_HOPS = 200
+_VECTOR_HOPS = 30
 _ECHO_DB = -20.0
 
 
@@ -74,7 +74,6 @@ def vector(model: torch.nn.Module, shape: net.Shape) -> dict[str, Any]:
             torch.from_numpy(hears)[None], low, torch.from_numpy(aside)[None]
         )
     return {
-        "model": np.frombuffer(exported(model, shape), np.uint8),
         "bins": spectra[:, : shape.singles],
         "features": hears,
         "aside": aside,

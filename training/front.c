@@ -1,8 +1,8 @@
 /* front.c - what the classical suppressor leaves of a spectrum that was mixed for training.
  *
  * The net hears what the classical stages have already worked on, so training runs them too. The
- * suppressor is built in with its way out of the short-time spectrum tapped: `after` is what it would
- * have given to the synthesis, without comfort noise, `before` the power that it was heard with, hum
+ * suppressor is built in with its way out of the short-time spectrum tapped: `after` is what it
+ * would have given to the synthesis, without comfort noise, `before` the power that it heard, hum
  * taken out. front.py compiles it with the files behind the headers named here. */
 #include "ae_comfort_noise.h"
 #include "ae_echo_filter.h"
@@ -127,9 +127,9 @@ static void destroy_scene_front(scene_front *self)
     ae_stft_destroy(self->stft);
 }
 
-/* capture, far_end, wanted: signals at 16 kHz, [hops * 160]. after, target: as `after` above; before,
- * echo, far: [hops][256 bins], power of the filter's output, of its echo estimate and of the far
- * end behind the bulk delay. All divided by the hop in frames. Returns an ae_status. */
+/* capture, far_end, wanted: signals at 16 kHz, [hops * 160]. after, target: as `after` above;
+ * before, echo, far: [hops][256 bins], power of the filter's output, of its echo estimate and of
+ * the far end behind the bulk delay. All divided by the hop in frames. Returns an ae_status. */
 int front_scene(const float *capture, const float *far_end, const float *wanted, int hops,
                 float attenuation_limit_db, float *before, float *echo, float *far, float *after,
                 float *target)

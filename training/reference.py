@@ -1,6 +1,6 @@
 """An exported net in plain NumPy, one hop at a time: what an implementation in C has to do.
 
-usage: python -m training.reference VECTOR.npz    (checks it against the vector)
+usage: python -m training.reference NET.aenet VECTOR.npz    (checks it against the vector)
 """
 
 from __future__ import annotations
@@ -167,9 +167,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("net", type=Path)
     parser.add_argument("vector", type=Path)
-    wanted = np.load(parser.parse_args().vector)
-    net = Net(wanted["model"].tobytes())
+    options = parser.parse_args()
+    net, wanted = Net(options.net.read_bytes()), np.load(options.vector)
     worst = dict.fromkeys(("gains", "filters", "speech"), 0.0)
     for t, bins in enumerate(wanted["bins"]):
         gain, filters, speech = net.answer(wanted["features"][t], wanted["aside"][t], bins)

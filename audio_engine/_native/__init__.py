@@ -17,13 +17,16 @@ from audio_engine._native.echo_state import (
     load_echo_state,
     save_echo_state,
 )
-from audio_engine._native.kernel import LIVE_FIELDS, Kernel
+from audio_engine._native.kernel import LIVE_FIELDS, Kernel, KernelValue
+from audio_engine._native.net_models import NetModel, models_in, net_model
 from audio_engine._native.plan import Plan, Step
 
 __all__ = [
     "LIVE_FIELDS",
     "AudioArray",
     "Kernel",
+    "KernelValue",
+    "NetModel",
     "Plan",
     "PlanarRows",
     "Step",
@@ -35,6 +38,8 @@ __all__ = [
     "kernel_build",
     "lib",
     "load_echo_state",
+    "models_in",
+    "net_model",
     "planar_rows",
     "pointer",
     "save_echo_state",

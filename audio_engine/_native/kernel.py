@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from audio_engine._native.core import check, ffi, lib
+from audio_engine._native.net_models import NetModel
+
+#: What a field of a kernel's configuration can be.
+KernelValue = float | NetModel
 
 #: Fields of a kernel's configuration that may change while it runs, with the parameter's name.
 LIVE_FIELDS: dict[str, dict[str, str]] = {
@@ -14,6 +18,8 @@ LIVE_FIELDS: dict[str, dict[str, str]] = {
         "dereverb": "DEREVERB",
         "transients": "TRANSIENTS",
         "music_guard": "MUSIC_GUARD",
+        "tier": "TIER",
+        "unaided_limit_db": "UNAIDED_LIMIT_DB",
     },
     "leveller": {"target_lufs": "TARGET_LUFS"},
     "limiter": {"ceiling_dbtp": "CEILING_DBTP"},
@@ -33,17 +39,18 @@ class Kernel:
     name : str
         Name in C without the prefix, for example ``"limiter"`` for ``ae_limiter``.
     **fields
-        Fields of its configuration struct; the others keep the kernel's defaults.
+        Fields of its configuration struct; the others keep the kernel's defaults. A model that is
+        among them lives as long as this object.
     """
 
     __slots__ = ("_users", "config", "fields", "handle", "name")
 
-    def __init__(self, name: str, **fields: float) -> None:
+    def __init__(self, name: str, **fields: KernelValue) -> None:
         config = ffi.new(f"ae_{name}_config *")
         if hasattr(lib, f"ae_{name}_default_config"):
             config[0] = getattr(lib, f"ae_{name}_default_config")(fields["sample_rate_hz"])
         for field, value in fields.items():
-            setattr(config, field, value)
+            setattr(config, field, value.handle if isinstance(value, NetModel) else value)
         out = ffi.new(f"ae_{name} **")
         check(getattr(lib, f"ae_{name}_create")(out, config), f"{name} kernel with {fields}")
         self.name = name
@@ -52,7 +59,7 @@ class Kernel:
         self.config = config
         self.handle = ffi.gc(out[0], getattr(lib, f"ae_{name}_destroy"))
 
-    def fits(self, name: str, fields: dict[str, float]) -> bool:
+    def fits(self, name: str, fields: dict[str, KernelValue]) -> bool:
         """Return whether this kernel becomes the described one by changes that it takes live."""
         loose = LIVE_FIELDS.get(name, {}).keys() | _FIELDS_OF_THE_START
         wanted = {field: value for field, value in fields.items() if field not in loose}

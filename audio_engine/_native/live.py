@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from audio_engine._native.core import AudioArray, check, ffi, lib, pointer
+from audio_engine._native.net_models import NetModel, models_in
 from audio_engine._native.plan import Plan
 from audio_engine.errors import StreamError
 
@@ -45,6 +46,7 @@ class SharedBlock:
         self._memory = self._map()
         self._heap = lib.ae_heap_create(self._memory, self.size_bytes)
         self._lock = threading.RLock()
+        self._models: dict[str, NetModel] = {}
 
     def _map(self) -> Any:
         for _ in range(64):
@@ -63,7 +65,7 @@ class SharedBlock:
     @contextmanager
     def allocating(self) -> Iterator[None]:
         """Make the C objects of this thread in the block; also to be held while closing some."""
-        with self._lock:
+        with self._lock, models_in(self._models):
             lib.ae_allocate_from(self._heap)
             try:
                 yield
@@ -81,6 +83,8 @@ class SharedBlock:
     def close(self) -> None:
         """Give the memory back; every object in it must be closed by now."""
         if self._memory != ffi.NULL:
+            for model in self._models.values():
+                model.close()
             lib.ae_host_unmap(self._memory, self.size_bytes)
             os.close(self.descriptor)
             self._memory = ffi.NULL

@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -19,7 +20,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from audio_engine.errors import AudioEngineError, ConfigError, DeviceError, InputFileError
+from audio_engine.errors import (
+    AudioEngineError,
+    ConfigError,
+    DeviceError,
+    InputFileError,
+    ModelWarning,
+)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INPUT, EXIT_DEVICE, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -94,11 +101,20 @@ class Talk:
         print(f"error: {one_line(text)}", file=sys.stderr)
         return exit_code(error)
 
+    def _show(
+        self, message: Warning | str, category: type[Warning], *_: object, **__: object
+    ) -> None:
+        """Say what the package warns of in one line."""
+        if issubclass(category, ModelWarning) or self.debug:
+            self.warn(str(message))
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn every exception into a message and an exit code."""
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.showwarning = self._show
+                yield
             sys.stdout.flush()
         except (typer.Exit, typer.BadParameter, SystemExit):
             raise

@@ -19,7 +19,13 @@ import typer
 from audio_engine.cli.common import EXIT_FAILED, DebugOption, QuietOption, Talk, figure, finite
 from audio_engine.cli.device_options import check_simulated, device_choice
 from audio_engine.cli.process import DEFAULT_PRESET, make_config
-from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
+from audio_engine.cli.setting_options import (
+    ModelOption,
+    PresetOption,
+    SettingsOption,
+    model_setting,
+    setting_pairs,
+)
 from audio_engine.errors import OutputFileError
 
 if TYPE_CHECKING:
@@ -81,6 +87,7 @@ def monitor(
         ),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
+    model: ModelOption = None,
     settings: SettingsOption = None,
     latency_ms: Annotated[
         float,
@@ -113,10 +120,11 @@ def monitor(
         for path in (stats, echo_state):
             if path is not None and not path.absolute().parent.is_dir():
                 raise OutputFileError(f"{path}: there is no such folder")
+        asked = model_setting(model) + (settings or [])
         choice = Choice(
-            config=make_config(preset, settings or [], None, None),
+            config=make_config(preset, asked, None, None),
             preset=preset,
-            settings=setting_pairs(settings or []),
+            settings=setting_pairs(asked),
             input_device=device_choice(input_device),
             output_device=device_choice(output_device),
             monitor=hear,

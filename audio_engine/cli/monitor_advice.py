@@ -17,9 +17,11 @@ XRUNS_SEEN_S = 10.0
 NEARLY_DB = 0.5
 
 SHED = {
-    1: "the loudness meters are off",
-    2: "the level is held",
-    3: "noise is not removed",
+    1: "the small net takes noise away",
+    2: "noise is taken away without a net",
+    3: "the loudness meters are off",
+    4: "the level is held",
+    5: "noise is not removed",
 }
 
 

@@ -23,7 +23,7 @@ from audio_engine.cli.setting_options import (
     setting_pairs,
     setting_value,
 )
-from audio_engine.config import EngineConfig, setting_names
+from audio_engine.config import EngineConfig, setting_names, setting_text
 from audio_engine.errors import ConfigError, OutputFileError
 from audio_engine.preset_files import (
     built_in_base,
@@ -212,6 +212,8 @@ def _reasons(preset: str) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return _string(setting_text(value))
     return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 

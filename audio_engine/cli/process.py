@@ -19,9 +19,16 @@ from audio_engine.cli.common import (
     Talk,
     VerboseOption,
 )
-from audio_engine.cli.setting_options import PresetOption, SettingsOption, setting_pairs
+from audio_engine.cli.setting_options import (
+    ModelOption,
+    PresetOption,
+    SettingsOption,
+    model_setting,
+    setting_pairs,
+)
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, InputFileError
+from audio_engine.processors.steps import with_usable_model
 from audio_engine.wording import default_language
 
 if TYPE_CHECKING:
@@ -85,6 +92,7 @@ def process(
         typer.Option(metavar="FILE", help="Start from the echo path kept here, and keep it here."),
     ] = None,
     preset: PresetOption = DEFAULT_PRESET,
+    model: ModelOption = None,
     settings: SettingsOption = None,
     only: Annotated[Stage | None, typer.Option(help="Run this stage alone.")] = None,
     loudness: Annotated[
@@ -137,7 +145,7 @@ def process(
     """
     talk = Talk(quiet=quiet, verbose=verbose, debug=debug)
     with talk.errors():
-        config = make_config(preset, settings or [], only, far)
+        config = make_config(preset, model_setting(model) + (settings or []), only, far)
         if loudness is not None:
             from audio_engine.io.normalise import check_loudness_target
 
@@ -149,7 +157,7 @@ def process(
         from audio_engine.batch.job import Job
         from audio_engine.batch.plan import make_plan
 
-        model = Job(
+        job = Job(
             source="",
             target="",
             config=config,
@@ -158,14 +166,14 @@ def process(
             echo_state=None if echo_state is None else str(echo_state),
             language=language or default_language(),
         )
-        plan = make_plan(inputs, output, model, suffix=suffix, far=far, report=report)
+        plan = make_plan(inputs, output, job, suffix=suffix, far=far, report=report)
         ways = Ways(jobs=jobs, resume=resume, cluster=cluster, cluster_files=cluster_files.value)
         ways.check(plan, echo_state=echo_state is not None, as_json=as_json)
         talk.detail(f"preset {preset}: {config!r}")
         if dry_run:
             code = show_plan(talk, plan, resume=resume, as_json=as_json)
         else:
-            code = do_plan(talk, plan, ways, language=model.language, as_json=as_json)
+            code = do_plan(talk, plan, ways, language=job.language, as_json=as_json)
         if code:
             raise typer.Exit(code)
 
@@ -265,7 +273,7 @@ def show_plan(talk: Talk, plan: Plan, *, resume: bool, as_json: bool) -> int:
 def make_config(
     preset: str, settings: list[str], only: Stage | None, far: str | None
 ) -> EngineConfig:
-    """Return the configuration that the options ask for.
+    """Return the configuration that the options ask for, with a model that can be used.
 
     Raises
     ------
@@ -280,7 +288,7 @@ def make_config(
     if far is not None and not config.echo.enabled:
         why = f"--only {only.value}" if only else "echo.enabled=false"
         raise ConfigError(f"--far has no use with {why}; leave one of them out")
-    return config
+    return replace(config, ns=with_usable_model(config.ns))
 
 
 def only_stage(config: EngineConfig, only: Stage) -> EngineConfig:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from audio_engine.config import EngineConfig, setting_names
+from audio_engine.config import EngineConfig, setting_names, setting_text
 from audio_engine.errors import ConfigError
 from audio_engine.preset_files import preset_description, preset_names
 
@@ -27,9 +28,7 @@ def complete_setting(incomplete: str) -> list[str]:
     config = EngineConfig()
     found = []
     for name in setting_names():
-        value = setting_value(config, name)
-        shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
-        found.append(f"{name}={shown}")
+        found.append(f"{name}={setting_text(setting_value(config, name))}")
     return [each for each in found if each.startswith(incomplete)]
 
 
@@ -46,6 +45,25 @@ SettingsOption = Annotated[
         autocompletion=complete_setting,
     ),
 ]
+
+
+class NoiseModel(StrEnum):
+    """What the noise suppressor can work with: `NOISE_MODELS`."""
+
+    CLASSICAL = "classical"
+    SMALL = "small"
+    LARGE = "large"
+
+
+ModelOption = Annotated[
+    NoiseModel | None,
+    typer.Option(help="What takes noise away: formulas, or a small or large net behind them."),
+]
+
+
+def model_setting(model: NoiseModel | None) -> list[str]:
+    """Return what ``--model`` says as ``--set`` would."""
+    return [] if model is None else [f"ns.model={model.value}"]
 
 
 def setting_value(config: EngineConfig, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audio_engine._native import LIVE_FIELDS, Kernel, Plan, Step
+from audio_engine._native import LIVE_FIELDS, Kernel, KernelValue, NetModel, Plan, Step
 from audio_engine.config import (
     AgcConfig,
     EchoConfig,
@@ -23,6 +23,7 @@ from audio_engine.processors.steps import (
     loudness_step,
     suppressor_step,
     sync_delay_step,
+    with_usable_model,
 )
 
 
@@ -60,6 +61,11 @@ def compile_graph(graph: Graph, reuse: CompiledGraph | None = None) -> CompiledG
     ------
     ConfigError
         If the graph or a stage's configuration is not valid.
+
+    Warns
+    -----
+    ModelWarning
+        If the file of a stage's net cannot be used: the next smaller net, or none, takes its place.
     """
     nodes = graph.ordered_nodes()
     compiler = _Compiler(graph, {node.name: i for i, node in enumerate(nodes)}, reuse)
@@ -93,10 +99,10 @@ class _KernelSource:
 
     def __init__(self, earlier: tuple[Kernel, ...]) -> None:
         self._waiting = list(earlier)
-        self.fields: dict[str, float] = {}
+        self.fields: dict[str, KernelValue] = {}
         self.name = ""
 
-    def __call__(self, name: str, **fields: float) -> Kernel:
+    def __call__(self, name: str, **fields: KernelValue) -> Kernel:
         self.name, self.fields = name, fields
         if self._waiting and self._waiting[0].fits(name, fields):
             return self._waiting.pop(0)
@@ -105,7 +111,8 @@ class _KernelSource:
     def live_values(self) -> dict[str, float]:
         """Return the parameters that may change live, with their values."""
         live = LIVE_FIELDS.get(self.name, {})
-        return {parameter: float(self.fields[field]) for field, parameter in live.items()}
+        values = ((parameter, self.fields[field]) for field, parameter in live.items())
+        return {name: float(each) for name, each in values if not isinstance(each, NetModel)}
 
 
 class _Compiler:
@@ -177,14 +184,18 @@ class _Compiler:
                     make=make,
                 )
             case NoiseConfig():
-                behind_echo = graph.nearest(node.source, EchoConfig) == node.source
+                echo = graph.nodes[node.source].config if node.source in graph.nodes else None
+                if not isinstance(echo, EchoConfig):
+                    echo = None
                 return suppressor_step(
-                    node.config,
+                    with_usable_model(node.config),
                     rate_hz,
                     channels,
                     bus=bus,
                     output_bus=output_bus,
-                    echo_step_index=step_of[node.source] if behind_echo else -1,
+                    echo_step_index=-1 if echo is None else step_of[node.source],
+                    residual=EchoConfig().residual if echo is None else echo.residual,
+                    lighter=True,
                     make=make,
                 )
             case AgcConfig() | LipSyncConfig():

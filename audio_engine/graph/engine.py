@@ -27,6 +27,7 @@ from audio_engine.processors.stats import (
     LoudnessStats,
     NoiseStats,
 )
+from audio_engine.processors.steps import with_usable_model
 
 
 def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
@@ -134,6 +135,9 @@ class Engine(EchoProcessor):
     own, for 2.1 times the echo filter's CPU time; more than two are mixed down to two
     (channels 0, 2, .. and 1, 3, ..), each the mean of its channels.
 
+    Where the file of ``ns.model`` cannot be used, the chain goes on with the next smaller model,
+    and warns once (`ModelWarning`).
+
     Examples
     --------
     >>> import numpy as np
@@ -145,7 +149,8 @@ class Engine(EchoProcessor):
     """
 
     def __init__(self, config: EngineConfig | None = None) -> None:
-        self._config = EngineConfig() if config is None else config
+        config = EngineConfig() if config is None else config
+        self._config = replace(config, ns=with_usable_model(config.ns))
         graph = engine_graph(self._config)
         if "lip_sync" in graph.nodes:
             graph.add_output(graph.nodes["lip_sync"].source)
@@ -161,7 +166,7 @@ class Engine(EchoProcessor):
 
     @property
     def config(self) -> EngineConfig:
-        """The configuration in force, with the changes made by `set`."""
+        """The configuration in force: the model that can be used, the changes made by `set`."""
         return self._config
 
     def process(self, audio: ArrayLike, far_end: ArrayLike | None = None) -> AudioArray:

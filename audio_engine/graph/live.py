@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from audio_engine._native import LIVE_FIELDS
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError
 from audio_engine.processors.steps import suppressor_values
@@ -71,10 +72,11 @@ def change_live(
     changed = config.with_settings({name: _as_text(config, name, value)})
     if stage != "ns":
         return changed, [LiveCommand(stage, LIVE_PARAMETERS.get(name, "ACTIVE"), float(value))]
+    before = suppressor_values(config.ns)
     commands = [
-        LiveCommand("ns", LIVE_PARAMETERS[f"ns.{field}"], float(each))
+        LiveCommand("ns", LIVE_FIELDS["suppressor"][field], float(each))
         for field, each in suppressor_values(changed.ns).items()
-        if name in ("ns.enabled", f"ns.{field}")
+        if name in ("ns.enabled", f"ns.{field}") or each != before[field]
     ]
     if name == "ns.enabled" and "echo" not in stages:
         commands.append(LiveCommand("ns", "ACTIVE", float(value)))
@@ -102,7 +104,7 @@ def live_changes(old: EngineConfig, new: EngineConfig) -> dict[str, float] | Non
     then, wanted = old.to_dict(), new.to_dict()
     for name in (*LIVE_PARAMETERS, *LIVE_SWITCHES):
         stage, _, field = name.partition(".")
-        if then[stage][field] != wanted[stage][field]:
+        if wanted[stage][field] is not None and then[stage][field] != wanted[stage][field]:
             then[stage][field] = wanted[stage][field]
             changes[name] = float(wanted[stage][field])
     return changes if then == wanted else None

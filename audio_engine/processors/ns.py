@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from audio_engine._native import Plan
-from audio_engine.config import NoiseConfig, check_format
+from audio_engine.config import NOISE_MODELS, NoiseConfig, check_format
 from audio_engine.processors.base import Processor
 from audio_engine.processors.stats import NoiseStats
 from audio_engine.processors.steps import suppressor_step
 
 
 class NoiseSuppressor(Processor):
-    """Turn steady noise and late reverberation down, and leave the voice alone.
+    """Turn noise and late reverberation down, and leave the voice alone.
 
     Parameters
     ----------
@@ -18,8 +18,12 @@ class NoiseSuppressor(Processor):
         8000 to 96000.
     channels : int
         1 to 8.
-    attenuation_limit_db : float
-        How far noise may be turned down, 0 to 40 dB.
+    model : {"classical", "small", "large"}
+        What works: formulas, which know steady noise, hum and clicks; or a small or large neural
+        net behind them, which knows voices. Latency is the same.
+    attenuation_limit_db : float, optional
+        How far noise may be turned down, 0 to 40 dB; None: 20 dB, with a net 40 dB, which is as far
+        as the net goes.
     dereverb : float
         Strength of late-reverberation removal, 0 to 1; it engages in boomy rooms only.
     transients : bool
@@ -31,10 +35,17 @@ class NoiseSuppressor(Processor):
         is cleaned by itself, for microphones of different people on one interface; the cost grows
         with the channels.
 
+    Raises
+    ------
+    ModelError
+        If the model's file is missing or damaged. (An `Engine` goes on with less.)
+
     Notes
     -----
     Noise power by speech presence probability (Gerkmann & Hendriks 2012), log-spectral amplitude
-    gain (Ephraim & Malah 1985; Cohen 2002), asymmetric windows (Mauler & Martin 2007).
+    gain (Ephraim & Malah 1985; Cohen 2002), asymmetric windows (Mauler & Martin 2007). The nets
+    are of the dual-path kind: recurrent along time in each sub-band, joined across all
+    (Le, Chen & Lu 2021), with gains, and filters over three hops (Mack & Habets 2020).
 
     Examples
     --------
@@ -51,7 +62,8 @@ class NoiseSuppressor(Processor):
         sample_rate_hz: int = 48000,
         channels: int = 1,
         *,
-        attenuation_limit_db: float = 20.0,
+        model: str = NOISE_MODELS[0],
+        attenuation_limit_db: float | None = None,
         dereverb: float = 1.0,
         transients: bool = True,
         music_guard: bool = False,
@@ -59,6 +71,7 @@ class NoiseSuppressor(Processor):
     ) -> None:
         check_format(sample_rate_hz, channels)
         config = NoiseConfig(
+            model=model,
             attenuation_limit_db=attenuation_limit_db,
             dereverb=dereverb,
             transients=transients,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from types import SimpleNamespace
 from typing import Any, Self
+
+from audio_engine.config import NOISE_MODELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,11 @@ class NoiseStats(Stats):
         Music plays, says the music guard; False where that is off.
     transient_count : int
         Key strokes and clicks taken away since the start or the last reset.
+    model : str
+        Whose work is heard now: ``classical``, or the net ``small`` or ``large``. A net that has
+        just begun, or rests because time is short or music plays, is not.
+    net_share : float
+        How much of the net's work is in the output, 0 to 1.
     """
 
     noise_level_dbfs: float
@@ -103,6 +111,16 @@ class NoiseStats(Stats):
     hum_hz: float
     music: bool
     transient_count: int
+    model: str
+    net_share: float
+
+    @classmethod
+    def from_report(cls, *reports: Any) -> Self:
+        """Copy the report (``ae_suppressor_report``), with the tier by its name."""
+        report = reports[0]
+        heard = report.tier if report.net_share > 0.0 else 0
+        named = SimpleNamespace(model=NOISE_MODELS[heard])
+        return super(NoiseStats, cls).from_report(named, *reports)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

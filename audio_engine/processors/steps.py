@@ -7,10 +7,15 @@ earlier plan that fit.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
-from audio_engine._native import Kernel, Step
+from audio_engine._native import Kernel, KernelValue, Step, net_model
 from audio_engine.config import (
+    NOISE_MODELS,
+    RESIDUALS,
     AgcConfig,
     EchoConfig,
     HighPassConfig,
@@ -19,6 +24,7 @@ from audio_engine.config import (
     MeterConfig,
     NoiseConfig,
 )
+from audio_engine.errors import ModelError, ModelWarning
 
 MakeKernel = Callable[..., Kernel]
 
@@ -75,11 +81,61 @@ def suppressor_values(config: NoiseConfig) -> dict[str, float]:
     """Return what a suppressor is set to; disabled it still runs, and leaves noise alone."""
     on = config.enabled
     return {
-        "attenuation_limit_db": config.attenuation_limit_db if on else 0.0,
+        "tier": NOISE_MODELS.index(config.model) if on else 0,
+        "attenuation_limit_db": config.limit_db if on else 0.0,
+        "unaided_limit_db": config.unaided_limit_db if on else 0.0,
         "dereverb": config.dereverb if on else 0.0,
         "transients": int(on and config.transients),
         "music_guard": int(on and config.music_guard),
     }
+
+
+_told: set[str] = set()
+
+
+def with_usable_model(config: NoiseConfig) -> NoiseConfig:
+    """Return the configuration with a model whose file can be used: its own, or the next smaller.
+
+    For the whole chain, which shall go on in any case: the first time that a model is given up a
+    `ModelWarning` says so.
+    """
+    usable = config
+    while usable.model != NOISE_MODELS[0]:
+        try:
+            net_model(usable.model)
+            break
+        except ModelError as error:
+            smaller = NOISE_MODELS[NOISE_MODELS.index(usable.model) - 1]
+            if usable.model not in _told:
+                _told.add(usable.model)
+                text = f"{error}; going on with model={smaller}"
+                warnings.warn(ModelWarning(text), stacklevel=2)
+            usable = replace(usable, model=smaller)
+    return usable
+
+
+def model_values(config: NoiseConfig, *, lighter: bool) -> dict[str, KernelValue]:
+    """Return the nets that a suppressor is made with.
+
+    Parameters
+    ----------
+    config : NoiseConfig
+        Names the model.
+    lighter : bool
+        Have the smaller ones ready too, to step down to while time is short.
+
+    Raises
+    ------
+    ModelError
+        If the model's file cannot be used. A smaller one's is then left out.
+    """
+    names = NOISE_MODELS[1 : NOISE_MODELS.index(config.model) + 1]
+    ready: dict[str, KernelValue] = {}
+    for name in names:
+        with contextlib.suppress(*() if name == config.model else (ModelError,)):
+            if lighter or name == config.model:
+                ready[f"{name}_model"] = net_model(name)
+    return ready
 
 
 def suppressor_step(
@@ -90,15 +146,19 @@ def suppressor_step(
     bus: int,
     output_bus: int,
     echo_step_index: int = -1,
+    residual: str = RESIDUALS[1],
     noise: bool = True,
+    lighter: bool = False,
     make: MakeKernel = Kernel,
 ) -> Step:
     """Make the suppressor step; with an echo step it removes the residual echo too.
 
     Without `noise` it does only that, and gives no speech probability. Where the channels are not
-    linked, each has a suppressor of its own.
+    linked, each has a suppressor of its own. `residual`: as in `EchoConfig`. `lighter`: it can do
+    with a smaller net, or none, while time is short.
     """
     count = 1 if config.link_channels else channels
+    models = model_values(config, lighter=lighter) if noise else {}
     kernels = tuple(
         make(
             "suppressor",
@@ -107,7 +167,9 @@ def suppressor_step(
             first_channel=c,
             echo=int(echo_step_index >= 0),
             noise=int(noise),
+            net_hears_far_end=RESIDUALS.index(residual),
             **suppressor_values(config),
+            **models,
         )
         for c in range(count)
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audio_engine._native import Plan, block_frames
-from audio_engine.config import NoiseConfig, check_format
+from audio_engine.config import NOISE_MODELS, NoiseConfig, check_format
 from audio_engine.errors import ConfigError, StreamError
 from audio_engine.processors.audio import AudioArray, as_audio
 from audio_engine.processors.closing import Closable
@@ -36,8 +36,10 @@ class _Engine(Protocol):
 class _KernelEngine:
     """The suppressor's own speech probability; its audio output is not used."""
 
-    def __init__(self, sample_rate_hz: int) -> None:
+    def __init__(self, sample_rate_hz: int, model: str = NOISE_MODELS[0]) -> None:
         listening = NoiseConfig(attenuation_limit_db=0.0, dereverb=0.0)
+        if model != NOISE_MODELS[0]:  # a net judges what the stages before it leave
+            listening = NoiseConfig(model=model)
         steps = [suppressor_step(listening, sample_rate_hz, 1, bus=0, output_bus=0)]
         self._plan = Plan(sample_rate_hz, [1], [0], [0], steps)
         self._unused = np.empty((block_frames(sample_rate_hz), 1), np.float32)
@@ -147,6 +149,9 @@ class VoiceActivityDetector(Closable):
     engine : {"kernel", "webrtcvad", "energy"}
         The suppressor's own speech probability, the webrtcvad package for compatibility (any rate,
         through resampling; 0 or 1), or plain level over the noise floor.
+    model : {"classical", "small", "large"}
+        What the kernel engine judges by: a small classifier of levels and pitch, or the voice
+        output of the noise suppressor's small or large net.
     threshold : float
         Probability from which on a block counts as speech, 0 to 1.
     hangover_ms : float
@@ -157,6 +162,13 @@ class VoiceActivityDetector(Closable):
     lead_ms : float
         How much earlier than its first block a stretch begins, 0 to 500. The kernel engine is sure
         some 30 ms into a word: whoever cuts audio by the stretches wants a lead.
+
+    Raises
+    ------
+    ConfigError
+        If an option is outside its range.
+    ModelError
+        If the file of a net is missing or damaged.
 
     Notes
     -----
@@ -181,6 +193,7 @@ class VoiceActivityDetector(Closable):
         channels: int = 1,
         *,
         engine: str = "kernel",
+        model: str = NOISE_MODELS[0],
         threshold: float = 0.5,
         hangover_ms: float = 150.0,
         min_speech_ms: float = 50.0,
@@ -189,6 +202,10 @@ class VoiceActivityDetector(Closable):
         check_format(sample_rate_hz, channels)
         if engine not in _ENGINES:
             raise ConfigError(f"engine={engine!r} is not known; use {', '.join(_ENGINES)}")
+        if model not in NOISE_MODELS:
+            raise ConfigError(f"model={model!r} is not known; use {', '.join(NOISE_MODELS)}")
+        if model != NOISE_MODELS[0] and engine != "kernel":
+            raise ConfigError(f"model={model!r} has no use with engine={engine!r}; use kernel")
         if not 0.0 <= threshold <= 1.0:
             raise ConfigError(f"threshold={threshold} is outside 0 .. 1")
         self.sample_rate_hz = sample_rate_hz
@@ -198,7 +215,12 @@ class VoiceActivityDetector(Closable):
         self.hangover_ms = _checked_ms("hangover_ms", hangover_ms, 2000.0)
         self.min_speech_ms = _checked_ms("min_speech_ms", min_speech_ms, 2000.0)
         self.lead_ms = _checked_ms("lead_ms", lead_ms, 500.0)
-        self._engine: _Engine = _ENGINES[engine](sample_rate_hz)
+        self.model = model
+        self._engine: _Engine = (
+            _KernelEngine(sample_rate_hz, model)
+            if engine == "kernel"
+            else _ENGINES[engine](sample_rate_hz)
+        )
         self._segmenter = SpeechSegmenter(
             threshold,
             hangover_blocks=self._hangover_blocks,
@@ -355,7 +377,8 @@ class VoiceActivityDetector(Closable):
     def __repr__(self) -> str:
         return (
             f"VoiceActivityDetector(sample_rate_hz={self.sample_rate_hz}, "
-            f"channels={self.channels}, engine={self.engine!r}, threshold={self.threshold}, "
+            f"channels={self.channels}, engine={self.engine!r}, model={self.model!r}, "
+            f"threshold={self.threshold}, "
             f"hangover_ms={self.hangover_ms}, min_speech_ms={self.min_speech_ms}, "
             f"lead_ms={self.lead_ms})"
         )

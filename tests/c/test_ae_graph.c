@@ -197,7 +197,7 @@ static void test_shed_meters_change_nothing_that_is_heard(void)
     ae_graph_report before, after;
     ae_graph_publish(shed.graph);
     ae_graph_read(shed.graph, &before);
-    ae_graph_set_shed(shed.graph, 1);
+    ae_graph_set_shed(shed.graph, AE_SHED_METERS);
     run_blocks(&shed, 50, &seed, a);
     ae_graph_read(shed.graph, &after);
     CHECK(memcmp(&before.steps[5], &after.steps[5], sizeof(ae_loudness_report)) == 0);

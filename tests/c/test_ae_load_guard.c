@@ -24,14 +24,15 @@ static void test_steps_down_and_up_again(void)
     ae_load_guard guard = {0};
     ae_load_guard_open(&guard, k_block_s);
     CHECK(run(&guard, 10.0, 0.5) == 0);
-    for (int level = 1; level <= 3; level++) {
+    for (int level = 1; level <= AE_SHED_SUPPRESSOR; level++) {
         CHECK(run(&guard, 0.99, 0.8) == 0);
         CHECK(run(&guard, 0.01, 0.8) == 1);
         CHECK(guard.report.shed_level == level);
     }
-    CHECK(run(&guard, 5.0, 2.0) == 0 && guard.report.shed_level == 3); /* no deeper */
-    CHECK(run(&guard, 30.0, 0.5) == 0);                                /* neither slow nor calm */
-    for (int level = 2; level >= 0; level--) {
+    CHECK(run(&guard, 5.0, 2.0) == 0);
+    CHECK(guard.report.shed_level == AE_SHED_SUPPRESSOR); /* no deeper */
+    CHECK(run(&guard, 30.0, 0.5) == 0);                   /* neither slow nor calm */
+    for (int level = AE_SHED_SUPPRESSOR - 1; level >= 0; level--) {
         CHECK(run(&guard, 9.9, 0.3) == 0);
         CHECK(run(&guard, 0.2, 0.3) == 1);
         CHECK(guard.report.shed_level == level);
@@ -68,6 +69,22 @@ static void test_calm_means_every_block(void)
     CHECK(run(&guard, 10.1, 0.1) == 1);
 }
 
+/* A plan without nets goes from everything to no meters, and back; a swap may change
+ * what is idle. */
+static void test_idle_levels_are_passed_over(void)
+{
+    ae_load_guard guard = {.idle_levels = 1 << AE_SHED_LARGE_NET | 1 << AE_SHED_NETS};
+    ae_load_guard_open(&guard, k_block_s);
+    CHECK(run(&guard, 1.0, 0.8) == 1 && guard.report.shed_level == AE_SHED_METERS);
+    CHECK(run(&guard, 10.1, 0.3) == 1 && guard.report.shed_level == AE_SHED_NOTHING);
+    guard.idle_levels = 1 << AE_SHED_LEVELLER | 1 << AE_SHED_SUPPRESSOR;
+    for (int level = 1; level <= AE_SHED_METERS; level++)
+        CHECK(run(&guard, 1.0, 0.8) == 1 && guard.report.shed_level == level);
+    CHECK(run(&guard, 5.0, 0.8) == 0 && guard.report.shed_level == AE_SHED_METERS);
+    guard.idle_levels = ~0;
+    CHECK(run(&guard, 11.1, 0.3) == 1 && guard.report.shed_level == AE_SHED_NOTHING);
+}
+
 /* Whatever a device's block is, one stall of the machine is not our load. */
 static void test_one_stall_sheds_nothing(void)
 {
@@ -80,9 +97,9 @@ static void test_one_stall_sheds_nothing(void)
         for (int b = 0; b < blocks; b++)
             changes += ae_load_guard_update(&guard, (b == blocks / 4 ? 5.0 : 0.2) * blocks_s[i]);
         CHECK(changes == 0);
-        for (int b = 0; b < 2 * blocks; b++)
+        for (int b = 0; b < 3 * blocks; b++)
             changes += ae_load_guard_update(&guard, 0.75 * blocks_s[i]);
-        CHECK(guard.report.shed_level == 3); /* and a real one does */
+        CHECK(guard.report.shed_level == AE_SHED_SUPPRESSOR); /* and a real one does */
     }
 }
 
@@ -134,6 +151,7 @@ int main(void)
     test_steps_down_and_up_again();
     test_p99_of_a_second();
     test_calm_means_every_block();
+    test_idle_levels_are_passed_over();
     test_one_stall_sheds_nothing();
     test_percentiles_are_those_of_a_sorted_list();
     test_extremes();

@@ -1,8 +1,10 @@
 /* Truths: a step gives what its kernel gives alone; a far end of several channels is mixed for the
  * filter, to as many as it takes, and left alone for others; one suppressor per channel gives what
- * each gives alone; commands reach their kernels and nothing else. */
+ * each gives alone; commands reach their kernels and nothing else; nets go before all else under
+ * load, and come back, with no jump that the signal has not. */
 #include "ae_graph.h"
 #include "ae_math.h"
+#include "ae_net_file.h"
 #include "ae_test.h"
 
 #include <string.h>
@@ -387,6 +389,166 @@ static void test_the_leveller_hears_of_music(void)
     CHECK(gain_db[0] > 6.0f && gain_db[1] <= 0.0f);
 }
 
+/* A plan of one suppressor, with the small net, or both. */
+typedef struct {
+    ae_net_model *small_model, *large_model;
+    ae_suppressor *suppressor;
+    ae_graph *graph;
+} net_plan;
+
+static net_plan make_net_plan(int tier)
+{
+    net_plan self = {0};
+    /* Nets that turn everything down, the large one further: a step from one to the other is
+     * heard. */
+    self.small_model = make_model((net_recipe){8, 8, 1, 0.0f, -1.0f, 1.0f, 1});
+    self.large_model = make_model((net_recipe){16, 8, 1, 0.0f, -2.0f, 1.0f, 2});
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    config.attenuation_limit_db = 40.0f;
+    config.small_model = tier >= 1 ? self.small_model : NULL;
+    config.large_model = tier >= 2 ? self.large_model : NULL;
+    config.tier = tier;
+    CHECK(ae_suppressor_create(&self.suppressor, &config) == AE_OK);
+    const int channels[] = {1}, buses[] = {0};
+    const ae_step step = {AE_STEP_SUPPRESSOR, 0, -1, 0, -1, {self.suppressor}};
+    const ae_graph_config plan = {k_rate, 1, channels, 1, buses, 1, buses, 1, &step};
+    CHECK(ae_graph_create(&self.graph, &plan) == AE_OK);
+    return self;
+}
+
+static void free_net_plan(net_plan *self)
+{
+    ae_graph_destroy(self->graph);
+    ae_suppressor_destroy(self->suppressor);
+    ae_net_model_destroy(self->small_model);
+    ae_net_model_destroy(self->large_model);
+}
+
+/* Six harmonics that glide about 150 Hz, in syllables, five pauses a second. Returns the largest
+ * step from one sample to the next. */
+static float make_voice(float *to, int block)
+{
+    static float last;
+    float jump = 0.0f;
+    for (int n = 0; n < k_block; n++) {
+        const double time_s = (double)(block * k_block + n) / k_rate;
+        const double turns = 150.0 * time_s - 8.0 * cos(2.0 * 3.14159265 * time_s);
+        const double syllable = fmax(0.0, sin(2.0 * 3.14159265 * 5.0 * time_s));
+        double sum = 0.0;
+        for (int h = 1; h <= 6; h++) sum += sin(2.0 * 3.14159265 * h * turns + h) / h;
+        to[n] = (float)(0.2 * sum * syllable);
+        if (block + n > 0) jump = ae_max(jump, fabsf(to[n] - last));
+        last = to[n];
+    }
+    return jump;
+}
+
+static int tier_heard(const net_plan *self)
+{
+    ae_suppressor_report report;
+    ae_suppressor_read(self->suppressor, &report);
+    return report.net_share == 1.0f ? report.tier : report.net_share == 0.0f ? 0 : -1;
+}
+
+/* One second of a voice; returns its energy at the output, and widens the jumps. */
+static double run_voice(const net_plan *self, int *block, float *jump_in, float *jump_out)
+{
+    static float last;
+    float x[k_block], y[k_block];
+    const float *in[] = {x};
+    float *out[] = {y};
+    double energy = 0.0;
+    for (int b = 0; b < 100; b++, ++*block) {
+        *jump_in = ae_max(*jump_in, make_voice(x, *block));
+        ae_graph_process(self->graph, in, out);
+        for (int n = 0; n < k_block; n++) {
+            if (*block + n > 0) *jump_out = ae_max(*jump_out, fabsf(y[n] - last));
+            last = y[n];
+        }
+        if (b >= 75) energy += (double)ae_energy(y, k_block);
+    }
+    return energy;
+}
+
+/* Large, small, none, and back, by load and by command: heard, and without a click. */
+static void test_nets_are_shed_first_and_without_a_click(void)
+{
+    net_plan self = make_net_plan(2);
+    CHECK(ae_graph_idle_levels(self.graph) == (1 << AE_SHED_METERS | 1 << AE_SHED_LEVELLER));
+    const uint64_t allocations = ae_allocation_count();
+    const int levels[] = {
+        0, AE_SHED_LARGE_NET, AE_SHED_NETS, AE_SHED_LEVELLER, AE_SHED_LARGE_NET, 0, AE_SHED_NETS,
+        0};
+    double energy[8];
+    float jump_in = 0.0f, jump_out = 0.0f;
+    int block = 0;
+    for (int i = 0; i < 8; i++) {
+        ae_graph_set_shed(self.graph, levels[i]);
+        energy[i] = run_voice(&self, &block, &jump_in, &jump_out);
+        CHECK(tier_heard(&self) == (levels[i] == 0 ? 2 : levels[i] == 1 ? 1 : 0));
+    }
+    CHECK(jump_in > 0.01f && jump_out < 1.01f * jump_in);
+    CHECK(energy[1] > 2.0 * energy[0] && energy[2] > 2.0 * energy[1]); /* they are heard */
+    CHECK_NEAR(energy[4], energy[1], 0.1 * energy[1]);
+    CHECK_NEAR(energy[7], energy[0], 0.1 * energy[0]);
+    const ae_command commands[] = {{0, AE_PARAMETER_TIER, 1.0f},
+                                   {0, AE_PARAMETER_TIER, NAN},
+                                   {0, AE_PARAMETER_TIER, 1e30f},
+                                   {0, AE_PARAMETER_TIER, -1e30f}};
+    const int tiers[] = {1, 1, 2, 0};
+    for (int i = 0; i < 4; i++) {
+        CHECK(ae_graph_post(self.graph, &commands[i]) == AE_OK);
+        run_voice(&self, &block, &jump_in, &jump_out);
+        CHECK(tier_heard(&self) == tiers[i]);
+    }
+    CHECK(jump_out < 1.01f * jump_in);
+    CHECK(ae_allocation_count() == allocations);
+    free_net_plan(&self);
+}
+
+/* What is asked for while time is short is had when it no longer is. */
+static void test_load_limits_what_is_set(void)
+{
+    net_plan self = make_net_plan(2);
+    float jump_in = 0.0f, jump_out = 0.0f;
+    int block = 0;
+    ae_graph_set_shed(self.graph, AE_SHED_LARGE_NET);
+    const ae_command small = {0, AE_PARAMETER_TIER, 1.0f}, large = {0, AE_PARAMETER_TIER, 2.0f};
+    CHECK(ae_graph_post(self.graph, &small) == AE_OK);
+    run_voice(&self, &block, &jump_in, &jump_out);
+    CHECK(tier_heard(&self) == 1);
+    CHECK(ae_graph_post(self.graph, &large) == AE_OK);
+    ae_graph_reset(self.graph); /* the load is still there */
+    run_voice(&self, &block, &jump_in, &jump_out);
+    CHECK(tier_heard(&self) == 1);
+    ae_graph_set_shed(self.graph, 0);
+    run_voice(&self, &block, &jump_in, &jump_out);
+    CHECK(tier_heard(&self) == 2);
+    free_net_plan(&self);
+}
+
+/* With fewer nets there are fewer levels; a plan that takes over goes on at the level. */
+static void test_levels_are_those_of_the_nets_there_are(void)
+{
+    const int always = 1 << AE_SHED_METERS | 1 << AE_SHED_LEVELLER;
+    net_plan none = make_net_plan(0), small = make_net_plan(1), large = make_net_plan(2);
+    CHECK(ae_graph_idle_levels(none.graph) ==
+          (always | 1 << AE_SHED_LARGE_NET | 1 << AE_SHED_NETS));
+    CHECK(ae_graph_idle_levels(small.graph) == (always | 1 << AE_SHED_LARGE_NET));
+    float jump_in = 0.0f, jump_out = 0.0f;
+    int block = 0;
+    ae_graph_set_shed(none.graph, AE_SHED_NETS);
+    ae_graph_take_over(large.graph, none.graph);
+    run_voice(&large, &block, &jump_in, &jump_out);
+    CHECK(tier_heard(&large) == 0);
+    ae_graph_set_shed(large.graph, 0);
+    run_voice(&large, &block, &jump_in, &jump_out);
+    CHECK(tier_heard(&large) == 2);
+    free_net_plan(&none);
+    free_net_plan(&small);
+    free_net_plan(&large);
+}
+
 int main(void)
 {
     test_graph_equals_the_kernel();
@@ -397,5 +559,8 @@ int main(void)
     test_a_suppressor_per_channel_gives_what_it_gives_alone();
     test_suppressors_are_one_or_one_per_channel();
     test_the_leveller_hears_of_music();
+    test_nets_are_shed_first_and_without_a_click();
+    test_load_limits_what_is_set();
+    test_levels_are_those_of_the_nets_there_are();
     return AE_TEST_RESULT();
 }

@@ -1,6 +1,7 @@
 /* Truths: unit gain is a delay of one hop; white noise falls to the limit; a known echo goes. */
 #include "ae_echo_filter.h"
 #include "ae_math.h"
+#include "ae_net_file.h"
 #include "ae_noise_stage.h"
 #include "ae_stft.h"
 #include "ae_suppressor.h"
@@ -68,8 +69,8 @@ static void test_white_noise_falls_to_the_limit(void)
 
 static void test_create_checks_every_field(void)
 {
-    ae_suppressor_config bad[12];
-    for (int i = 0; i < 12; i++) bad[i] = ae_suppressor_default_config(16000);
+    ae_suppressor_config bad[15];
+    for (int i = 0; i < 15; i++) bad[i] = ae_suppressor_default_config(16000);
     bad[0].sample_rate_hz = 7999;
     bad[1].sample_rate_hz = 96001;
     bad[2].channels = 0;
@@ -82,7 +83,10 @@ static void test_create_checks_every_field(void)
     bad[9].attenuation_limit_db = NAN;
     bad[10].dereverb = 1.1f;
     bad[11].dereverb = NAN;
-    for (int i = 0; i < 12; i++) {
+    bad[12].tier = -1;
+    bad[13].tier = 3;
+    bad[14].net_hears_far_end = 2;
+    for (int i = 0; i < 15; i++) {
         ae_suppressor *self = (ae_suppressor *)&bad;
         CHECK(ae_suppressor_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
@@ -220,15 +224,36 @@ typedef struct {
     float capture[k_block], error[k_block], last_error[k_block], out[k_block];
 } rig;
 
-static rig make_rig(int noise)
+/* model: a small net that works behind the noise stage, or NULL. */
+static rig make_rig_with_net(int noise, const ae_net_model *model)
 {
     rig self = {.seed = 5};
     const ae_echo_filter_config filter = ae_echo_filter_default_config(k_rate);
     ae_suppressor_config config = ae_suppressor_default_config(k_rate);
     config.echo = 1;
     config.noise = noise;
+    config.small_model = model;
+    config.tier = 1;
     CHECK(config.channels == 1 && ae_suppressor_default_config(k_rate).noise == 1);
     CHECK(ae_echo_filter_create(&self.filter, &filter) == AE_OK);
+    CHECK(ae_suppressor_create(&self.suppressor, &config) == AE_OK);
+    return self;
+}
+
+static rig make_rig(int noise) { return make_rig_with_net(noise, NULL); }
+
+/* As make_rig(1), with a net of that model, if any. */
+static rig make_net_rig(const ae_net_model *model, int hears_far_end, float attenuation_limit_db)
+{
+    rig self = make_rig(1);
+    ae_suppressor_destroy(self.suppressor);
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    CHECK(config.net_hears_far_end == 1);
+    config.echo = 1;
+    config.attenuation_limit_db = attenuation_limit_db;
+    config.small_model = model;
+    config.tier = model != NULL ? 1 : 0;
+    config.net_hears_far_end = hears_far_end;
     CHECK(ae_suppressor_create(&self.suppressor, &config) == AE_OK);
     return self;
 }
@@ -303,6 +328,77 @@ static void test_an_echo_is_taken_away(void)
         CHECK(report.near_end_presence > 0.99f && report.echo_reduction_db < 0.1f);
         destroy_rig(&self);
     }
+}
+
+/* A view made by hand: an echo 6 dB below the far end, of which the filter leaves a tenth. */
+static double taken_from_echo_db(const ae_net_model *model, int hears_far_end, float limit_db)
+{
+    rig self = make_net_rig(model, hears_far_end, limit_db);
+    float far[k_block], echo[k_block], prior_echo[k_block], misadjustment[k_block + 1] = {0};
+    const ae_echo_view view = {.frames = k_block,
+                               .capture = self.capture,
+                               .far_end = far,
+                               .echo = echo,
+                               .prior_echo = prior_echo,
+                               .misadjustment_power = misadjustment,
+                               .misadjustment_bins = k_block + 1,
+                               .far_active = 1,
+                               .lag_found = 1,
+                               .trust = 1.0f};
+    const ae_echo_view *views = &view;
+    double before = 1e-12, after = 1e-12;
+    for (int b = 0; b < 500; b++, self.at += k_block) {
+        for (int i = 0; i < k_block; i++) {
+            far[i] = talk(&self, i, &self.low, 0, 110.0f);
+            self.capture[i] = 0.5f * far[i] + 1e-5f * ae_random(&self.seed);
+            echo[i] = prior_echo[i] = 0.45f * far[i];
+            self.error[i] = self.capture[i] - echo[i];
+        }
+        ae_suppressor_process(self.suppressor, (const float *[]){self.error}, &views,
+                              (float *[]){self.out});
+        before += b < 200 ? 0.0 : (double)ae_energy(self.error, k_block);
+        after += b < 200 ? 0.0 : (double)ae_energy(self.out, k_block);
+    }
+    destroy_rig(&self);
+    return 10.0 * log10(before / after);
+}
+
+/* Beside a net that hears the far end, and here lets all pass, residual echo is turned down by half
+ * the decibels; beside one that does not, as without a net. The noise stage's 10 dB come on top. */
+static void test_the_echo_stage_leaves_half_to_a_net(void)
+{
+    ae_net_model *model = make_model(
+        (net_recipe){.channels = 8, .full = 8, .layers = 1, .gain_bias = 30.0f, .seed = 1});
+    CHECK_NEAR(taken_from_echo_db(model, 0, 10.0f), taken_from_echo_db(NULL, 1, 10.0f), 0.01);
+    const double whole_db = taken_from_echo_db(model, 0, 40.0f) - 10.0;
+    const double half_db = taken_from_echo_db(model, 1, 40.0f) - 10.0;
+    printf("taken from residual echo: %.1f dB behind a deaf net, %.1f before one that hears\n",
+           whole_db, half_db);
+    CHECK(whole_db > 10.0 && half_db > 0.35 * whole_db && half_db < 0.65 * whole_db);
+    ae_net_model_destroy(model);
+}
+
+/* A far end that is silent is none: the net answers as if it heard none. */
+static void test_a_silent_far_end_is_none_to_the_net(void)
+{
+    ae_net_model *model = make_model((net_recipe){
+        .channels = 8, .full = 16, .layers = 1, .size = 0.6f, .gain_bias = 0.5f, .seed = 3});
+    rig hearing = make_net_rig(model, 1, 20.0f), deaf = make_net_rig(model, 0, 20.0f);
+    double near_difference = 0.0, echo_difference = 0.0, near = 0.0, echo = 0.0;
+    for (int b = 0; b < 400; b++) {
+        step(&hearing, b < 200 ? 0.0f : 0.8f, 0.4f, 1e-4f);
+        step(&deaf, b < 200 ? 0.0f : 0.8f, 0.4f, 1e-4f);
+        for (int i = 0; i < k_block; i++) {
+            const double difference = pow((double)(hearing.out[i] - deaf.out[i]), 2.0);
+            *(b < 200 ? &near_difference : &echo_difference) += difference;
+            *(b < 200 ? &near : &echo) += pow((double)deaf.out[i], 2.0);
+        }
+    }
+    CHECK(near > 0.0 && near_difference < 1e-6 * near);
+    CHECK(echo_difference > 1e-3 * echo);
+    destroy_rig(&hearing);
+    destroy_rig(&deaf);
+    ae_net_model_destroy(model);
 }
 
 /* Without the noise stage and without a far end there is nothing to do: the output is the input,
@@ -380,11 +476,149 @@ static void test_the_hole_is_filled_with_the_rooms_noise(void)
     destroy_rig(&self);
 }
 
+/* Gain 0.1 and speech 0.9, whatever is heard. */
+static const net_recipe k_flat_net = {.channels = 8,
+                                      .full = 8,
+                                      .layers = 1,
+                                      .gain_bias = -2.19722f,
+                                      .speech_bias = 2.19722f,
+                                      .seed = 1};
+static const net_recipe k_random_net = {
+    .channels = 16, .full = 32, .layers = 2, .size = 0.6f, .gain_bias = 0.5f, .seed = 11};
+
+static ae_suppressor *make_with_net(const ae_net_model *model, int tier, float limit_db)
+{
+    ae_suppressor_config config = ae_suppressor_default_config(k_rate);
+    config.channels = 2;
+    config.attenuation_limit_db = limit_db;
+    config.small_model = model;
+    config.tier = tier;
+    ae_suppressor *self = NULL;
+    CHECK(ae_suppressor_create(&self, &config) == AE_OK);
+    return self;
+}
+
+/* How far white noise, the same in both channels but for its level, is turned down; the largest
+ * jump of that from block to block, in dB, goes to *jump_db. */
+static double fall_of_noise(ae_suppressor *self, int blocks, uint32_t *seed, double *jump_db)
+{
+    double before = 1e-12, after = 1e-12, last_db = 0.0;
+    for (int b = 0; b < blocks; b++) {
+        float left[k_block], right[k_block];
+        for (int i = 0; i < k_block; i++) {
+            left[i] = 0.1f * ae_random(seed);
+            right[i] = 0.5f * left[i];
+        }
+        const double in = (double)ae_energy(left, k_block);
+        ae_suppressor_process(self, (const float *[]){left, right}, NULL, (float *[]){left, right});
+        const double out = (double)ae_energy(left, k_block);
+        const double now_db = 10.0 * log10(in / (out + 1e-12));
+        for (int i = 0; i < k_block; i++) CHECK_NEAR(right[i], 0.5f * left[i], 1e-6);
+        if (b > 0) *jump_db = fmax(*jump_db, fabs(now_db - last_db));
+        last_db = now_db;
+        before += in;
+        after += out;
+    }
+    return 10.0 * log10(before / after);
+}
+
+/* The stages stop at 10 dB, the net goes on to the limit or as far as it wants to; the reports add
+ * both up. */
+static void test_a_net_goes_on_to_the_limit(void)
+{
+    static const float limits_db[] = {6.0f, 14.0f, 20.0f, 40.0f};
+    static const double wanted_db[] = {6.0, 14.0, 20.0, 30.0}; /* 10 + 20 */
+    ae_net_model *model = make_model(k_flat_net);
+    for (int n = 0; n < 4; n++) {
+        ae_suppressor *self = make_with_net(model, 1, limits_db[n]);
+        ae_suppressor_report report;
+        uint32_t seed = 9;
+        double jump_db = 0.0;
+        fall_of_noise(self, 100, &seed, &jump_db);
+        CHECK_NEAR(fall_of_noise(self, 200, &seed, &jump_db), wanted_db[n], 1.5);
+        ae_suppressor_read(self, &report);
+        CHECK(report.tier == 1 && report.net_share == 1.0f);
+        CHECK_NEAR(report.noise_reduction_db, wanted_db[n], 1.5);
+        CHECK_NEAR(report.speech_probability, 0.9, 1e-3);
+        ae_suppressor_destroy(self);
+    }
+    ae_net_model_destroy(model);
+}
+
+/* On, off and on again, at 20 dB with and without: what is heard stays there all the time. */
+static void test_a_net_comes_and_goes_without_a_click(void)
+{
+    ae_net_model *model = make_model(k_flat_net);
+    ae_suppressor *self = make_with_net(model, 0, 20.0f);
+    ae_suppressor_report report;
+    uint32_t seed = 9;
+    double jump_db = 0.0, quiet_jump_db = 0.0;
+    fall_of_noise(self, 200, &seed, &jump_db);
+    fall_of_noise(self, 100, &seed, &quiet_jump_db);
+    ae_suppressor_read(self, &report);
+    CHECK(report.tier == 0 && report.net_share == 0.0f && report.speech_probability < 0.5f);
+    for (int n = 0; n < 4; n++) {
+        const int tier = n % 2 ? 0 : 2; /* there is no large one: the small one it is */
+        ae_suppressor_set_tier(self, tier);
+        jump_db = 0.0;
+        CHECK_NEAR(fall_of_noise(self, 60, &seed, &jump_db), 20.0, 2.5);
+        CHECK(jump_db < quiet_jump_db + 3.0);
+        ae_suppressor_read(self, &report);
+        CHECK(report.tier == (tier ? 1 : 0) && report.net_share == (tier ? 1.0f : 0.0f));
+        CHECK(tier == 0 || report.speech_probability > 0.89f);
+        CHECK(tier != 0 || report.speech_probability < 0.5f);
+    }
+    ae_suppressor_destroy(self);
+    ae_net_model_destroy(model);
+}
+
+static void test_with_a_net_no_limit_is_a_delay_and_reset_is_new(void)
+{
+    ae_net_model *model = make_model(k_random_net);
+    ae_suppressor *still = make_with_net(model, 1, 0.0f);
+    ae_suppressor *used = make_with_net(model, 1, 20.0f), *fresh = make_with_net(model, 1, 20.0f);
+    static float in[2][k_block], out[k_block], other[2][k_block], same[2][k_block];
+    uint32_t seed = 6;
+    const uint64_t allocations = ae_allocation_count();
+    double error = 0.0;
+    for (int t = 0; t < 100; t++) {
+        float *now = in[t % 2], *last = in[(t + 1) % 2];
+        for (int i = 0; i < k_block; i++) now[i] = 0.3f * ae_random(&seed);
+        ae_suppressor_process(still, (const float *[]){now, now}, NULL, (float *[]){out, other[0]});
+        ae_suppressor_process(used, (const float *[]){now, out}, NULL,
+                              (float *[]){other[0], other[1]});
+        for (int i = 0; t > 0 && i < k_block; i++)
+            error = fmax(error, fabs((double)(out[i] - last[i])));
+    }
+    CHECK(error < 1e-5);
+    ae_suppressor_reset(used);
+    for (int t = 0; t < 100; t++) {
+        for (int i = 0; i < k_block; i++)
+            in[0][i] = (t % 30 < 10 ? 0.3f : 1e-3f) * ae_random(&seed);
+        ae_suppressor_process(used, (const float *[]){in[0], in[0]}, NULL,
+                              (float *[]){other[0], other[1]});
+        ae_suppressor_process(fresh, (const float *[]){in[0], in[0]}, NULL,
+                              (float *[]){same[0], same[1]});
+        CHECK(memcmp(other, same, sizeof same) == 0);
+        ae_suppressor_report a, b;
+        ae_suppressor_read(used, &a);
+        ae_suppressor_read(fresh, &b);
+        CHECK(memcmp(&a, &b, sizeof a) == 0);
+    }
+    CHECK(ae_allocation_count() == allocations);
+    ae_suppressor_destroy(still);
+    ae_suppressor_destroy(used);
+    ae_suppressor_destroy(fresh);
+    ae_net_model_destroy(model);
+}
+
 static void test_in_place_reset_and_bad_weather(void)
 {
     static const float levels[] = {0.0f, 64.0f, 1e-40f, 1e-3f};
-    for (int noise = 0; noise < 2; noise++) {
-        rig used = make_rig(noise), fresh = make_rig(noise);
+    ae_net_model *model = make_model(k_random_net);
+    for (int kind = 0; kind < 3; kind++) {
+        const ae_net_model *own = kind == 2 ? model : NULL;
+        rig used = make_rig_with_net(kind > 0, own), fresh = make_rig_with_net(kind > 0, own);
         const uint64_t allocations = ae_allocation_count();
         for (int t = 0; t < 640; t++) {
             float capture[k_block], far[k_block];
@@ -414,6 +648,7 @@ static void test_in_place_reset_and_bad_weather(void)
         destroy_rig(&used);
         destroy_rig(&fresh);
     }
+    ae_net_model_destroy(model);
 }
 
 int main(void)
@@ -425,9 +660,14 @@ int main(void)
     test_white_noise_falls_to_the_limit();
     test_an_echo_is_taken_away();
     test_without_noise_and_far_end_it_is_a_delay();
+    test_the_echo_stage_leaves_half_to_a_net();
+    test_a_silent_far_end_is_none_to_the_net();
     test_the_noise_level_is_reported_without_the_noise_stage();
     test_the_noise_is_known_behind_an_echo();
     test_the_hole_is_filled_with_the_rooms_noise();
+    test_a_net_goes_on_to_the_limit();
+    test_a_net_comes_and_goes_without_a_click();
+    test_with_a_net_no_limit_is_a_delay_and_reset_is_new();
     test_in_place_reset_and_bad_weather();
     return AE_TEST_RESULT();
 }

@@ -193,7 +193,7 @@ static void test_shed_leveller_holds_its_gain(void)
     const float *ins[] = {mic, far};
     float *outs[] = {out};
     for (int b = 0; b < 300; b++) {
-        if (b == 120) ae_graph_set_shed(stage.graph, 2);
+        if (b == 120) ae_graph_set_shed(stage.graph, AE_SHED_LEVELLER);
         if (b == 200) ae_graph_set_shed(stage.graph, -5); /* clamped to 0 */
         make_room(mic, far, b);
         ae_graph_process(stage.graph, ins, outs);
@@ -222,7 +222,7 @@ static void test_shed_suppressor_passes_on_and_restarts_cleanly(void)
     float *outs[] = {out};
     uint32_t seed = 6;
     for (int b = 0; b < 220; b++) {
-        if (b == 100) ae_graph_set_shed(stage.graph, 99); /* clamped to 3 */
+        if (b == 100) ae_graph_set_shed(stage.graph, 99); /* clamped to the deepest */
         if (b == 140) ae_graph_set_shed(stage.graph, 0);
         ae_copy(in, in + k_block, k_block);
         make_noise(in + k_block, k_block, b < 120 ? 0.3f : b < 180 ? 0.0f : 0.001f, &seed);
@@ -240,7 +240,7 @@ static void test_the_echo_filter_is_never_shed(void)
     float mic[k_block], far[k_block], wet[k_block], out[k_block];
     const float *ins[] = {mic, far};
     float *outs[] = {out};
-    ae_graph_set_shed(stage.graph, 3);
+    ae_graph_set_shed(stage.graph, AE_SHED_SUPPRESSOR);
     for (int b = 0; b < 50; b++) {
         make_room(mic, far, b);
         ae_graph_process(stage.graph, ins, outs);

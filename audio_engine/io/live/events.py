@@ -15,6 +15,8 @@ _FLAGS = {
 }
 _SHED = (
     "everything runs again",
+    "the small net takes the large one's place",
+    "noise is taken away without a net",
     "the meters pause",
     "the meters pause and the leveller holds its gain",
     "noise suppression pauses too",

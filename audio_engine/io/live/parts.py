@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import copy
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from audio_engine._native import block_frames
+from audio_engine._native import NetModel, block_frames, models_in, net_model
 from audio_engine._native.live import CapturePort, LiveCore, SharedBlock, allocated_bytes
-from audio_engine.errors import StreamError
+from audio_engine.config import NOISE_MODELS, NoiseConfig
+from audio_engine.errors import ModelError, StreamError
 from audio_engine.graph.compile import CompiledGraph, compile_graph
 from audio_engine.graph.model import Graph
 
@@ -66,6 +70,38 @@ def _free(made: _Made) -> None:
         made.far_port.close()
 
 
+def _needed_bytes(graph: Graph, has_loopback: bool) -> int:
+    """Return how much memory a live engine takes, whatever model it changes to.
+
+    Found by making one in ordinary memory, with models of its own, as it will have them.
+    """
+    models: dict[str, NetModel] = {}
+    start = allocated_bytes()
+    with models_in(models):
+        for name in NOISE_MODELS[1:]:
+            with contextlib.suppress(ModelError):
+                net_model(name)
+        trial = _make(_with_most_nets(graph, models), has_loopback)
+    made_bytes = allocated_bytes() - start
+    _free(trial)
+    for model in models.values():
+        model.close()
+    return made_bytes + _SPARE_GRAPHS * trial.graph_bytes + _SPARE_BYTES
+
+
+def _with_most_nets(graph: Graph, models: Collection[str]) -> Graph:
+    """Return the graph with all the nets that there are."""
+    most = [name for name in NOISE_MODELS if name in models][-1:] or NOISE_MODELS[:1]
+    bigger = copy.copy(graph)
+    bigger.nodes = {
+        name: replace(node, config=replace(node.config, model=most[0]))
+        if isinstance(node.config, NoiseConfig)
+        else node
+        for name, node in graph.nodes.items()
+    }
+    return bigger
+
+
 class LiveParts:
     """The C objects of one live engine, in memory that audio hosts can map.
 
@@ -80,10 +116,7 @@ class LiveParts:
     """
 
     def __init__(self, graph: Graph, *, has_loopback: bool = False) -> None:
-        start = allocated_bytes()
-        trial = _make(graph, has_loopback)  # in ordinary memory, to learn how much is needed
-        size = allocated_bytes() - start + _SPARE_GRAPHS * trial.graph_bytes + _SPARE_BYTES
-        _free(trial)
+        size = _needed_bytes(graph, has_loopback)
         self.block = SharedBlock(size)
         with self.block.allocating():
             self._made = _make(graph, has_loopback)

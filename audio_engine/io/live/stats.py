@@ -32,7 +32,8 @@ class LoadStats(Stats):
 
     `block_us` is what there is: the time that the callback's frames last, 10 ms by default.
 
-    Shed level: 0 nothing, 1 meters, 2 the leveller too (its gain is held), 3 the suppressor too.
+    Shed level: 0 nothing, 1 the large net (the small one takes its place), 2 both nets, 3 meters
+    too, 4 the leveller too (its gain is held), 5 the suppressor too.
     """
 
     p50_us: float
