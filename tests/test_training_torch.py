@@ -254,7 +254,8 @@ def test_a_net_is_judged_kind_by_kind(
     assert {line.split()[0] for line in told} == kinds
     assert len(told) == 3 * len(kinds)
     for line in told:
-        numbers = [float(word.strip("()")) for word in line.replace("( ", "(").split()[1:]]
+        words = line.replace("(", " ").replace(")", " ").split()[1:]
+        numbers = [float(word) for word in words]
         assert len(numbers) == 6
         assert np.isfinite(numbers).all()
 
