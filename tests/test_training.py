@@ -308,17 +308,22 @@ def test_model_cards_tell_where_recordings_are_from(recordings: Path) -> None:
 def test_model_cards_tell_scores_side_by_side(tmp_path: Path) -> None:
     keys = {key for keys in model_cards.METRICS.values() for key in keys}
     for name, value in (("none", 1.0), ("large", 2.5)):
-        summary = {"summary": {name: dict.fromkeys(keys, value)}}
-        (tmp_path / f"{name}.json").write_text(json.dumps(summary))
-    rows = model_cards.score_rows([tmp_path / "none.json", tmp_path / "large.json"])
+        scene = {"kind": "noisy", "cat": "babble", "ovrl": value, "pesq": value, "loss6": 8.2}
+        scenes = [{"id": "hard", "snr": 0, **scene}, {"id": "easy", "snr": 10, **scene}]
+        found = {"summary": {name: dict.fromkeys(keys, value)}, "results": {name: {"rows": scenes}}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(found))
+    files = [tmp_path / "none.json", tmp_path / "large.json"]
+    rows = model_cards.score_rows(files)
     assert rows[0] == ("", "input", "large")
     assert ("PESQ", "1.00", "2.50") in rows
     assert ("babble: OVRL / PESQ", "1.00 / 1.00", "2.50 / 2.50") in rows
+    hard = model_cards.hard_rows(files)
+    assert hard[1:] == [("babble", "0", "1.00 / 1.00 / 8", "2.50 / 2.50 / 8")]
 
 
 def test_the_page_has_room_for_all_of_it() -> None:
     page = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
-    for name in ("sizes", "speech", "noise", "material", "runs", "options", "scores"):
+    for name in ("sizes", "speech", "noise", "material", "runs", "options", "scores", "hard"):
         assert "| new |" in model_cards.put_between(page, name, "| new |")
     with pytest.raises(ValueError, match="no marks for nothing"):
         model_cards.put_between(page, "nothing", "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_engine import _kernels
 from training import sounds, spectrum
@@ -16,7 +17,7 @@ from training_material import make_clips, make_scenes, write_recordings
 
 torch = pytest.importorskip("torch")
 
-from training import export, gru, net, quantise, train  # noqa: E402
+from training import enhance, evaluate, export, gru, net, quantise, reference, train  # noqa: E402
 from training.enhance import Enhancer  # noqa: E402
 from training.gru import Gru  # noqa: E402
 from training.mix import NOTHING, Mixer  # noqa: E402
@@ -234,3 +235,54 @@ def test_what_training_judges_is_what_the_engine_does(trained: Path, rate_hz: in
         wanted, _ = enhancer.process(x, rate_hz)
     found = _engine(export.exported(enhancer.net, enhancer.shape), x, rate_hz)
     assert np.sqrt(np.mean((found - wanted) ** 2)) < 0.02 * np.sqrt(np.mean(wanted**2))
+
+
+def _say(main: Any, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["it", *map(str, arguments)])
+        main()
+    return capsys.readouterr().out
+
+
+def test_a_net_is_judged_kind_by_kind(
+    trained: Path, material: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _say(
+        evaluate.main, capsys, trained / "net.pt", "--material", material, "--each", "1"
+    ).splitlines()[1:]
+    kinds = {str(kind) for kind in np.load(material / "valid" / "noise0.npz")["kinds"]}
+    assert {line.split()[0] for line in told} == kinds
+    assert len(told) == 3 * len(kinds)
+    for line in told:
+        words = line.replace("(", " ").replace(")", " ").split()[1:]
+        numbers = [float(word) for word in words]
+        assert len(numbers) == 6
+        assert np.isfinite(numbers).all()
+
+
+def test_a_net_turns_noise_in_a_file_down(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noisy, clean = tmp_path / "noisy.wav", tmp_path / "clean.wav"
+    x = 0.05 * np.random.default_rng(9).standard_normal(3 * 16000 + 7)
+    soundfile.write(noisy, x, 16000, subtype="FLOAT")
+    _say(enhance.main, capsys, trained / "net.pt", noisy, clean)
+    y, rate_hz = soundfile.read(clean)
+    assert (len(y), rate_hz) == (len(x), 16000)
+    assert np.std(y[32000:]) < 0.35 * np.std(x)  # 10 dB by the classical stages, and the net
+
+
+def test_an_exported_net_and_its_vector_agree(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net_file, vector = tmp_path / "toy.aenet", tmp_path / "vector.npz"
+    told = _say(export.main, capsys, trained / "net.pt", net_file, "--vector", vector)
+    assert f"{net_file.stat().st_size} bytes" in told
+    with pytest.raises(SystemExit) as ended:
+        _say(reference.main, capsys, net_file, vector)
+    assert not ended.value.code
+    damaged = bytearray(net_file.read_bytes())
+    damaged[100] ^= 1
+    net_file.write_bytes(damaged)
+    with pytest.raises(ValueError, match="damaged"):
+        _say(reference.main, capsys, net_file, vector)

@@ -67,7 +67,9 @@ class Gru(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the states, (hops, rows, state), from state 0."""
-        if kernel() is None:
+        # Who only runs a net does not wait for a compiler.
+        wanted = torch.is_grad_enabled() or kernel.cache_info().currsize > 0
+        if not wanted or kernel() is None:
             weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
             start = x.new_zeros(1, x.shape[1], self.weight_hh_l0.shape[1])
             return torch.gru(x, start, weights, True, 1, 0.0, self.training, False, False)[0]

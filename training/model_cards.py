@@ -4,8 +4,9 @@ usage: python -m training.model_cards --speech DIR --noise DIR --material MATERI
            --net small=RUN1,RUN2 --net large=RUN3 [--page docs/models.md]
 
 A net's runs are folders of `training.train`, in the order in which each began with the one before.
---scores takes a noise bench's results: JSON with {"summary": {system: {metric: number}}}. Only what
-lies between the page's marks is written; the words around them are by hand.
+--scores takes a noise bench's results: JSON with {"summary": {system: {metric: number}}} and
+{"results": {system: {"rows": [...]}}}, a row per scene. Only what lies between the page's marks is
+written; the words around them are by hand.
 """
 
 from __future__ import annotations
@@ -208,6 +209,29 @@ def score_rows(files: list[Path]) -> list[Row]:
     return rows
 
 
+def _figure(row: dict[str, Any], key: str) -> str:
+    """Return a number of a scene; nothing is cut where no tile of speech stands out."""
+    return f"{row[key]:.{0 if key == 'loss6' else 2}f}" if key in row else "-"
+
+
+def hard_rows(files: list[Path]) -> list[Row]:
+    """Return what each system makes of scenes whose noise is as loud as speech, or louder."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        results = json.loads(file.read_text(encoding="utf-8"))["results"]
+        for name, result in results.items():
+            found[name] = {r["id"]: r for r in result["rows"] if r["kind"] == "noisy"}
+    scenes = next(iter(found.values()))
+    systems = ["input" if name == "none" else name for name in found]
+    rows: list[Row] = [("noise", "SNR, dB", *(f"{name}: OVRL / PESQ / cut, %" for name in systems))]
+    for scene, first in scenes.items():
+        if first["snr"] <= 0:
+            each = (r[scene] for r in found.values())
+            cells = (" / ".join(_figure(r, k) for k in ("ovrl", "pesq", "loss6")) for r in each)
+            rows.append((first["cat"], str(first["snr"]), *cells))
+    return rows
+
+
 def curves(nets: dict[str, list[Run]]) -> list[Curve]:
     """Return held-out losses over the CPU-minutes that a net has had altogether, run after run."""
     found = []
@@ -299,7 +323,7 @@ def main() -> None:
     if options.material is not None:
         parts["material"] = noise_rows(options.material)
     if options.scores:
-        parts["scores"] = score_rows(options.scores)
+        parts |= {"scores": score_rows(options.scores), "hard": hard_rows(options.scores)}
     nets = {}
     for net in options.net:
         name, _, runs = net.partition("=")
