@@ -14,7 +14,7 @@ DEMO_DIR ?= demo-output
 # Timings and numbers must not depend on how many threads a BLAS starts.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test test-c test-python test-video test-asan test-tsan bench lint format clean
+.PHONY: help demo test test-c test-python test-video test-training test-asan test-tsan bench lint format clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | tr '@' '\t' | expand -t 20
@@ -22,7 +22,7 @@ help: ## say what can be made (the default)
 demo: .venv/.installed ## repair a made-up live-room recording into demo-output/
 	$(BIN)/audio-engine demo $(DEMO_DIR)
 
-test: test-c test-python test-video ## run the C tests, the Python tests, the doctests and the README's examples
+test: test-c test-python test-video test-training ## run the C tests, the Python tests, the doctests and the README's examples
 
 test-c: build/dev/.built
 	$(IN_VENV) ctest --preset dev --no-tests=error
@@ -33,6 +33,10 @@ test-python: .venv/.installed .venv/.developer .venv/.system-test .venv/.system-
 # MediaPipe wants an older numpy: it stays out of .venv and is laid over it for these tests.
 test-video: .venv/.installed .venv/.developer .venv/.video .venv/.system-video ## run the tests of the face tracker
 	PYTHONPATH=.venv/video $(BIN)/python -m pytest tests/test_face_mesh.py
+
+# PyTorch, the CPU build and no other (the default one brings gigabytes for GPUs), is laid over .venv.
+test-training: .venv/.installed .venv/.developer .venv/.training .venv/.system-training ## run the tests of the training, where PyTorch can be had
+	$(IN_VENV) PYTHONPATH=.venv/training TORCH_EXTENSIONS_DIR=$(CURDIR)/build/torch $(BIN)/python -m pytest tests/test_training_torch.py
 
 test-asan test-tsan: test-%: build/%/.built ## run the C tests under the address, or thread, sanitizer
 	$(IN_VENV) tools/run_ctest.sh $*
@@ -76,6 +80,15 @@ clean: ## remove everything that was made, .venv too
 .venv/.video: .venv/.created
 	@rm -rf .venv/video
 	@$(PIP) install --target .venv/video "mediapipe==0.10.21; python_version < '3.13'"
+	@touch $@
+
+TORCH := torch==2.13.0+cpu
+TORCH_NEEDS := typing_extensions sympy mpmath networkx jinja2 markupsafe fsspec filelock setuptools
+.venv/.training: .venv/.created
+	@rm -rf .venv/training
+	@$(PIP) install --target .venv/training --no-deps $(TORCH) && \
+	$(PIP) install --target .venv/training --no-deps $(TORCH_NEEDS) || \
+	echo "no $(TORCH) for this Python, so its tests are skipped (training/README.md says where it is)"
 	@touch $@
 
 .venv/.system-%: .venv/.created tools/system.sh

@@ -1,15 +1,35 @@
 #include "ae_net.h"
 
-/* Sizes of the tiles that stay in registers: with eight values each, ten and eight sums. */
-enum { k_rows = 5, k_pair = 16, k_single = 8, k_strip = 64 };
+/* Sizes of the tiles that stay in registers: ten sums of eight values each, or eight in a strip. */
+enum { k_rows = 5, k_pair = 16, k_more_rows = 10, k_single = 8, k_strip = 64 };
 
 int ae_net_stride(int outputs) { return (outputs + 7) / 8 * 8; }
 
-int ae_net_wide_index(int outputs, int inputs, int output, int input)
+/* In strips of 64 outputs, then of 8: [strip][inputs][width / 2] words, the first half of the
+ * strip's outputs in the lower halves, the second in the upper ones. */
+static int word_of(int outputs, int inputs, int output, int input, int *is_upper)
 {
     const int width = output < outputs / k_strip * k_strip ? k_strip : k_single;
-    const int first = output / width * width;
-    return first * inputs + input * width + output - first;
+    const int within = output % width, half = width / 2;
+    *is_upper = within >= half;
+    return (output - within) * inputs / 2 + input * half + within % half;
+}
+
+void ae_net_wide_put(uint32_t *weights, int outputs, int inputs, int output, int input,
+                     int8_t number)
+{
+    int is_upper = 0;
+    const int word = word_of(outputs, inputs, output, input, &is_upper);
+    const uint32_t upper = (uint32_t)ae_bits_of((float)number); /* 8 bits: the lower half is 0 */
+    weights[word] |= is_upper ? upper : upper >> 16;
+}
+
+float ae_net_wide_number(const ae_net_wide *self, int output, int input)
+{
+    int is_upper = 0;
+    const int word = word_of(self->outputs, self->inputs, output, input, &is_upper);
+    const uint32_t both = self->weights[word];
+    return ae_float_of((int32_t)(is_upper ? both & 0xffff0000u : both << 16));
 }
 
 /* `rows` x `width` outputs; both are constants where it is called, so the sums are registers. */
@@ -17,7 +37,7 @@ static inline __attribute__((always_inline)) void
 multiply_tile(const float *restrict in, int in_step, int rows, const float *restrict weights,
               int inputs, int stride, const float *restrict bias, int width, float *restrict out)
 {
-    float sum[k_rows][k_pair];
+    float sum[k_more_rows][k_pair];
     for (int r = 0; r < rows; r++)
 #pragma omp simd
         for (int o = 0; o < width; o++) sum[r][o] = bias[o];
@@ -34,55 +54,66 @@ multiply_tile(const float *restrict in, int in_step, int rows, const float *rest
         for (int o = 0; o < width; o++) out[r * stride + o] = sum[r][o];
 }
 
+/* `width` outputs, a constant, of all rows: in tiles of `tall` rows, then of 5, then of 1. */
+static inline __attribute__((always_inline)) void
+multiply_rows(const float *in, int in_step, int rows, int tall, const float *weights, int inputs,
+              int stride, const float *bias, int width, float *out)
+{
+    int r = 0;
+    for (; r + tall <= rows; r += tall)
+        multiply_tile(in + r * in_step, in_step, tall, weights, inputs, stride, bias, width,
+                      out + r * stride);
+    for (; r + k_rows <= rows; r += k_rows)
+        multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias, width,
+                      out + r * stride);
+    for (; r < rows; r++)
+        multiply_tile(in + r * in_step, in_step, 1, weights, inputs, stride, bias, width,
+                      out + r * stride);
+}
+
 void ae_net_dense_apply(const ae_net_dense *self, const float *in, int in_step, int rows,
                         float *out)
 {
     const int inputs = self->inputs, stride = ae_net_stride(self->outputs);
-    const int many = rows / k_rows * k_rows;
-    for (int o = 0; o < stride;) {
-        const int width = stride - o >= k_pair ? k_pair : k_single;
-        const float *weights = self->weights + o, *bias = self->bias + o;
-        if (width == k_pair) {
-            for (int r = 0; r < many; r += k_rows)
-                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
-                              k_pair, out + r * stride + o);
-        } else {
-            for (int r = 0; r < many; r += k_rows)
-                multiply_tile(in + r * in_step, in_step, k_rows, weights, inputs, stride, bias,
-                              k_single, out + r * stride + o);
-        }
-        for (int r = many; r < rows; r++)
-            for (int part = 0; part < width; part += k_single)
-                multiply_tile(in + r * in_step, in_step, 1, weights + part, inputs, stride,
-                              bias + part, k_single, out + r * stride + o + part);
-        o += width;
-    }
+    int o = 0;
+    for (; o + k_pair <= stride; o += k_pair)
+        multiply_rows(in, in_step, rows, k_rows, self->weights + o, inputs, stride, self->bias + o,
+                      k_pair, out + o);
+    if (o < stride)
+        multiply_rows(in, in_step, rows, k_more_rows, self->weights + o, inputs, stride,
+                      self->bias + o, k_single, out + o);
 }
 
-/* One strip of a wide layer; width is a constant where it is called. */
+/* One strip of a wide layer; half of its width is a constant where it is called. */
 static inline __attribute__((always_inline)) void
-multiply_strip(const float *restrict in, int inputs, const int8_t *restrict weights, int width,
+multiply_strip(const float *restrict in, int inputs, const uint32_t *restrict weights, int half,
                const float *restrict scale, const float *restrict bias, float *restrict out)
 {
-    float sum[k_strip] = {0};
+    float low[k_strip / 2] = {0}, high[k_strip / 2] = {0};
     for (int i = 0; i < inputs; i++) {
-        const int8_t *restrict row = weights + i * width;
+        const uint32_t *restrict row = weights + i * half;
         const float x = in[i];
 #pragma omp simd
-        for (int o = 0; o < width; o++) sum[o] += x * (float)row[o];
+        for (int o = 0; o < half; o++) {
+            low[o] += x * ae_float_of((int32_t)(row[o] << 16));
+            high[o] += x * ae_float_of((int32_t)(row[o] & 0xffff0000u));
+        }
     }
 #pragma omp simd
-    for (int o = 0; o < width; o++) out[o] = bias[o] + scale[o] * sum[o];
+    for (int o = 0; o < half; o++) {
+        out[o] = bias[o] + scale[o] * low[o];
+        out[half + o] = bias[half + o] + scale[half + o] * high[o];
+    }
 }
 
 void ae_net_wide_apply(const ae_net_wide *self, const float *in, float *out)
 {
     const int inputs = self->inputs, whole = self->outputs / k_strip * k_strip;
     for (int o = 0; o < whole; o += k_strip)
-        multiply_strip(in, inputs, self->weights + o * inputs, k_strip, self->scale + o,
+        multiply_strip(in, inputs, self->weights + o * inputs / 2, k_strip / 2, self->scale + o,
                        self->bias + o, out + o);
     for (int o = whole; o < self->outputs; o += k_single)
-        multiply_strip(in, inputs, self->weights + o * inputs, k_single, self->scale + o,
+        multiply_strip(in, inputs, self->weights + o * inputs / 2, k_single / 2, self->scale + o,
                        self->bias + o, out + o);
 }
 

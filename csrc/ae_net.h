@@ -3,7 +3,9 @@
  * Dense layers come in two kinds. ae_net_dense has its weights as floats and is applied to many
  * rows at once, five rows by sixteen outputs in registers, so that a weight is loaded once for five
  * rows. ae_net_wide has more weights than the second cache holds as floats, and one row to multiply
- * them with: they stay 8-bit numbers with one scale per output, half the work being to fetch them.
+ * them with. They are 8-bit numbers with one scale per output, each kept as the upper half of the
+ * float that it is, two in a word: a shift and a mask make two floats, and fetching takes half as
+ * long.
  * Both keep weights as [inputs][outputs], so the innermost loop runs over outputs.
  * The recurrent layer is the GRU of Cho et al. 2014 in the form with the reset gate behind the
  * product. A convolution over frequency that takes four neighbours and steps by two is a dense
@@ -25,12 +27,15 @@ typedef struct {
 /* out = bias + scale (in . weights) */
 typedef struct {
     int inputs, outputs;       /* outputs: a multiple of 8 */
-    const int8_t *weights;     /* in strips of 64 outputs or what is left: [strip][inputs][64] */
+    const uint32_t *weights;   /* [outputs * inputs / 2], see ae_net_wide_put */
     const float *scale, *bias; /* [outputs] */
 } ae_net_wide;
 
-/* Where a wide layer's weight lies: in strips of 64 outputs, then of 8, [inputs][strip]. */
-int ae_net_wide_index(int outputs, int inputs, int output, int input);
+/* Puts a wide layer's number where ae_net_wide_apply expects it, into words that were 0. */
+void ae_net_wide_put(uint32_t *weights, int outputs, int inputs, int output, int input,
+                     int8_t number);
+/* That number again. */
+float ae_net_wide_number(const ae_net_wide *self, int output, int input);
 /* Outputs are kept in rows of that many values: a multiple of 8. */
 int ae_net_stride(int outputs);
 /* Rows of `in` begin in_step values apart and may overlap; those of `out` ae_net_stride(outputs).

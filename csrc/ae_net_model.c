@@ -96,14 +96,14 @@ static void read_dense(reader *from, ae_net_dense *layer, int outputs, int input
 
 static void read_wide_matrix(reader *from, ae_net_wide *layer, int outputs, int inputs)
 {
-    int8_t *to = AE_TAKE(from->arena, inputs * outputs, int8_t);
+    uint32_t *to = AE_TAKE(from->arena, inputs * outputs / 2, uint32_t);
     float *scale = AE_TAKE(from->arena, outputs, float);
     const packed matrix = read_packed(from, outputs, inputs);
     *layer = (ae_net_wide){inputs, outputs, to, scale, layer->bias};
     if (to == NULL || !from->is_sound) return;
     for (int o = 0; o < outputs; o++) {
         for (int i = 0; i < inputs; i++)
-            to[ae_net_wide_index(outputs, inputs, o, i)] = number_of(&matrix, o, i, inputs);
+            ae_net_wide_put(to, outputs, inputs, o, i, number_of(&matrix, o, i, inputs));
         scale[o] = scale_of(&matrix, o);
     }
 }

@@ -271,7 +271,7 @@ def test_the_wheel_is_abi3_and_holds_the_package_only(tmp_path: Path) -> None:
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     for preset in preset_files.preset_names():
         assert f"audio_engine/presets/{preset}.toml" in names
-    data = {".css", ".html", ".js", ".json", ".toml", ".wav", ".flac"}
+    data = {".aenet", ".css", ".html", ".js", ".json", ".toml", ".wav", ".flac"}
     for path in (path for path in PACKAGE.rglob("*") if path.suffix in data):
         assert str(path.relative_to(ROOT)) in names
     extensions = [name for name in names if name.endswith(".so")]

@@ -1,22 +1,30 @@
-"""The tools that train the learned suppressor; what needs torch runs where torch is."""
+"""The tools that train the learned suppressor; test_training_torch.py has those that need torch."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import soundfile
 
 from audio_engine import _kernels
-from training import echo_scenes, sounds, spectrum
-from training.front import front_scene
-from training.material import main as make_material
+from training import (
+    echo_scenes,
+    model_cards,
+    near_sounds,
+    orchestra,
+    passing_sounds,
+    sounds,
+    spectrum,
+)
+from training.front import front, front_scene, front_signal
 from training.spectrum import Points
+from training_material import make_clips, make_scenes, write_recordings
 
 RATES_HZ = (8000, 16000, 44100, 48000)
+MADE_UP = {**sounds.MADE_UP, **passing_sounds.PASSING, **near_sounds.NEAR}
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
@@ -63,12 +71,11 @@ def _every_third(x: spectrum.Array) -> spectrum.Array:
     return np.asarray(soxr.resample(x, 48000, 16000), np.float32)
 
 
-@pytest.mark.parametrize("kind", sorted(sounds.MADE_UP))
+@pytest.mark.parametrize("kind", sorted(MADE_UP))
 @pytest.mark.parametrize("rate_hz", [16000, 48000])
 def test_made_up_noise_is_a_signal_and_a_seed_makes_it(kind: str, rate_hz: int) -> None:
     first, again, other = (
-        sounds.MADE_UP[kind](np.random.default_rng(seed), 2 * rate_hz, rate_hz)
-        for seed in (1, 1, 2)
+        MADE_UP[kind](np.random.default_rng(seed), 2 * rate_hz, rate_hz) for seed in (1, 1, 2)
     )
     assert len(first) == 2 * rate_hz
     assert np.all(np.isfinite(first))
@@ -77,42 +84,96 @@ def test_made_up_noise_is_a_signal_and_a_seed_makes_it(kind: str, rate_hz: int) 
     assert not np.array_equal(first, other)
 
 
-def test_eight_bits_are_close() -> None:
-    pytest.importorskip("torch")
-    from training import quantise
+def test_keys_go_down_and_up_and_a_keyboard_is_one() -> None:
+    rate_hz = 16000
+    x = near_sounds.keyboard(np.random.default_rng(4), 6 * rate_hz, rate_hz)
+    loud = np.sqrt(np.mean(x[: len(x) // 80 * 80].reshape(-1, 80) ** 2, 1))
+    struck = np.flatnonzero(np.diff((loud > 0.3 * loud.max()).astype(int)) == 1)
+    assert 2 < len(struck) / 6 < 40  # blows a second
+    assert np.percentile(loud, 20) < 0.1 * loud.max()  # and quiet between them
 
-    weight = np.random.default_rng(3).standard_normal((20, 30)).astype(np.float32)
-    numbers, scale = quantise.quantised(weight)
-    assert numbers.dtype == np.int8
-    assert np.max(np.abs(scale[:, None] * numbers - weight)) <= np.max(scale) / 2 + 1e-6
+
+def test_numbers_of_midi_files_are_those_of_the_standard() -> None:
+    # Standard MIDI Files 1.0, examples of variable-length quantities.
+    examples = {
+        0: "00",
+        0x7F: "7f",
+        0x80: "8100",
+        0x2000: "c000",
+        0x3FFF: "ff7f",
+        0xFFFFFFF: "ffffff7f",
+    }
+    assert {n: orchestra.variable(n).hex() for n in examples} == examples
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two voices made of buzz and pauses, and a hiss, as training sees them."""
-    folder = tmp_path_factory.mktemp("material")
-    rng = np.random.default_rng(1)
-    time_s = np.arange(4 * 16000) / 16000
-    for name in ("speech", "noise"):
-        (folder / name).mkdir()
-    for speech, pitch_hz in (("low.wav", 120), ("high.wav", 210)):
-        buzz = sum(np.sin(2 * np.pi * pitch_hz * h * time_s) / h for h in range(1, 20))
-        voice = 0.1 * buzz * (np.sin(2 * np.pi * 2 * time_s) > 0)
-        soundfile.write(folder / "speech" / speech, voice, 16000)
-    soundfile.write(folder / "noise" / "hiss.wav", 0.1 * rng.standard_normal(8 * 16000), 16000)
-    for kind, names in (("speech", ("low.wav", "high.wav")), ("noise", ("hiss.wav",))):
-        with (folder / kind / "manifest.csv").open("w", newline="") as table:
-            rows = [["file", "source", "licence", "speaker"]]
-            rows += [[name, "made up", "CC0-1.0", name] for name in names]
-            csv.writer(table).writerows(rows)
-    out = folder / "out"
-    for more in ([], ["--held-out"]):
-        with pytest.MonkeyPatch.context() as patch:
-            arguments = ["--speech", str(folder / "speech"), "--noise", str(folder / "noise")]
-            arguments += ["--out", str(out), "--hours", "0.01", *more]
-            patch.setattr("sys.argv", ["material", *arguments])
-            make_material()
-    return out
+def _notes(score: bytes) -> tuple[int, int]:
+    """Return how many notes of a file begin and end, read as a player would."""
+    head, track = score[:14], score[14:]
+    assert head[:4] == b"MThd"
+    assert track[:4] == b"MTrk"
+    assert len(track) == 8 + int.from_bytes(track[4:8], "big")
+    at, begun, ended, ended_track = 8, 0, 0, False
+    while at < len(track):
+        while track[at] & 0x80:
+            at += 1
+        at += 1
+        status = track[at]
+        if status == 0xFF:
+            ended_track = track[at + 1] == 0x2F
+            at += 3 + track[at + 2]
+        else:
+            begun, ended = begun + (status >> 4 == 9), ended + (status >> 4 == 8)
+            at += 2 if status >> 4 == 0xC else 3
+    assert ended_track
+    return begun, ended
+
+
+def test_pieces_are_midi_files_and_a_seed_makes_them() -> None:
+    first, again, other = (orchestra.write_piece(np.random.default_rng(s)) for s in (1, 1, 2))
+    assert first == again != other
+    begun, ended = _notes(first)
+    assert begun == ended > 20
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_the_classical_stages_stop_at_their_limit(rate_hz: int) -> None:
+    x = 0.02 * sounds.fan(np.random.default_rng(7), 3 * rate_hz, rate_hz)
+    heard = front_signal(x + _bursts(len(x), rate_hz), rate_hz)
+    mixed = spectrum.analyse(x + _bursts(len(x), rate_hz), rate_hz)
+    assert heard.after.shape == heard.before.shape == heard.gain.shape == mixed.shape
+    late = slice(150, None)
+    assert 0.3 <= heard.gain[late, 2:100].min() < 0.4  # 10 dB
+    assert np.allclose(heard.after[late], heard.gain[late] * mixed[late], atol=1e-4)
+    power = np.abs(mixed[late, 4:]) ** 2
+    assert np.median(heard.before[late, 4:] / power) == pytest.approx(1, abs=0.02)
+
+
+def test_a_mixed_spectrum_is_heard_as_its_signal_is() -> None:
+    """What training does and what a net is judged by: the same stages."""
+    x = 0.02 * sounds.fan(np.random.default_rng(7), 3 * 16000, 16000) + _bursts(3 * 16000, 16000)
+    x[:800] = 0  # a cut spectrum fades in; nothing does not
+    heard, mixed = front_signal(x, 16000), spectrum.analyse(x, 16000)[:, : spectrum.BINS]
+    before, after = front(np.stack([mixed.real, mixed.imag], -1), 1.0)
+    error = after[..., 0] + 1j * after[..., 1] - heard.after[:, : spectrum.BINS]
+    inner = slice(0, -2)
+    assert np.sqrt(np.mean(np.abs(error[inner]) ** 2)) < 0.06 * np.sqrt(np.mean(after[inner] ** 2))
+    assert np.allclose(before[inner], heard.before[inner, : spectrum.BINS], atol=1e-5)
+
+
+def _bursts(frames: int, rate_hz: int) -> spectrum.Array:
+    time_s = np.arange(frames) / rate_hz
+    return np.asarray(0.1 * np.sin(2 * np.pi * 300 * time_s) * (np.sin(4 * np.pi * time_s) > 0.3))
+
+
+def test_the_level_decides_what_the_stages_take() -> None:
+    """Training draws the loudness: the classical stages do not ignore it as the features do."""
+    x = _bursts(3 * 16000, 16000) + 0.02 * np.random.default_rng(8).standard_normal(3 * 16000)
+    mixed = spectrum.analyse(x, 16000)[:, :256]
+    pairs = np.stack([mixed.real, mixed.imag], -1)
+    loud, same, faint = (front(pairs, level)[1] for level in (1.0, 1.0, 1e-4))
+    assert np.array_equal(loud, same)
+    assert not np.allclose(loud, faint)
+    assert all(np.square(x[200:]).sum() < np.square(pairs[200:]).sum() for x in (loud, faint))
 
 
 def _syllables(seed: int, seconds: float) -> spectrum.Array:
@@ -150,20 +211,30 @@ def test_of_an_echo_alone_its_estimate_is_heard_and_little_else() -> None:
 
 
 @pytest.fixture(scope="module")
-def with_scenes(material: Path) -> Path:
-    """The material and scenes of the same voices."""
-    recordings = material.parent
-    for more in ([], ["--held-out"]):
-        with pytest.MonkeyPatch.context() as patch:
-            arguments = [f"--{kind}={recordings / kind}" for kind in ("speech", "noise")]
-            arguments += ["--out", str(material), "--scenes", "2", *more]
-            patch.setattr("sys.argv", ["echo_scenes", *arguments])
-            echo_scenes.main()
-    return material
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    write_recordings(folder)
+    return folder
 
 
-def test_scenes_are_kept_level_and_half_as_precise(with_scenes: Path) -> None:
-    store = with_scenes / "train" / "scene0"
+def test_a_seed_makes_the_same_clips(recordings: Path, tmp_path: Path) -> None:
+    kept = []
+    for name in ("first", "again"):
+        make_clips(recordings, tmp_path / name, hours=0.005)
+        folder = tmp_path / name / "train"
+        kept.append([np.load(p) for p in sorted(folder.glob("*.spectra.npy"))])
+    assert len(kept[0]) == 3  # heard, target, noise
+    assert all(np.array_equal(a, b) for a, b in zip(*kept, strict=True))
+    assert all(plane.dtype == np.float16 and np.isfinite(plane).all() for plane in kept[0])
+    label = np.load(tmp_path / "first" / "train" / "heard0.npz")["label"].astype(bool)
+    target = np.square(kept[0][-1].astype(np.float32)).sum((2, 3))
+    assert 0.05 < label.mean() < 0.95
+    assert target[label].mean() > 10 * target[~label].mean()  # windows and rooms reach on
+
+
+def test_scenes_are_kept_level_and_half_as_precise(recordings: Path, tmp_path: Path) -> None:
+    make_scenes(recordings, tmp_path)
+    store = tmp_path / "train" / "scene0"
     kept = {
         name: np.load(store.with_suffix(f".{name}.npy"))
         for name in ("spectra", "target", *echo_scenes.POWERS)
@@ -191,59 +262,63 @@ def test_scenes_are_kept_level_and_half_as_precise(with_scenes: Path) -> None:
     assert all(abs(level_db - unit_db) < 6 for level_db in levels)
 
 
-def test_batches_hold_scenes_where_there_are_some(with_scenes: Path) -> None:
-    pytest.importorskip("torch")
-    from training.mix import NOTHING, Mixer
-
-    mixer = Mixer(with_scenes / "train", Points(), 100)
-    batch = mixer.batch(1, 0, 24)
-    assert batch.aside.shape == (24, 100, Points().count, 3)
-    far = (batch.aside[..., 2] > NOTHING + 1e-3).any(-1).any(-1)
-    assert 0 < int(far.sum()) < 18
-    assert bool((batch.aside[..., 0] > NOTHING + 1e-3).any(-1).any(-1).all())
-    assert all(
-        bool(getattr(batch, name).isfinite().all())
-        for name in ("hears", "aside", "mixed", "wanted", "shared")
-    )
-    again = mixer.batch(1, 0, 24)
-    assert bool((batch.aside == again.aside).all())
+def _run(folder: Path, losses: list[float]) -> Path:
+    folder.mkdir()
+    lines: list[dict[str, object]] = [
+        {"step": 0, "parameters": 10, "multiplications": 20, "clips": 3}
+    ]
+    for n, loss in enumerate(losses, 1):
+        parts = {"loss": loss, "magnitude": 0.01, "phase": 0.02, "voice": 0.3}
+        line = {"step": n, "frames": 1e6 * n, "cpu_min": 2.0 * n, "train": parts, "valid": parts}
+        lines.append(line)
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "options.json").write_text(json.dumps({"seed": 7, "lost": 3.0, "minutes": None}))
+    return folder
 
 
-def test_a_toy_training_learns_and_goes_on(material: Path, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from training import train
+def test_model_cards_tell_what_runs_have_logged(tmp_path: Path) -> None:
+    first, second = _run(tmp_path / "A", [0.5, 0.4]), _run(tmp_path / "B", [0.3])
+    nets = {"small": [model_cards.read_run(first), model_cards.read_run(second)]}
+    head, *rows = model_cards.run_rows(nets)
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["run"] for row in told] == ["A", "B", "all"]
+    assert told[0]["seed"] == "7"
+    assert told[0]["loss held out"] == "0.4000"
+    assert told[-1]["CPU-minutes"] == "6.0"
+    assert told[-1]["million hops"] == "3.0"
+    assert model_cards.option_rows(nets)[1][2] == "`--seed 7 --lost 3.0`"
+    drawn = model_cards.curves(nets)
+    assert [x for _, points in drawn for x, _ in points] == [2.0, 4.0, 6.0]  # run after run
+    root = ElementTree.fromstring(model_cards.picture(drawn))
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    heights = [
+        float(pair.split(",")[1]) for line in lines for pair in line.attrib["points"].split()
+    ]
+    assert len(lines) == 2
+    assert heights == sorted(heights)  # a lower loss is drawn lower
 
-    def run(steps: int) -> list[dict[str, object]]:
-        arguments = [str(tmp_path), "--material", str(material), "--channels", "8", "--full", "16"]
-        arguments += ["--layers", "1", "--taps", "1", "--sequences", "4", "--hops", "100"]
-        arguments += ["--rate", "0.005", "--warm-up", "10"]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                "sys.argv", ["train", *arguments, "--steps", str(steps), "--log-every", "40"]
-            )
-            train.main()
-        lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        return [line for line in map(json.loads, lines) if "valid" in line]
 
-    run(40)
-    log = run(160)  # from step 40 on
-    losses = [line["valid"]["loss"] for line in log]  # type: ignore[index]
-    assert [line["step"] for line in log] == [40, 80, 120, 160]
-    assert losses[-1] < 0.8 * losses[0]
+def test_model_cards_tell_where_recordings_are_from(recordings: Path) -> None:
+    rows = model_cards.data_rows(recordings / "speech", noise=False)
+    assert rows[1][:2] == ("made up", "CC0-1.0")
+    assert rows[-1][0] == "all"
+    assert float(rows[-1][-1]) == pytest.approx(8 / 60, abs=0.06)
 
 
-def test_fast_recurrent_layers_are_those_of_torch() -> None:
-    torch = pytest.importorskip("torch")
-    from training.gru import Gru
+def test_model_cards_tell_scores_side_by_side(tmp_path: Path) -> None:
+    keys = {key for keys in model_cards.METRICS.values() for key in keys}
+    for name, value in (("none", 1.0), ("large", 2.5)):
+        summary = {"summary": {name: dict.fromkeys(keys, value)}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(summary))
+    rows = model_cards.score_rows([tmp_path / "none.json", tmp_path / "large.json"])
+    assert rows[0] == ("", "input", "large")
+    assert ("PESQ", "1.00", "2.50") in rows
+    assert ("babble: OVRL / PESQ", "1.00 / 1.00", "2.50 / 2.50") in rows
 
-    torch.manual_seed(1)
-    ours, theirs = Gru(6, 16), torch.nn.GRU(6, 16)
-    theirs.load_state_dict(ours.state_dict())
-    x = torch.randn(12, 4, 6)
-    x[5] *= 1000  # gates far beyond what an exponential can hold
-    found, wanted = ours(x), theirs(x)[0]
-    assert torch.allclose(found, wanted, atol=1e-5)
-    found.square().sum().backward()
-    wanted.square().sum().backward()
-    for name, weight in ours.named_parameters():
-        assert torch.allclose(weight.grad, getattr(theirs, name).grad, rtol=1e-3, atol=1e-3)
+
+def test_the_page_has_room_for_all_of_it() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    for name in ("sizes", "speech", "noise", "material", "runs", "options", "scores"):
+        assert "| new |" in model_cards.put_between(page, name, "| new |")
+    with pytest.raises(ValueError, match="no marks for nothing"):
+        model_cards.put_between(page, "nothing", "")

@@ -18,6 +18,7 @@ packages() {
     bench) echo libkissfft-dev libebur128-1 ;; # the peers of the FFT and of the meter
     browser) echo chromium fonts-noto-cjk ;; # the report is opened, in Chinese too
     video) echo libgl1 libglib2.0-0 ;; # OpenCV, which the face tracker brings along
+    training) echo g++ ;; # recurrent layers that train fast
     ci) echo git make ;;
     *) echo "tools/system.sh: no package group '$1'" >&2 && return 2 ;;
     esac

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @functools.cache
-def _kernel() -> Any:
+def kernel() -> Any:
     """Return the compiled recurrence, or None."""
     from torch.utils import cpp_extension
 
@@ -36,7 +36,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, from_input: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return [hops, rows, state]."""
-        states, gates = _kernel().forward(
+        states, gates = kernel().forward(
             from_input.float().contiguous(), weight.t().contiguous(), bias
         )
         ctx.save_for_backward(states, gates, weight)
@@ -46,7 +46,7 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients."""
         states, gates, weight = ctx.saved_tensors
-        by_input, by_state = _kernel().backward(grad.float().contiguous(), states, gates, weight)
+        by_input, by_state = kernel().backward(grad.float().contiguous(), states, gates, weight)
         flat = by_state[1:].reshape(-1, weight.shape[0])
         by_weight = flat.t() @ states[:-1].reshape(-1, weight.shape[1])
         return by_input, by_weight, by_state.sum((0, 1))
@@ -67,7 +67,7 @@ class Gru(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the states, (hops, rows, state), from state 0."""
-        if _kernel() is None:
+        if kernel() is None:
             weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
             start = x.new_zeros(1, x.shape[1], self.weight_hh_l0.shape[1])
             return torch.gru(x, start, weights, True, 1, 0.0, self.training, False, False)[0]

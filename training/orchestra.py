@@ -40,7 +40,7 @@ _OCTAVES = {"bass": 3, "chords": 5, "arpeggio": 5, "melody": 6, "effect": 5}
 Event = tuple[int, bytes]  # at a tick
 
 
-def _variable(number: int) -> bytes:
+def variable(number: int) -> bytes:
     """Return a number as standard MIDI files write times."""
     out = [number & 0x7F]
     while number > 0x7F:
@@ -54,7 +54,7 @@ def midi_file(events: list[Event], beats_per_minute: float) -> bytes:
     tempo = int(60e6 / beats_per_minute)
     track, now = b"\x00\xff\x51\x03" + tempo.to_bytes(3, "big"), 0
     for tick, message in sorted(events):
-        track += _variable(tick - now) + message
+        track += variable(tick - now) + message
         now = tick
     track += b"\x00\xff\x2f\x00"
     head = b"MThd" + struct.pack(">IHHH", 6, 0, 1, _TICKS)

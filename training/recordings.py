@@ -36,6 +36,8 @@ class Recording:
     speaker: str
     wide: bool
     held_out: bool
+    licence: str = ""
+    language: str = ""
 
 
 def listed(folder: Path, noise: bool) -> list[Recording]:
@@ -56,7 +58,8 @@ def listed(folder: Path, noise: bool) -> list[Recording]:
         else:
             held = speakers.index(speaker) % _HELD_OUT_SPEAKERS == 5
         wide = soundfile.info(path).samplerate == WIDE_RATE_HZ
-        found.append(Recording(path, source, speaker, wide, held))
+        language = row[head.index("language")] if "language" in head else ""
+        found.append(Recording(path, source, speaker, wide, held, row[2], language))
     return found
 
 

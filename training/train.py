@@ -127,6 +127,14 @@ class Run:
             torch.save(content, self.folder / f".{name}")
             os.replace(self.folder / f".{name}", self.folder / name)
 
+    def keep_options(self) -> None:
+        """Write what the run was called with, without the machine's folders."""
+        named = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options).items()}
+        named |= {k: None for k in ("run", "material")}
+        if self.options.start is not None:
+            named["start"] = f"{self.options.start.parent.name}/{self.options.start.name}"
+        (self.folder / "options.json").write_text(json.dumps(named) + "\n", encoding="utf-8")
+
     def losses(self, model: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         """Return the loss of a batch and its parts."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
@@ -160,7 +168,7 @@ class Run:
                 slow.lerp_(fast, 1 - kept)
         self.step += 1
         self.frames += batch.speech.numel()
-        return {k: float(v) for k, v in parts.items()}
+        return {k: float(v.detach()) for k, v in parts.items()}
 
     def validate(self) -> dict[str, float]:
         """Return the averaged net's loss on held-out speakers and noises."""
@@ -192,6 +200,7 @@ def main() -> None:
     options = arguments().parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     run = Run(options)
+    run.keep_options()
     count = sum(p.numel() for p in run.net.parameters())
     run.log(
         parameters=count, multiplications=net.multiplications(run.shape), clips=len(run.mixer.heard)

@@ -111,8 +111,8 @@ class NoiseStats(Stats):
     hum_hz: float
     music: bool
     transient_count: int
-    model: str
-    net_share: float
+    model: str = NOISE_MODELS[0]
+    net_share: float = 0.0
 
     @classmethod
     def from_report(cls, *reports: Any) -> Self:

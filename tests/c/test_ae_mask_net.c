@@ -39,8 +39,7 @@ static double wide(const ae_net_wide *layer, const double *in, int output)
 {
     double sum = 0.0;
     for (int i = 0; i < layer->inputs; i++)
-        sum += in[i] *
-               (double)layer->weights[ae_net_wide_index(layer->outputs, layer->inputs, output, i)];
+        sum += in[i] * (double)ae_net_wide_number(layer, output, i);
     return (double)layer->bias[output] + (double)layer->scale[output] * sum;
 }
 

@@ -7,7 +7,7 @@
 enum { k_most = 1 << 16, k_most_rows = 52 };
 
 static float weights[k_most], in[k_most], out[k_most], scale[1024], bias[1024];
-static int8_t numbers[k_most];
+static uint32_t numbers[k_most];
 
 static void randomise(float *values, int count, uint32_t *seed)
 {
@@ -47,22 +47,24 @@ static void test_wide_layers_are_products(void)
     for (int n = 0; n < 6; n++) {
         const int inputs = sizes[n][0], outputs = sizes[n][1];
         static double plain[1024][1024];
+        memset(numbers, 0, sizeof numbers);
         randomise(scale, outputs, &seed);
         randomise(bias, outputs, &seed);
         randomise(in, inputs, &seed);
         for (int o = 0; o < outputs; o++)
             for (int i = 0; i < inputs; i++) {
                 const int8_t number = (int8_t)(127.0f * ae_random(&seed));
-                const int at = ae_net_wide_index(outputs, inputs, o, i);
-                CHECK(at >= 0 && at < inputs * outputs);
-                numbers[at] = number;
+                ae_net_wide_put(numbers, outputs, inputs, o, i, number);
                 plain[o][i] = (double)number;
             }
         const ae_net_wide layer = {inputs, outputs, numbers, scale, bias};
         ae_net_wide_apply(&layer, in, out);
         for (int o = 0; o < outputs; o++) {
             double sum = 0.0;
-            for (int i = 0; i < inputs; i++) sum += plain[o][i] * (double)in[i];
+            for (int i = 0; i < inputs; i++) {
+                CHECK((double)ae_net_wide_number(&layer, o, i) == plain[o][i]);
+                sum += plain[o][i] * (double)in[i];
+            }
             CHECK_NEAR(out[o], (double)bias[o] + (double)scale[o] * sum, 5e-3); /* of thousands */
         }
     }

@@ -67,8 +67,8 @@ static void test_wide_weights_are_where_their_index_says(void)
     for (int o = 0; o < 16; o++) {
         CHECK(gather->scale[o] == float_at(at + (size_t)(4 * o)));
         for (int i = 0; i < 200; i++)
-            CHECK(gather->weights[ae_net_wide_index(16, 200, o, i)] ==
-                  (int8_t)file.bytes[at + 64 + (size_t)(o * 200 + i)]);
+            CHECK(ae_net_wide_number(gather, o, i) ==
+                  (float)(int8_t)file.bytes[at + 64 + (size_t)(o * 200 + i)]);
     }
     ae_net_model_destroy(model);
 }

@@ -308,6 +308,35 @@ static void test_tiers_change_without_a_click(void)
     ae_net_model_destroy(large_model);
 }
 
+/* Music fades the net's share out and in, at the pace of a change of tier, and half where it is
+ * half sure. */
+static void test_music_is_left_alone(void)
+{
+    static const float music[] = {0.0f, 1.0f, 0.5f, 0.0f};
+    ae_net_model *model = make_model(k_flat);
+    ae_net_stage *self = make(k_rate, 1, model, NULL, 1);
+    float *planes_re[1], *planes_im[1];
+    uint32_t seed = 3;
+    float last = 0.1f;
+    for (int n = 0; n < 4; n++) {
+        for (int t = 0; t < 20; t++) {
+            play(257, 1, t, &seed);
+            ae_net_stage_hop hop = hop_of(planes_re, planes_im, 1);
+            hop.music = music[n];
+            const float before = re[0][10];
+            ae_net_stage_process(self, &hop, 40.0f, gain);
+            CHECK(fabsf(gain[100] - last) < 0.1f);
+            last = gain[100];
+            if (music[n] == 1.0f && t >= 12)
+                CHECK_NEAR(re[0][10], before, 1e-5 * fabs((double)before));
+        }
+        CHECK_NEAR(read(self).share, 1.0f - music[n], 1e-5);
+        CHECK_NEAR(gain[100], 0.1f + 0.9f * music[n], 1e-4);
+    }
+    ae_net_stage_destroy(self);
+    ae_net_model_destroy(model);
+}
+
 /* After hops that no sound has, the answer is soon what it would have been without them. */
 static void test_bad_weather_is_not_learned(void)
 {
@@ -415,6 +444,7 @@ int main(void)
     test_with_no_limit_nothing_changes();
     test_the_next_lower_tier_there_is();
     test_tiers_change_without_a_click();
+    test_music_is_left_alone();
     test_bad_weather_is_not_learned();
     test_reset_is_new_and_two_share_a_model();
     return AE_TEST_RESULT();

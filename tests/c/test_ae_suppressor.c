@@ -69,8 +69,8 @@ static void test_white_noise_falls_to_the_limit(void)
 
 static void test_create_checks_every_field(void)
 {
-    ae_suppressor_config bad[15];
-    for (int i = 0; i < 15; i++) bad[i] = ae_suppressor_default_config(16000);
+    ae_suppressor_config bad[18];
+    for (int i = 0; i < 18; i++) bad[i] = ae_suppressor_default_config(16000);
     bad[0].sample_rate_hz = 7999;
     bad[1].sample_rate_hz = 96001;
     bad[2].channels = 0;
@@ -85,8 +85,11 @@ static void test_create_checks_every_field(void)
     bad[11].dereverb = NAN;
     bad[12].tier = -1;
     bad[13].tier = 3;
-    bad[14].net_hears_far_end = 2;
-    for (int i = 0; i < 15; i++) {
+    bad[14].unaided_limit_db = -0.1f;
+    bad[15].unaided_limit_db = 40.1f;
+    bad[16].unaided_limit_db = NAN;
+    bad[17].net_hears_far_end = 2;
+    for (int i = 0; i < 18; i++) {
         ae_suppressor *self = (ae_suppressor *)&bad;
         CHECK(ae_suppressor_create(&self, &bad[i]) == AE_ERROR_ARGUMENT && self == NULL);
     }
@@ -545,6 +548,36 @@ static void test_a_net_goes_on_to_the_limit(void)
     ae_net_model_destroy(model);
 }
 
+/* At a limit of 40 dB: where no net is at work noise is turned down as far as is said for that. */
+static void test_without_its_net_it_has_a_limit_of_its_own(void)
+{
+    ae_net_model *model = make_model(k_flat_net);
+    ae_suppressor *self = make_with_net(model, 1, 40.0f);
+    CHECK(ae_suppressor_most_tier(self) == 1);
+    uint32_t seed = 9;
+    double jump_db = 0.0;
+    static const float unaided_db[] = {12.0f, 20.0f, NAN, -5.0f};
+    static const double wanted_db[] = {12.0, 20.0, 20.0, 0.0};
+    for (int n = 0; n < 4; n++) {
+        ae_suppressor_set_unaided_limit_db(self, unaided_db[n]);
+        ae_suppressor_hold_tier(self, 2);
+        fall_of_noise(self, 150, &seed, &jump_db);
+        CHECK_NEAR(fall_of_noise(self, 100, &seed, &jump_db), 30.0, 1.5);
+        ae_suppressor_hold_tier(self, 0);
+        ae_suppressor_set_tier(self, 1); /* wanted, and not to be had */
+        fall_of_noise(self, 150, &seed, &jump_db);
+        CHECK_NEAR(fall_of_noise(self, 100, &seed, &jump_db), wanted_db[n], 1.0);
+    }
+    ae_suppressor_destroy(self);
+    self = make_with_net(NULL, 2, 40.0f);
+    CHECK(ae_suppressor_most_tier(self) == 0);
+    ae_suppressor_set_unaided_limit_db(self, 12.0f);
+    fall_of_noise(self, 150, &seed, &jump_db);
+    CHECK_NEAR(fall_of_noise(self, 100, &seed, &jump_db), 12.0, 1.0);
+    ae_suppressor_destroy(self);
+    ae_net_model_destroy(model);
+}
+
 /* On, off and on again, at 20 dB with and without: what is heard stays there all the time. */
 static void test_a_net_comes_and_goes_without_a_click(void)
 {
@@ -666,6 +699,7 @@ int main(void)
     test_the_noise_is_known_behind_an_echo();
     test_the_hole_is_filled_with_the_rooms_noise();
     test_a_net_goes_on_to_the_limit();
+    test_without_its_net_it_has_a_limit_of_its_own();
     test_a_net_comes_and_goes_without_a_click();
     test_with_a_net_no_limit_is_a_delay_and_reset_is_new();
     test_in_place_reset_and_bad_weather();
