@@ -23,6 +23,7 @@ struct ae_echo_stage {
     ae_echo_bands *bands;
     ae_echo_net *net;
     float *residual_power, *mix; /* [bins] */
+    float trust[AE_MAX_CHANNELS];
     float gain[k_bands];
     int quiet_hops; /* since the far end was heard */
     float opened;   /* 0 .. 1: share of the gain that is not applied */
@@ -128,10 +129,11 @@ void ae_echo_stage_powers(const ae_echo_stage *self, float scale, float *echo, f
     for (int c = 0; c < self->config.channels; c++) {
         const ae_echo_planes *planes = ae_echo_spectra_planes(self->spectra[c]);
         const float *restrict from_echo = planes->echo, *restrict from_far = planes->far_end;
+        const float far_scale = scale * self->trust[c] * self->trust[c];
 #pragma omp simd
         for (int k = 0; k < self->bins; k++) {
             to_echo[k] += scale * from_echo[k];
-            to_far[k] += scale * from_far[k];
+            to_far[k] += far_scale * from_far[k];
         }
     }
 }
@@ -209,7 +211,10 @@ void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, 
 {
     ae_echo_net_input in = {0};
     float mix[k_bands];
-    for (int c = 0; c < self->config.channels; c++) listen(self, c, echo[c], re[c], im[c], &in);
+    for (int c = 0; c < self->config.channels; c++) {
+        listen(self, c, echo[c], re[c], im[c], &in);
+        self->trust[c] = echo[c]->trust;
+    }
     ae_echo_net_update(self->net, &in, self->gain, mix);
     int unheard = 0;
     for (int c = 0; c < self->config.channels; c++) unheard |= echo[c]->unheard;

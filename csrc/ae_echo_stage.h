@@ -32,7 +32,8 @@ void ae_echo_stage_reset(ae_echo_stage *self);
 void ae_echo_stage_update(ae_echo_stage *self, const ae_echo_view *const *echo, float *const *re,
                           float *const *im, float *gain, float *taken);
 /* Power of the last hop's linear echo estimate and of the far end behind the bulk delay, [bins]
- * each: |X|^2 summed over the channels, times scale. No overlap. */
+ * each: |X|^2 summed over the channels, times scale; both fade away where the filter no longer
+ * believes in an echo path, as with a headset. After an update; no overlap. */
 void ae_echo_stage_powers(const ae_echo_stage *self, float scale, float *echo, float *far_end);
 /* How much of the last hop was near end or noise, 0 (all echo) .. 1. */
 float ae_echo_stage_near_end_presence(const ae_echo_stage *self);
