@@ -145,8 +145,8 @@ class NoiseConfig(_Checked):
         0.0,
         40.0,
         "dB",
-        "how far noise may be turned down; 0 leaves it alone; auto: 20, with a net 40, which is as "
-        "far as the net goes",
+        "how far noise may be turned down; 0 leaves it alone; auto: 20, with a net 30; with a net "
+        "30 to 40 stand for 30 to 60",
     )
     dereverb: float = _number(1.0, 0.0, 1.0, "", "strength of late-reverberation removal")
     transients: bool = _switch(True, "take key strokes, clicks and taps away")
@@ -162,7 +162,7 @@ class NoiseConfig(_Checked):
         """`attenuation_limit_db`, or what stands for None there."""
         if self.attenuation_limit_db is not None:
             return self.attenuation_limit_db
-        return 20.0 if self.model == NOISE_MODELS[0] else 40.0
+        return 20.0 if self.model == NOISE_MODELS[0] else 30.0
 
     @property
     def unaided_limit_db(self) -> float:

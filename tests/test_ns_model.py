@@ -202,7 +202,7 @@ def test_the_model_is_a_setting_like_others() -> None:
         config = ae.EngineConfig().with_settings({"ns.model": model})
         assert ae.EngineConfig.from_toml(config.to_toml()) == config
         assert ae.EngineConfig.from_json(config.to_json()) == config
-        assert config.ns.limit_db == (20.0 if model == "classical" else 40.0)
+        assert config.ns.limit_db == (20.0 if model == "classical" else 30.0)
         assert replace(config.ns, attenuation_limit_db=12.0).limit_db == 12.0
     for wrong in ("huge", "", "Small"):
         with pytest.raises(ae.ConfigError, match="is not known; use classical, small, large"):
@@ -229,7 +229,10 @@ def test_the_limit_is_chosen_until_it_is_given() -> None:
 @pytest.mark.parametrize("model", NETS)
 def test_noise_goes_further_and_the_voice_stays(model: str) -> None:
     mic = noise(4.0, RATE_HZ, 0.01)
-    assert level_db(suppressed(mic, model=model)[RATE_HZ:]) < level_db(mic) - 30.0
+    plain = suppressed(mic, model="classical")
+    assert level_db(suppressed(mic, model=model)[RATE_HZ:]) < level_db(plain[RATE_HZ:]) - 6.0
+    deep = suppressed(mic, model=model, attenuation_limit_db=40.0)
+    assert level_db(deep[RATE_HZ:]) < level_db(mic) - 40.0
     clean = 0.5 * speech("host", 6.0)
     kept = suppressed(clean + noise(6.0, RATE_HZ, 0.003), model=model)
     loud = np.abs(clean) > 0.02
@@ -241,7 +244,9 @@ def test_noise_goes_further_and_the_voice_stays(model: str) -> None:
 def test_a_given_limit_holds(model: str, limit_db: float) -> None:
     mic = noise(4.0, RATE_HZ, 0.01)
     out = suppressed(mic, model=model, attenuation_limit_db=limit_db, transients=False)
-    assert level_db(out[RATE_HZ:]) == pytest.approx(level_db(mic) - limit_db, abs=1.5)
+    taken_db = level_db(mic) - level_db(out[RATE_HZ:])
+    assert taken_db < limit_db + 1.5  # never more than that
+    assert taken_db > 0.75 * limit_db - 1.5  # a net need not be sure that all of it is noise
 
 
 @pytest.mark.parametrize("model", NETS)

@@ -61,7 +61,10 @@ class NetModel:
             check(lib.ae_net_model_create(out, ffi.from_buffer(content), len(content)), "model")
         except ConfigError:
             raise _unusable(
-                name, path, "its net is not of a shape that this version runs", "another version's"
+                name,
+                path,
+                "its net is not one that this version runs (its shape, or a weight is no number)",
+                "another version's",
             ) from None
         self.name = name
         self.handle: Any = ffi.gc(out[0], lib.ae_net_model_destroy)

@@ -22,8 +22,8 @@ class NoiseSuppressor(Processor):
         What works: formulas, which know steady noise, hum and clicks; or a small or large neural
         net behind them, which knows voices. Latency is the same.
     attenuation_limit_db : float, optional
-        How far noise may be turned down, 0 to 40 dB; None: 20 dB, with a net 40 dB, which is as far
-        as the net goes.
+        How far noise may be turned down, 0 to 40 dB; None: 20 dB, with a net 30 dB. With a net 30
+        to 40 stand for 30 to 60 dB.
     dereverb : float
         Strength of late-reverberation removal, 0 to 1; it engages in boomy rooms only.
     transients : bool
