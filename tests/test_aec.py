@@ -239,7 +239,8 @@ def test_a_net_takes_residual_echo_if_it_may(model: str) -> None:
     late_alone = (3.0, 6.0)
     assert erle_db(made.mic, net, late_alone) > 40.0
     assert erle_db(made.mic, classical, late_alone) > 40.0
-    assert level_db((net - classical)[cut(BOTH_S)]) > -60.0  # it heard the far end
+    both = cut(BOTH_S)  # a net that is deaf to the far end gives the same twice, to the bit
+    assert level_db((net - classical)[both]) > level_db(classical[both]) - 45.0
     silent = Scene(made.near, np.zeros_like(made.played), np.zeros_like(made.echo))
     alone = [
         in_the_chain(silent, f"ns.model={model}", f"echo.residual={residual}")
