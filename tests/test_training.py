@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_engine import _kernels
 from training import (
@@ -20,6 +21,8 @@ from training import (
     spectrum,
 )
 from training.front import front, front_scene, front_signal
+from training.material import share_of
+from training.recordings import listed
 from training.spectrum import Points
 from training_material import make_clips, make_scenes, write_recordings
 
@@ -327,3 +330,28 @@ def test_the_page_has_room_for_all_of_it() -> None:
         assert "| new |" in model_cards.put_between(page, name, "| new |")
     with pytest.raises(ValueError, match="no marks for nothing"):
         model_cards.put_between(page, "nothing", "")
+
+
+def test_speakers_kinds_and_licences_are_kept_apart(tmp_path: Path) -> None:
+    silence = np.zeros(1600, np.float32)
+
+    def write(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+        lines = ["file,source,licence,speaker"]
+        for name, licence, speaker in rows:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / name, silence, 16000)
+            lines.append(f"{name},made up,{licence},{speaker}")
+        (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+
+    voices = [(f"{n:02}.wav", "CC0-1.0", f"voice{n:02}") for n in range(12)]
+    unfree = [("nc.wav", "CC-BY-NC-4.0", "voice03"), ("sa.wav", "CC-BY-SA-3.0", "voice04")]
+    unfree += [("speech_bysa/x.wav", "", "voice02"), ("ravdess/y.wav", "", "voice01")]
+    write(tmp_path / "speech", voices + unfree)
+    write(tmp_path / "noise", [("fan.wav", "CC0-1.0", "a"), ("rain-on-window.wav", "CC0-1.0", "b")])
+    speech = listed(tmp_path / "speech", noise=False)
+    assert {r.path.name for r in speech} == {name for name, _, _ in voices}
+    assert [r.speaker for r in speech if r.held_out] == ["voice05"]
+    assert len(share_of(speech, held_out=False)) == 11
+    assert [r.path.stem for r in share_of(listed(tmp_path / "noise", True), True)] == [
+        "rain-on-window"
+    ]

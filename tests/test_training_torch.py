@@ -12,7 +12,7 @@ import soundfile
 
 from audio_engine import _kernels
 from training import sounds, spectrum
-from training.spectrum import Points
+from training.spectrum import NOTHING, Points
 from training_material import make_clips, make_scenes, write_recordings
 
 torch = pytest.importorskip("torch")
@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 from training import enhance, evaluate, export, gru, net, quantise, reference, train  # noqa: E402
 from training.enhance import Enhancer  # noqa: E402
 from training.gru import Gru  # noqa: E402
-from training.mix import NOTHING, Mixer  # noqa: E402
+from training.mix import Mixer  # noqa: E402
 from training.muon import Muon, orthogonal  # noqa: E402
 
 _TOY = ["--channels", "8", "--full", "16", "--layers", "1", "--taps", "3", "--sequences", "4"]

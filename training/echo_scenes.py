@@ -97,8 +97,7 @@ class SceneStore:
         """Write what is left."""
         for plane in self.planes.values():
             plane.flush()
-        high = np.zeros((*self.label.shape, spectrum.HIGH_BANDS), np.float32)
-        np.savez(f"{self.path}.npz", high=high, label=self.label, level=self.level)
+        np.savez(f"{self.path}.npz", label=self.label, level=self.level)
 
 
 def keep_scene(store: SceneStore, first: int, scene: Scene) -> None:

@@ -14,10 +14,9 @@ import torch
 
 from training import net, spectrum
 from training.front import front_signal
-from training.mix import NOTHING
-from training.spectrum import Array
+from training.spectrum import NOTHING, Array
 
-LEAST_GAIN_DB = -60.0  # classical stages and net together, where nobody asks for less
+LEAST_GAIN_DB = -60.0  # classical stages and net together: the engine at its limit of 40 dB
 
 
 class Enhancer:

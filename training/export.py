@@ -48,7 +48,7 @@ def exported(model: torch.nn.Module, shape: net.Shape) -> bytes:
 
 def heard_aside(points: spectrum.Points, planes: list[Array | None], level: Array) -> Array:
     """Return the features of powers (hops, 256), -2 where there is none: (hops, points, planes)."""
-    found = np.full((len(level), points.count, len(planes)), reference.NOTHING, np.float32)
+    found = np.full((len(level), points.count, len(planes)), spectrum.NOTHING, np.float32)
     high = np.zeros((len(level), spectrum.HIGH_BANDS), np.float32)
     for n, power in enumerate(planes):
         if power is not None:

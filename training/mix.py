@@ -23,7 +23,6 @@ _BIN_HZ = np.arange(spectrum.BINS) * spectrum.BIN_HZ
 _OCTAVES = np.log2(np.maximum(_BIN_HZ, spectrum.BIN_HZ) / 1000)
 
 ASIDE = 3  # features per point besides: before the classical stages, echo estimate, far end
-NOTHING = -2.0  # the feature of what is 70 dB under the level
 
 _LEAST_SPEECH = 0.05  # of a clip's hops
 _SCENE_PLANES = ("spectra", "target", "before", "echo", "far")
@@ -274,7 +273,7 @@ class Mixer:
         scale = np.array([d.loudness for d in drawn], np.float32)[:, None] ** 2
         level = spectrum.levels(power.mean(-1) * scale) / scale
         hears = spectrum.features(points, sums, mixed_high, level)
-        aside = np.full((*hears.shape, ASIDE), NOTHING, np.float32)
+        aside = np.full((*hears.shape, ASIDE), spectrum.NOTHING, np.float32)
         aside[..., 0] = spectrum.features(points, sums_before, before_high, level)
         for n, d in enumerate(drawn):
             for which, beside in ((1, d.echo), (2, d.far)):

@@ -9,12 +9,8 @@ import numpy as np
 from scipy import signal
 
 from training import sounds
-from training.sounds import Random, log_uniform, ratio
+from training.sounds import Random, add, log_uniform, ratio, unit
 from training.spectrum import Array
-
-
-def _unit(x: Array) -> Array:
-    return np.asarray(x / (np.sqrt(np.mean(x**2)) + 1e-9), np.float32)
 
 
 def _smooth(rng: Random, frames: int, knots: int) -> Array:
@@ -30,11 +26,6 @@ def _band(x: Array, low_hz: float, high_hz: float, rate: int) -> Array:
         1, [min(low_hz, 0.8 * high_hz), high_hz], "band", fs=rate, output="sos"
     )
     return np.asarray(signal.sosfilt(sections, x))
-
-
-def _put(out: Array, at: int, sound: Array) -> None:
-    if 0 <= at < len(out):
-        out[at : at + len(sound)] += sound[: len(out) - at]
 
 
 # --- keyboards ---
@@ -113,8 +104,8 @@ def keyboard(rng: Random, frames: int, rate: int) -> Array:
             last = rng.random() < 0.17
             down, up = space if last else keys[int(rng.integers(len(keys)))]
             force = ratio(rng.normal(2 * last, touch_db))
-            _put(out, int(at_s * rate), force * down)
-            _put(out, int((at_s + hold_s * rng.uniform(0.7, 1.4)) * rate), release * force * up)
+            add(out, int(at_s * rate), force * down)
+            add(out, int((at_s + hold_s * rng.uniform(0.7, 1.4)) * rate), release * force * up)
             # Hands alternate: the distance of keys is no steady beat.
             at_s += max(0.025, pace_s * float(rng.lognormal(0, 0.45)))
             if at_s > frames / rate:
@@ -142,13 +133,13 @@ def water(rng: Random, frames: int, rate: int) -> Array:
         for _ in range(24)
     ]  # fmt: skip
     for at in rng.integers(0, frames, int(log_uniform(rng, 8, 500) * frames / rate)):
-        _put(out, int(at), rng.gamma(0.8, 1) * bubbles[int(rng.integers(24))])
+        add(out, int(at), rng.gamma(0.8, 1) * bubbles[int(rng.integers(24))])
     flow = 0.3 + _smooth(rng, frames, int(rng.integers(2, 12)))
     spray = _band(
         rng.standard_normal(frames), log_uniform(rng, 300, 2500), rng.uniform(4e3, 2e4), rate
     )
-    mixed = flow * (_unit(out) + ratio(rng.uniform(-20, 8)) * _unit(spray))
-    return _unit(sounds.convolved(mixed, sounds.any_room(rng, rate)[0]))
+    mixed = flow * (unit(out) + ratio(rng.uniform(-20, 8)) * unit(spray))
+    return unit(sounds.convolved(mixed, sounds.any_room(rng, rate)[0]))
 
 
 def rustle(rng: Random, frames: int, rate: int) -> Array:
@@ -159,7 +150,7 @@ def rustle(rng: Random, frames: int, rate: int) -> Array:
     while at_s < frames / rate:
         n = int(length_s * rng.uniform(0.5, 1.6) * rate)
         shape = np.sin(np.pi * np.linspace(0, 1, n)) ** rng.uniform(0.5, 2)
-        _put(strokes, int(at_s * rate), ratio(rng.normal(0, 4)) * shape)
+        add(strokes, int(at_s * rate), ratio(rng.normal(0, 4)) * shape)
         at_s += n / rate + rng.gamma(1.5, gap_s)
     dense = log_uniform(rng, 60, 6000) / rate
     grains = (rng.random(frames) < dense) * rng.standard_normal(frames) * rng.gamma(0.4, 1, frames)
@@ -167,9 +158,9 @@ def rustle(rng: Random, frames: int, rate: int) -> Array:
     grain = rng.standard_normal(len(t)) * np.exp(-t / log_uniform(rng, 0.0002, 0.002))
     low_hz = log_uniform(rng, 150, 2500)
     out = _band(sounds.convolved(grains, grain), low_hz, low_hz * rng.uniform(3, 12), rate)
-    steps = strokes * (_unit(out) + ratio(rng.uniform(-30, -8)) * rng.standard_normal(frames))
+    steps = strokes * (unit(out) + ratio(rng.uniform(-30, -8)) * rng.standard_normal(frames))
     under = ratio(rng.uniform(-45, -15)) * sounds.coloured(rng, frames, rate)
-    return _unit(_unit(sounds.convolved(steps, sounds.any_room(rng, rate)[0])) + under)
+    return unit(unit(sounds.convolved(steps, sounds.any_room(rng, rate)[0])) + under)
 
 
 # --- machines ---
@@ -195,9 +186,9 @@ def rattle(rng: Random, frames: int, rate: int) -> Array:
     for k in range(int(frames / rate * turn_hz) + 1):
         at_s = (k + rng.normal(0, 0.03)) / turn_hz
         for delay_s in sorted({0.0, axle_s}):
-            _put(loose, int((at_s + delay_s) * rate), ratio(rng.normal(0, 3)) * ring)
-    out = _unit(base * turn * 10 ** (swell_db / 20)) + ratio(rng.uniform(-20, 6)) * _unit(loose)
-    return _unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
+            add(loose, int((at_s + delay_s) * rate), ratio(rng.normal(0, 3)) * ring)
+    out = unit(base * turn * 10 ** (swell_db / 20)) + ratio(rng.uniform(-20, 6)) * unit(loose)
+    return unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
 
 
 def buffets(rng: Random, frames: int, rate: int) -> Array:
@@ -208,14 +199,14 @@ def buffets(rng: Random, frames: int, rate: int) -> Array:
         n = int(log_uniform(rng, 0.05, 1.5) * rate)
         rise = max(0.02, rng.beta(1.2, 3))
         shape = np.minimum(np.linspace(0, 1 / rise, n), np.linspace(1 / (1 - rise), 0, n))
-        _put(gust, int(at_s * rate), rng.gamma(1, 1) * np.minimum(shape, 1))
+        add(gust, int(at_s * rate), rng.gamma(1, 1) * np.minimum(shape, 1))
         at_s += rng.gamma(1.2, 0.35)
     low = _band(rng.standard_normal(frames), rng.uniform(8, 40), log_uniform(rng, 60, 600), rate)
     high = _band(rng.standard_normal(frames), 300, rng.uniform(1500, 9000), rate)
-    out = gust * _unit(low) + ratio(rng.uniform(-35, -10)) * gust**2 * _unit(high)
+    out = gust * unit(low) + ratio(rng.uniform(-35, -10)) * gust**2 * unit(high)
     if rng.random() < 0.4:
         out = np.tanh(2 * out / (np.sqrt(np.mean(out**2)) + 1e-9) * rng.uniform(0.2, 1))
-    return _unit(_unit(out) + ratio(rng.uniform(-40, -10)) * sounds.coloured(rng, frames, rate))
+    return unit(unit(out) + ratio(rng.uniform(-40, -10)) * sounds.coloured(rng, frames, rate))
 
 
 def preamplifier(rng: Random, frames: int, rate: int) -> Array:
@@ -228,11 +219,11 @@ def preamplifier(rng: Random, frames: int, rate: int) -> Array:
     for _ in range(int(rng.integers(0, 3))):  # clocks of the converter
         near = np.abs(f_hz - rng.uniform(900, 0.45 * rate)) < 1.0
         shape = shape + near * rng.uniform(3, 40)
-    out = _unit(np.fft.irfft(np.fft.rfft(rng.standard_normal(frames)) * shape, frames))
+    out = unit(np.fft.irfft(np.fft.rfft(rng.standard_normal(frames)) * shape, frames))
     if rng.random() < 0.3:  # popcorn noise
         flips = np.cumsum(rng.random(frames) < rng.uniform(2, 60) / rate) % 2
         out = out + rng.uniform(0.2, 1) * _band(flips - 0.5, 20, 6000, rate)
-    return _unit(out * (1 - rng.uniform(0, 0.4) * _smooth(rng, frames, 4)))
+    return unit(out * (1 - rng.uniform(0, 0.4) * _smooth(rng, frames, 4)))
 
 
 NEAR: dict[str, Callable[[Random, int, int], Array]] = {

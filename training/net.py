@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from training.gru import Gru
-from training.mix import NOTHING, Batch
-from training.spectrum import BIN_HZ, HOPS_PER_S, Points
+from training.mix import Batch
+from training.spectrum import BIN_HZ, HOPS_PER_S, NOTHING, Points
 
 
 @dataclass(frozen=True)

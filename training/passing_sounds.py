@@ -7,14 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from training import sounds
-from training.sounds import Random, log_uniform, ratio
+from training.sounds import Random, add, log_uniform, ratio, unit
 from training.spectrum import Array
 
 _SOUND_M_S = 343.0
-
-
-def _unit(x: Array) -> Array:
-    return np.asarray(x / (np.sqrt(np.mean(x**2)) + 1e-9), np.float32)
 
 
 def _wandering(rng: Random, frames: int, knots: int, spread: float) -> Array:
@@ -37,7 +33,7 @@ def vehicle(rng: Random, frames: int, rate: int) -> Array:
         for h in range(1, int(rng.integers(6, 40))):
             engine += rng.uniform(0.1, 1) * h ** -rng.uniform(0.4, 1.4) * np.sin(h * phase)
         tyres = sounds.coloured(rng, frames, rate)
-        sound = _unit(engine) * ratio(rng.uniform(-12, 6)) + tyres
+        sound = unit(engine) * ratio(rng.uniform(-12, 6)) + tyres
         out += ratio(rng.normal(0, 4)) * sound * near_m / distance_m
     if rng.random() < 0.25:  # a horn
         start, length = rng.uniform(0, 0.8) * t[-1], rng.uniform(0.2, 1.5)
@@ -45,7 +41,7 @@ def vehicle(rng: Random, frames: int, rate: int) -> Array:
         low_hz = rng.uniform(250, 500)
         horn = sum(np.sign(np.sin(2 * np.pi * f * t)) for f in (low_hz, 1.25 * low_hz))
         out += ratio(rng.uniform(-12, 3)) * on * horn
-    return _unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
+    return unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
 
 
 def clatter(rng: Random, frames: int, rate: int) -> Array:
@@ -64,12 +60,10 @@ def clatter(rng: Random, frames: int, rate: int) -> Array:
         for f_hz in modes:
             ring = np.sin(2 * np.pi * f_hz * rng.uniform(0.98, 1.02) * t + rng.uniform(0, 6))
             blow += rng.uniform(0.1, 1) * ring * np.exp(-t / (decay_s * rng.uniform(0.4, 1.3)))
-        at = int(at_s * rate)
-        piece = ratio(rng.normal(0, 5)) * blow[: frames - at]
-        out[at : at + len(piece)] += piece
+        add(out, int(at_s * rate), ratio(rng.normal(0, 5)) * blow)
         at_s += rng.gamma(1.5, pace_s) + 0.01
-    out = _unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
-    return _unit(out + ratio(rng.uniform(-45, -12)) * sounds.coloured(rng, frames, rate))
+    out = unit(sounds.convolved(out, sounds.any_room(rng, rate)[0]))
+    return unit(out + ratio(rng.uniform(-45, -12)) * sounds.coloured(rng, frames, rate))
 
 
 def buzz(rng: Random, frames: int, rate: int) -> Array:
@@ -96,7 +90,7 @@ def buzz(rng: Random, frames: int, rate: int) -> Array:
         on = (t * rng.uniform(0.3, 1.5)) % 1 < rng.uniform(0.3, 1.0)
         phase = 2 * np.pi * np.cumsum(f_hz) / rate
         out = on * (np.sin(phase) + rng.uniform(0, 0.5) * np.sin(3 * phase))
-    return _unit(_unit(out) + ratio(rng.uniform(-40, -6)) * sounds.coloured(rng, frames, rate))
+    return unit(unit(out) + ratio(rng.uniform(-40, -6)) * sounds.coloured(rng, frames, rate))
 
 
 def cry(rng: Random, frames: int, rate: int) -> Array:
@@ -118,12 +112,10 @@ def cry(rng: Random, frames: int, rate: int) -> Array:
             near = np.max(1 / (1 + ((f_hz - formants) / (0.2 * formants)) ** 2))
             sound += (0.1 + near) * h**-0.5 * np.sin(h * phase)
         sound *= np.sin(np.pi * share) ** rng.uniform(0.3, 1.5)
-        at = int(at_s * rate)
-        piece = ratio(rng.normal(0, 3)) * sound[: frames - at]
-        out[at : at + len(piece)] += piece
+        add(out, int(at_s * rate), ratio(rng.normal(0, 3)) * sound)
         at_s += len(t) / rate + rng.gamma(1.2, 0.5)
     out = sounds.convolved(out, sounds.any_room(rng, rate)[0])
-    return _unit(_unit(out) + ratio(rng.uniform(-40, -8)) * sounds.coloured(rng, frames, rate))
+    return unit(unit(out) + ratio(rng.uniform(-40, -8)) * sounds.coloured(rng, frames, rate))
 
 
 PASSING: dict[str, Callable[[Random, int, int], Array]] = {

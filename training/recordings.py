@@ -12,8 +12,10 @@ import soxr
 
 from training.spectrum import Array
 
-# Sources whose licence forbids weights that anybody may use, and lists that may not be trained on.
-_LEFT_OUT = ("ravdess", "speech_bysa", "bysa")
+# Weights that anybody may use for anything must not come from these: by licence, and by folder
+# where a list does not say it.
+_LICENCES_LEFT_OUT = ("-nc", "-sa")
+_FOLDERS_LEFT_OUT = ("ravdess", "bysa")
 WIDE_RATE_HZ, NARROW_RATE_HZ = 48000, 16000
 _GATE_DB, _GATE_SPAN_DB = -47.0, 10.0  # a recording's own noise between the words goes
 _LEAST_CONTRAST_DB = 27.0  # recordings whose pauses are not that far down are not clean
@@ -40,6 +42,12 @@ class Recording:
     language: str = ""
 
 
+def _left_out(name: str, licence: str) -> bool:
+    """Return whether the licence forbids commercial use or asks for the same licence."""
+    by_licence = any(word in licence.lower() for word in _LICENCES_LEFT_OUT)
+    return by_licence or any(word in name.lower() for word in _FOLDERS_LEFT_OUT)
+
+
 def listed(folder: Path, noise: bool) -> list[Recording]:
     """Return the recordings that folder/manifest.csv names and that exist."""
     found = []
@@ -50,7 +58,7 @@ def listed(folder: Path, noise: bool) -> list[Recording]:
     for row in rows:
         path = folder / row[0]
         source, speaker = row[1], row[3]
-        if not path.exists() or any(word in row[0].lower() for word in _LEFT_OUT):
+        if not path.exists() or _left_out(row[0], row[2]):
             continue
         if noise:
             held = any(kind in path.name for kind in HELD_OUT_NOISE)

@@ -18,7 +18,6 @@ from training.spectrum import Array, Points
 MAGIC, FEATURES = b"AENETv1\0", 1
 SIZES = ("singles", "channels", "full", "layers", "taps", "aside")
 HEADER = struct.Struct("<8s8I")
-NOTHING = -2.0  # the feature of no power at all
 
 
 def logistic(x: Array) -> Array:
@@ -89,7 +88,7 @@ class Net:
         c, full, layers = (self.shape[k] for k in ("channels", "full", "layers"))
         self.sub = [np.zeros((self.bands, c)) for _ in range(layers)]
         self.across = [np.zeros(full) for _ in range(layers)]
-        self.heard = np.full(self.points.count, NOTHING)  # of the hop before
+        self.heard = np.full(self.points.count, spectrum.NOTHING)  # of the hop before
         self.late = np.zeros(self.shape["singles"], complex)
 
     def _dense(self, name: str, x: Array) -> Array:
@@ -122,7 +121,7 @@ class Net:
             inputs += [np.pad(product.real, rest), np.pad(product.imag, rest)]
         self.late = bins
         if aside is None:
-            aside = np.full((self.points.count, self.shape["aside"]), NOTHING)
+            aside = np.full((self.points.count, self.shape["aside"]), spectrum.NOTHING)
         inputs += list(aside.T)
         a = np.maximum(self._dense("down1", _fours(np.stack(inputs, 1))), 0)
         b = np.maximum(self._dense("down2", _fours(a)) + self.w["place"], 0)

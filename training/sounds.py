@@ -23,7 +23,8 @@ def log_uniform(rng: Random, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _unit(x: Array) -> Array:
+def unit(x: Array) -> Array:
+    """Return `x` with rms 1."""
     return np.asarray(x / (np.sqrt(np.mean(x**2)) + 1e-9), np.float32)
 
 
@@ -37,7 +38,8 @@ def _filtered(x: Array, kind: str, order: int, corner_hz: float, rate: int) -> A
     return np.asarray(signal.sosfilt(sections, x))
 
 
-def _add(y: Array, start: int, sound: Array) -> None:
+def add(y: Array, start: int, sound: Array) -> None:
+    """Add a sound from frame `start` on, as far as `y` goes."""
     if 0 <= start < len(y):
         y[start : start + len(sound)] += sound[: len(y) - start].astype(y.dtype)
 
@@ -103,7 +105,7 @@ def coloured(rng: Random, frames: int, rate: int) -> Array:
     swing_db = rng.uniform(0, 3) * np.sin(
         2 * np.pi * rng.uniform(0.05, 0.6) * _times(frames, rate) + rng.uniform(0, 6)
     )
-    return _unit(x * 10 ** (swing_db / 20))
+    return unit(x * 10 ** (swing_db / 20))
 
 
 def fan(rng: Random, frames: int, rate: int) -> Array:
@@ -121,7 +123,7 @@ def fan(rng: Random, frames: int, rate: int) -> Array:
             tones += rng.uniform(0.05, 1) ** 2 * h**-slope * np.sin(h * phase + rng.uniform(0, 6))
     beat = 1 + rng.uniform(0, 0.5) * np.sin(phase / int(rng.integers(1, 6)))
     air = coloured(rng, frames, rate) * beat
-    return _unit(air + ratio(rng.uniform(-18, 8)) * _unit(tones))
+    return unit(air + ratio(rng.uniform(-18, 8)) * unit(tones))
 
 
 def hum(rng: Random, frames: int, rate: int) -> Array:
@@ -134,7 +136,7 @@ def hum(rng: Random, frames: int, rate: int) -> Array:
     for h in range(1, int(rng.integers(3, 80))):
         odd = 1.0 if h % 2 == 0 or h < 3 else rng.uniform(0.1, 1.0)
         out += odd * rng.uniform(0.1, 1) * h**-slope * np.sin(h * phase + rng.uniform(0, 6))
-    return _unit(_unit(out) + ratio(rng.uniform(-45, -8)) * coloured(rng, frames, rate))
+    return unit(unit(out) + ratio(rng.uniform(-45, -8)) * coloured(rng, frames, rate))
 
 
 def hiss(rng: Random, frames: int, rate: int) -> Array:
@@ -143,7 +145,7 @@ def hiss(rng: Random, frames: int, rate: int) -> Array:
     f_hz = np.fft.rfftfreq(frames, 1 / rate)
     rise = (1 + f_hz / rng.uniform(1500, 6000)) ** rng.uniform(-0.5, 1.0)
     cut = 1 + (rng.uniform(40, 200) / np.maximum(f_hz, 1)) ** 2
-    return _unit(np.fft.irfft(spectrum * rise / cut, frames))
+    return unit(np.fft.irfft(spectrum * rise / cut, frames))
 
 
 def wind(rng: Random, frames: int, rate: int) -> Array:
@@ -153,7 +155,7 @@ def wind(rng: Random, frames: int, rate: int) -> Array:
     gusts = np.interp(np.linspace(0, knots - 1, frames), np.arange(knots), rng.gamma(0.7, 1, knots))
     rest = coloured(rng, frames, rate)
     rest = rest * (0.3 + gusts) if rng.random() < 0.5 else rest
-    return _unit(low / np.std(low) * gusts + ratio(rng.uniform(-30, -3)) * rest)
+    return unit(low / np.std(low) * gusts + ratio(rng.uniform(-30, -3)) * rest)
 
 
 # --- blows ---
@@ -214,7 +216,7 @@ def blows(rng: Random, frames: int, rate: int) -> Array:
         again = rng.random() < 0.8
         for delay_s, gain in ((0.0, 1.0), (up_s * rng.uniform(0.7, 1.3), up * again)):
             blow = thing.strike(rng, rate)
-            _add(out, int((at_s + delay_s) * rate), gain * ratio(rng.normal(0, 3)) * blow)
+            add(out, int((at_s + delay_s) * rate), gain * ratio(rng.normal(0, 3)) * blow)
         at_s += rng.gamma(2, pace_s) + 0.04 + (rng.random() < 0.12) * rng.uniform(0.3, 2.0)
     out = _perhaps_in_a_room(rng, out, rate)
     peak = np.sqrt(np.mean(np.sort(out**2)[-frames // 15 :]) + 1e-12)
@@ -234,7 +236,7 @@ def applause(rng: Random, frames: int, rate: int) -> Array:
     clap = rng.standard_normal(len(t)) * np.exp(-t / log_uniform(rng, 0.002, 0.008))
     clap = _filtered(clap, "high", 1, rng.uniform(300, 1200), rate)
     out = convolved(convolved(impulses, clap), any_room(rng, rate)[0])
-    return _unit(_unit(out) + ratio(rng.uniform(-40, -15)) * coloured(rng, frames, rate))
+    return unit(unit(out) + ratio(rng.uniform(-40, -15)) * coloured(rng, frames, rate))
 
 
 def crackle(rng: Random, frames: int, rate: int) -> Array:
@@ -247,8 +249,8 @@ def crackle(rng: Random, frames: int, rate: int) -> Array:
     drop = rng.standard_normal(len(t)) * np.exp(-t / log_uniform(rng, 0.0003, 0.006))
     corner_hz = log_uniform(rng, 200, 3000)
     out = _filtered(convolved(impulses, drop), "high", 1, corner_hz, rate)
-    return _unit(
-        _unit(_perhaps_in_a_room(rng, out, rate))
+    return unit(
+        unit(_perhaps_in_a_room(rng, out, rate))
         + ratio(rng.uniform(-30, 3)) * coloured(rng, frames, rate)
     )
 
@@ -309,7 +311,7 @@ def music(rng: Random, frames: int, rate: int) -> Array:
         at = int(max(at_s, 0) * rate)
         if "melody" in parts:
             length_s = beat_s * rng.choice([0.5, 1, 1.5, 2]) * 1.05
-            _add(
+            add(
                 y,
                 at,
                 0.5
@@ -318,7 +320,7 @@ def music(rng: Random, frames: int, rate: int) -> Array:
             )
         if "chords" in parts and rng.random() < 0.5:
             for _ in range(rng.integers(2, 5)):
-                _add(
+                add(
                     y,
                     at,
                     0.25
@@ -327,15 +329,15 @@ def music(rng: Random, frames: int, rate: int) -> Array:
                     ),
                 )
         if "bass" in parts:
-            _add(y, at, 0.6 * _note(rng, pitch(-1), beat_s, voices["bass"], rate))
+            add(y, at, 0.6 * _note(rng, pitch(-1), beat_s, voices["bass"], rate))
         if "drums" in parts:
             for delay, chance in ((0, 0.9), (0.5, 0.7)):
                 if rng.random() < chance:
-                    _add(
+                    add(
                         y, at + int(delay * beat_s * rate), rng.uniform(0.1, 0.9) * _drum(rng, rate)
                     )
         at_s += beat_s * rng.choice([0.5, 1, 1])
-    return _unit(_perhaps_in_a_room(rng, y[:frames], rate))
+    return unit(_perhaps_in_a_room(rng, y[:frames], rate))
 
 
 def _drum(rng: Random, rate: int) -> Array:

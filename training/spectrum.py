@@ -28,6 +28,7 @@ HIGH_BANDS = len(HIGH_EDGES_HZ) - 1
 RISE, FALL = 0.05, 0.005
 LEAST_LEVEL = 1e-9  # of that mean power: -90 dB
 LEAST_RATIO = 1e-7  # what lies 70 dB below the level is not heard
+NOTHING = -2.0  # the feature of no power at all
 
 
 @dataclass(frozen=True)
