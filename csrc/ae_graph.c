@@ -393,11 +393,11 @@ void ae_graph_set_shed(ae_graph *self, int level)
 {
     const int held = ae_clamp_int(level, 0, AE_SHED_SUPPRESSOR);
     if (held == self->shed_level) return;
-    self->shed_level = held;
     for (int s = 0; s < self->step_count; s++) {
         const ae_step_verbs *verbs = ae_step_verbs_of(self->steps[s].kind);
         if (verbs->ease != NULL) verbs->ease(&self->steps[s], held);
     }
+    self->shed_level = held; /* last: a host that is killed before does all of it again */
 }
 
 static int leaves_more_out(const ae_graph *self, int level)

@@ -6,7 +6,6 @@ static const float k_nothing = -2.0f; /* the feature of no power at all */
 static const float k_least_size = 1e-12f;
 /* Beyond what is ever heard; a NaN or infinity that got into the state would stay there. */
 static const float k_most_feature = 8.0f, k_most_bin = 1e9f;
-static const float k_turns_per_bin = 0.3125f; /* 31.25 Hz x 10 ms: a hop's advance of phase */
 
 enum {
     k_points = AE_MASK_NET_POINTS,
@@ -63,7 +62,7 @@ static ae_mask_net *lay_out(ae_arena *arena, const ae_mask_net *shape)
     return self;
 }
 
-ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model)
+ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model, float turns_per_bin)
 {
     *out = NULL;
     const ae_net_shape *held = ae_net_model_shape(model);
@@ -72,7 +71,7 @@ ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model)
                          .full = held->full,
                          .layers = held->layers};
     for (int k = 0; k < k_singles; k++) {
-        const float turns = k_turns_per_bin * (float)k;
+        const float turns = turns_per_bin * (float)k;
         const float angle = 2.0f * k_ae_pi * (turns - floorf(turns));
         shape.turn_re[k] = cosf(angle);
         shape.turn_im[k] = sinf(angle);

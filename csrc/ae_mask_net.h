@@ -42,7 +42,9 @@ typedef struct {
 typedef struct ae_mask_net ae_mask_net;
 
 /* model: kept, not copied. */
-ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model);
+/* turns_per_bin: how far the phase of a bin's middle goes on in a hop, per bin: hop over FFT size.
+ */
+ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model, float turns_per_bin);
 void ae_mask_net_destroy(ae_mask_net *self);
 void ae_mask_net_reset(ae_mask_net *self);
 /* Whatever hop holds, the answer is finite; gain and speech are 0 .. 1. */

@@ -15,7 +15,6 @@ static const float k_most_level = 1.0f;
 static const float k_most_ratio = 1e12f;
 static const float k_high_edges_hz[] = {8000.0f, 10000.0f, 12500.0f, 16000.0f, 20000.0f};
 static const float k_high_widths[] = {64.0f, 80.0f, 112.0f, 128.0f}; /* in bins of 31.25 Hz */
-static const float k_turns_per_hop = 0.3125f;
 
 /* The nets do better with deep silence: the limits from 30 to 40 dB become those from 30 to 60. */
 static const float k_deep_from_db = 30.0f, k_deep_slope = 3.0f;
@@ -47,6 +46,7 @@ struct ae_net_stage {
     float scale;           /* sum over channels of |X|^2 to what the nets hear */
     float amplitude_scale; /* sum over channels of X to the same */
     float aside_scale;     /* power to the same */
+    float turns_per_bin;   /* how far the phase goes on in a hop: hop over FFT size */
     int low_edges[k_low + 1], high_edges[k_high + 1];
     ae_mask_net *net[k_tiers]; /* [0]: NULL */
     int tier, wanted_tier;     /* that run; that shall */
@@ -88,7 +88,7 @@ static void find_turns(ae_net_stage *shape)
 {
     for (int n = 0; n < k_late; n++)
         for (int k = 0; k < k_singles; k++) {
-            const float turns = k_turns_per_hop * (float)((n + 1) * k);
+            const float turns = shape->turns_per_bin * (float)((n + 1) * k);
             const float angle = 2.0f * k_ae_pi * (turns - floorf(turns));
             shape->turn_re[n][k] = cosf(angle);
             shape->turn_im[n][k] = sinf(angle);
@@ -118,7 +118,8 @@ static ae_status create_parts(ae_net_stage *shape)
                                            shape->config.large_model};
     ae_status status = AE_OK;
     for (int n = 1; n < k_tiers && status == AE_OK; n++)
-        if (models[n] != NULL) status = ae_mask_net_create(&shape->net[n], models[n]);
+        if (models[n] != NULL)
+            status = ae_mask_net_create(&shape->net[n], models[n], shape->turns_per_bin);
     return status;
 }
 
@@ -131,6 +132,7 @@ ae_status ae_net_stage_create(ae_net_stage **out, const ae_net_stage_config *con
     shape.scale = 1.0f / (hop * hop * channels);
     shape.amplitude_scale = 1.0f / (hop * channels);
     shape.aside_scale = shape.scale / config->power_scale;
+    shape.turns_per_bin = hop / (float)config->fft_size;
     find_edges(&shape);
     find_turns(&shape);
     ae_status status = create_parts(&shape);
@@ -297,8 +299,7 @@ static void spread(const ae_net_stage *self, float *gain)
     }
     if (self->bins <= k_low_bins) return;
     ae_fill(gain + k_low_bins, points[k_low - 1], self->bins - k_low_bins);
-    if (self->bins <= k_low_bins + 1) return;
-    for (int b = 0; b < k_high && self->high_edges[b] < self->bins; b++)
+    for (int b = 0; b < k_high && self->high_edges[b + 1] < self->bins; b++)
         ae_fill(gain + self->high_edges[b], points[k_low + b], self->bins - self->high_edges[b]);
 }
 

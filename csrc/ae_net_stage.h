@@ -47,8 +47,8 @@ void ae_net_stage_destroy(ae_net_stage *self);
 /* As newly created, with the tier as last set. */
 void ae_net_stage_reset(ae_net_stage *self);
 /* attenuation_db, 0 .. 40: classical gain x net's gain goes no lower than that, and than echo_gain,
- * together; with 0 nothing changes; at 40 the limit is 60. gain: the net's, [bins], share and limit
- * worked in; already applied. */
+ * together; with 0 nothing changes where there is no echo; at 40 the limit is 60. gain: the net's,
+ * [bins], share and limit worked in; already applied. */
 void ae_net_stage_process(ae_net_stage *self, const ae_net_stage_hop *hop, float attenuation_db,
                           float *gain);
 void ae_net_stage_set_tier(ae_net_stage *self, int tier);

@@ -31,7 +31,7 @@ def test_the_answers_are_pytorchs(tier: str) -> None:
     status, model = loaded((MODELS / f"{tier}.aenet").read_bytes())
     assert status == 0
     out = ffi.new("ae_mask_net **")
-    assert lib.ae_mask_net_create(out, model) == 0
+    assert lib.ae_mask_net_create(out, model, 0.3125) == 0
     net = ffi.gc(out[0], lib.ae_mask_net_destroy)
     hop, answer = ffi.new("ae_mask_net_hop *"), ffi.new("ae_mask_net_answer *")
     worst = dict.fromkeys(("gains", "filters", "speech"), 0.0)

@@ -45,7 +45,7 @@ class NoiseSuppressor(Processor):
     Noise power by speech presence probability (Gerkmann & Hendriks 2012), log-spectral amplitude
     gain (Ephraim & Malah 1985; Cohen 2002), asymmetric windows (Mauler & Martin 2007). The nets
     are of the dual-path kind: recurrent along time in each sub-band, joined across all
-    (Le, Chen & Lu 2021), with gains, and filters over three hops (Mack & Habets 2020).
+    (Le, Chen & Lu 2021), with gains, and filters over three hops (Schroeter et al. 2022).
 
     Examples
     --------

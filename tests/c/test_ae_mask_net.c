@@ -204,7 +204,7 @@ static ae_mask_net_hop play(scene *self, int t)
 static ae_mask_net *make(const ae_net_model *model)
 {
     ae_mask_net *self = NULL;
-    CHECK(ae_mask_net_create(&self, model) == AE_OK);
+    CHECK(ae_mask_net_create(&self, model, 0.3125f) == AE_OK);
     return self;
 }
 

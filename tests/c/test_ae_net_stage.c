@@ -124,7 +124,7 @@ static void test_it_is_the_net_on_the_features(int rate, int channels)
     ae_net_model *model = make_model(k_random);
     ae_net_stage *self = make(rate, channels, model, NULL, 1);
     ae_mask_net *net = NULL;
-    CHECK(ae_mask_net_create(&net, model) == AE_OK);
+    CHECK(ae_mask_net_create(&net, model, 0.3125f) == AE_OK);
     static double late_re[2][2][k_singles], late_im[2][2][k_singles], x_re[2][k_most_bins],
         x_im[2][k_most_bins];
     memset(late_re, 0, sizeof late_re);
