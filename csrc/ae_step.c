@@ -128,9 +128,9 @@ static void suppressor_ease(const ae_step *step, int shed_level)
 
 static int suppressor_eases(const ae_step *step, int shed_level)
 {
-    const int most = ae_suppressor_most_tier(step->nodes[0]);
-    return shed_level > 0 && most >= tier_at(shed_level - 1) &&
-           tier_at(shed_level) < tier_at(shed_level - 1);
+    const ae_suppressor *first = step->nodes[0];
+    return shed_level > 0 && ae_suppressor_tier_within(first, tier_at(shed_level)) <
+                                 ae_suppressor_tier_within(first, tier_at(shed_level - 1));
 }
 
 static int suppressor_latency(const ae_step *step)

@@ -262,10 +262,12 @@ void ae_suppressor_hold_tier(ae_suppressor *self, int most)
     ae_suppressor_set_tier(self, self->wanted_tier);
 }
 
-int ae_suppressor_most_tier(const ae_suppressor *self)
+int ae_suppressor_tier_within(const ae_suppressor *self, int most)
 {
-    if (self->nets == NULL) return 0;
-    return self->config.large_model != NULL ? 2 : 1;
+    const void *models[] = {self, self->config.small_model, self->config.large_model};
+    int tier = self->nets == NULL ? 0 : ae_clamp_int(self->wanted_tier, 0, most);
+    while (models[tier] == NULL) tier--;
+    return tier;
 }
 
 void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out)

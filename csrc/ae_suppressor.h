@@ -83,7 +83,7 @@ void ae_suppressor_read(const ae_suppressor *self, ae_suppressor_report *out);
 
 /* While time is short: no tier above this runs, whatever is set. 2: no limit. */
 void ae_suppressor_hold_tier(ae_suppressor *self, int most);
-/* The highest tier that there is a net for. */
-int ae_suppressor_most_tier(const ae_suppressor *self);
+/* The tier that runs as things are set, if none above `most` may. */
+int ae_suppressor_tier_within(const ae_suppressor *self, int most);
 
 #endif

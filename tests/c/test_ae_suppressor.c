@@ -553,7 +553,10 @@ static void test_without_its_net_it_has_a_limit_of_its_own(void)
 {
     ae_net_model *model = make_model(k_flat_net);
     ae_suppressor *self = make_with_net(model, 1, 40.0f);
-    CHECK(ae_suppressor_most_tier(self) == 1);
+    CHECK(ae_suppressor_tier_within(self, 2) == 1 && ae_suppressor_tier_within(self, 0) == 0);
+    ae_suppressor_set_tier(self, 0); /* there, and not wanted */
+    CHECK(ae_suppressor_tier_within(self, 2) == 0);
+    ae_suppressor_set_tier(self, 1);
     uint32_t seed = 9;
     double jump_db = 0.0;
     static const float unaided_db[] = {12.0f, 20.0f, NAN, -5.0f};
@@ -570,7 +573,7 @@ static void test_without_its_net_it_has_a_limit_of_its_own(void)
     }
     ae_suppressor_destroy(self);
     self = make_with_net(NULL, 2, 40.0f);
-    CHECK(ae_suppressor_most_tier(self) == 0);
+    CHECK(ae_suppressor_tier_within(self, 2) == 0);
     ae_suppressor_set_unaided_limit_db(self, 12.0f);
     fall_of_noise(self, 150, &seed, &jump_db);
     CHECK_NEAR(fall_of_noise(self, 100, &seed, &jump_db), 12.0, 1.0);
