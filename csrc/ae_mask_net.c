@@ -62,6 +62,16 @@ static ae_mask_net *lay_out(ae_arena *arena, const ae_mask_net *shape)
     return self;
 }
 
+void ae_mask_net_turns(float turns_per_bin, int hops, float *re, float *im)
+{
+    for (int k = 0; k < k_singles; k++) {
+        const float turns = turns_per_bin * (float)(hops * k);
+        const float angle = 2.0f * k_ae_pi * (turns - floorf(turns));
+        re[k] = cosf(angle);
+        im[k] = sinf(angle);
+    }
+}
+
 ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model, float turns_per_bin)
 {
     *out = NULL;
@@ -70,12 +80,7 @@ ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model, float
                          .channels = held->channels,
                          .full = held->full,
                          .layers = held->layers};
-    for (int k = 0; k < k_singles; k++) {
-        const float turns = turns_per_bin * (float)k;
-        const float angle = 2.0f * k_ae_pi * (turns - floorf(turns));
-        shape.turn_re[k] = cosf(angle);
-        shape.turn_im[k] = sinf(angle);
-    }
+    ae_mask_net_turns(turns_per_bin, 1, shape.turn_re, shape.turn_im);
     ae_arena arena = {0};
     lay_out(&arena, &shape);
     arena.base = ae_allocate(arena.used);

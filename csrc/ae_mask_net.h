@@ -41,14 +41,17 @@ typedef struct {
 
 typedef struct ae_mask_net ae_mask_net;
 
-/* model: kept, not copied. */
-/* turns_per_bin: how far the phase of a bin's middle goes on in a hop, per bin: hop over FFT size.
- */
+/* model: kept, not copied. turns_per_bin: how far the phase of a bin's middle goes on in a hop, per
+ * bin: hop over FFT size. */
 ae_status ae_mask_net_create(ae_mask_net **out, const ae_net_model *model, float turns_per_bin);
 void ae_mask_net_destroy(ae_mask_net *self);
 void ae_mask_net_reset(ae_mask_net *self);
 /* Whatever hop holds, the answer is finite; gain and speech are 0 .. 1. */
 void ae_mask_net_process(ae_mask_net *self, const ae_mask_net_hop *hop, ae_mask_net_answer *answer);
 /* ffi:end */
+
+/* exp(2 pi i turns_per_bin k hops) of each single bin k: what turns on a bin of so many hops ago.
+ */
+void ae_mask_net_turns(float turns_per_bin, int hops, float *re, float *im);
 
 #endif

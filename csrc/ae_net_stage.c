@@ -84,17 +84,6 @@ static void find_edges(ae_net_stage *shape)
         shape->high_edges[b] = (int)(k_high_edges_hz[b] / bin_hz + 0.5f);
 }
 
-static void find_turns(ae_net_stage *shape)
-{
-    for (int n = 0; n < k_late; n++)
-        for (int k = 0; k < k_singles; k++) {
-            const float turns = shape->turns_per_bin * (float)((n + 1) * k);
-            const float angle = 2.0f * k_ae_pi * (turns - floorf(turns));
-            shape->turn_re[n][k] = cosf(angle);
-            shape->turn_im[n][k] = sinf(angle);
-        }
-}
-
 static ae_net_stage *lay_out(ae_arena *arena, const ae_net_stage *shape)
 {
     ae_net_stage *self = AE_TAKE(arena, 1, ae_net_stage);
@@ -134,7 +123,8 @@ ae_status ae_net_stage_create(ae_net_stage **out, const ae_net_stage_config *con
     shape.aside_scale = shape.scale / config->power_scale;
     shape.turns_per_bin = hop / (float)config->fft_size;
     find_edges(&shape);
-    find_turns(&shape);
+    for (int n = 0; n < k_late; n++)
+        ae_mask_net_turns(shape.turns_per_bin, n + 1, shape.turn_re[n], shape.turn_im[n]);
     ae_status status = create_parts(&shape);
     ae_arena arena = {0};
     if (status == AE_OK) {

@@ -28,7 +28,7 @@ from audio_engine.cli.setting_options import (
 )
 from audio_engine.config import EngineConfig
 from audio_engine.errors import ConfigError, InputFileError
-from audio_engine.processors.steps import with_usable_model
+from audio_engine.processors.steps import with_usable_models
 from audio_engine.wording import default_language
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def make_config(
     if far is not None and not config.echo.enabled:
         why = f"--only {only.value}" if only else "echo.enabled=false"
         raise ConfigError(f"--far has no use with {why}; leave one of them out")
-    return replace(config, ns=with_usable_model(config.ns))
+    return with_usable_models(config)
 
 
 def only_stage(config: EngineConfig, only: Stage) -> EngineConfig:

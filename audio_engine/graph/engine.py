@@ -27,7 +27,7 @@ from audio_engine.processors.stats import (
     LoudnessStats,
     NoiseStats,
 )
-from audio_engine.processors.steps import with_usable_model
+from audio_engine.processors.steps import with_usable_models
 
 
 def engine_graph(config: EngineConfig, *, switchable: bool = False) -> Graph:
@@ -150,7 +150,7 @@ class Engine(EchoProcessor):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         config = EngineConfig() if config is None else config
-        self._config = replace(config, ns=with_usable_model(config.ns))
+        self._config = with_usable_models(config)
         graph = engine_graph(self._config)
         if "lip_sync" in graph.nodes:
             graph.add_output(graph.nodes["lip_sync"].source)

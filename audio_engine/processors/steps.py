@@ -18,6 +18,7 @@ from audio_engine.config import (
     RESIDUALS,
     AgcConfig,
     EchoConfig,
+    EngineConfig,
     HighPassConfig,
     LimiterConfig,
     LipSyncConfig,
@@ -112,6 +113,11 @@ def with_usable_model(config: NoiseConfig) -> NoiseConfig:
                 warnings.warn(ModelWarning(text), stacklevel=2)
             usable = replace(usable, model=smaller)
     return usable
+
+
+def with_usable_models(config: EngineConfig) -> EngineConfig:
+    """Return a whole chain's configuration with a model that can be used (`with_usable_model`)."""
+    return replace(config, ns=with_usable_model(config.ns))
 
 
 def model_values(config: NoiseConfig, *, lighter: bool) -> dict[str, KernelValue]:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ from audio_engine.io.live.stats import (
 from audio_engine.io.live.tap import Tap
 from audio_engine.processors.audio import AudioArray
 from audio_engine.processors.closing import Closable
-from audio_engine.processors.steps import with_usable_model
+from audio_engine.processors.steps import with_usable_models
 
 FarEnd = str | os.PathLike[str] | Callable[[int], ArrayLike | None] | None
 
@@ -79,7 +78,7 @@ class LiveSession(Closable):
         echo_state: str | os.PathLike[str] | None = None,
     ) -> None:
         is_graph = isinstance(graph_or_config, Graph)
-        self._config = _usable(
+        self._config = with_usable_models(
             graph_or_config if isinstance(graph_or_config, EngineConfig) else EngineConfig()
         )
         graph = (
@@ -191,7 +190,7 @@ class LiveSession(Closable):
                 self._parts.swap(graph_or_config)
                 self._has_config = False
                 return
-            config = _usable(graph_or_config)
+            config = with_usable_models(graph_or_config)
             self._check_layout(graph := engine_graph(config, switchable=True))
             changes = live_changes(self._config, config) if self._has_config else None
             stages = self._parts.compiled.step_of
@@ -530,10 +529,6 @@ class LiveSession(Closable):
     def _may_free(self) -> bool:
         """Whether nobody can call into the shared memory any more."""
         return True
-
-
-def _usable(config: EngineConfig) -> EngineConfig:
-    return replace(config, ns=with_usable_model(config.ns))
 
 
 def _cancels_echo(graph: Graph) -> bool:
